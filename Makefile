@@ -1,0 +1,123 @@
+# gpt2: one Makefile, no recursion. `make help` lists the targets.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+CXX ?= g++
+OPT ?= -O2 -g1
+WARN = -Wall -Wextra -Wshadow -Wconversion
+WERROR ?=
+VERSION := 0.1.0
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+ARCH := $(shell $(CXX) -dumpmachine | cut -d- -f1)
+
+# -ffp-contract=off: an fma stands where the text says fma, nowhere else. Never -ffast-math.
+FLAGS = -std=c++20 $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -fopenmp -fPIE \
+        -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
+LINK = $(SANITIZE) -fopenmp -pie -Wl,-z,relro,-z,now
+LIBS = -lsimdjson
+
+# A tier's object has its own flags and no others' inline functions.
+KERNEL_FLAGS = -fno-exceptions -fno-rtti -fno-stack-protector -U_FORTIFY_SOURCE
+TIERS_x86_64 = avx2 avx512
+FLAGS_avx2 = -mavx2 -mfma -mf16c
+FLAGS_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
+TIERS = $(TIERS_$(ARCH))
+
+KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
+LIBRARY = $(KERNELS) $(wildcard src/*/*.cpp)
+TOOLS = $(wildcard tools/*.cpp)
+TESTS = $(wildcard tests/*.cpp)
+BENCH = $(wildcard bench/*.cpp)
+object = $(1:%.cpp=$(BUILD)/obj/%.o)
+LIBRARY_O = $(call object,$(LIBRARY))
+TOOLS_O = $(call object,$(TOOLS))
+TESTS_O = $(call object,$(TESTS))
+BENCH_O = $(call object,$(BENCH))
+BUILTIN = $(BUILD)/books.gpt2
+HEADERS = $(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)
+
+.PHONY: all help test check asan ubsan install uninstall clean bench
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/gpt2  ## build build/gpt2 (the default)
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@echo "  Variables: CXX OPT BUILD PREFIX DESTDIR"
+
+# Objects are rebuilt when the flags change, and only then.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CXX) $(FLAGS) $(VERSION)' | cmp -s - $@ || echo '$(CXX) $(FLAGS) $(VERSION)' > $@
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+.PHONY: FORCE
+
+$(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) $(FILE_FLAGS) -MMD -MP -c $< -o $@
+
+$(call object,$(KERNELS)): FILE_FLAGS = $(KERNEL_FLAGS)
+$(foreach t,$(TIERS),$(eval $(BUILD)/obj/kernels/isa_$(t).o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_$(t))))
+$(BUILD)/obj/tools/version.o: $(BUILD)/commit
+$(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_COMMIT='"$(COMMIT)"'
+$(TESTS_O): FILE_FLAGS = -DGPT2_SOURCE_DIR='"$(CURDIR)"' -Wno-conversion -Wno-shadow
+$(BENCH_O): FILE_FLAGS = -Wno-conversion -Wno-shadow
+
+# Two stages: the program without a model converts the model that the second stage links in.
+$(BUILD)/obj/models/none.o: models/builtin.S $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) -c $< -o $@
+$(BUILD)/gpt2-stage1: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/none.o
+	$(CXX) $(LINK) $^ $(LIBS) -o $@
+$(BUILTIN): $(BUILD)/gpt2-stage1 $(wildcard models/books/*)
+	$(BUILD)/gpt2-stage1 convert --force models/books $@
+$(BUILD)/obj/models/builtin.o: models/builtin.S $(BUILTIN)
+	$(CXX) -DGPT2_BUILTIN_FILE='"$(BUILTIN)"' -c $< -o $@
+$(BUILD)/gpt2: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/builtin.o
+	$(CXX) $(LINK) $^ $(LIBS) -o $@
+
+TOOLS_LIB_O = $(filter-out $(BUILD)/obj/tools/gpt2.o,$(TOOLS_O))
+$(BUILD)/gpt2-tests: $(TESTS_O) $(LIBRARY_O) $(TOOLS_LIB_O) $(BUILD)/obj/models/builtin.o
+	$(CXX) $(LINK) $^ $(LIBS) -o $@
+$(BUILD)/gpt2-bench: $(BENCH_O) $(LIBRARY_O)
+	$(CXX) $(LINK) $^ $(LIBS) -lbenchmark -o $@
+
+test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
+	BUILD=$(BUILD) scripts/run_tests.sh
+
+bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row
+	$(BUILD)/gpt2-bench
+
+# The result of each check is a file, so that an unchanged tree is not checked again.
+check:  ## warnings as errors, include direction, headers that compile alone, symbols of the kernel objects
+	scripts/check_layers.sh
+	$(MAKE) BUILD=$(BUILD)-check WERROR=-Werror OPT=-O1 header-check objects
+	scripts/check_symbols.sh $(BUILD)-check $(TIERS)
+
+.PHONY: objects header-check
+objects: $(LIBRARY_O) $(TOOLS_O)
+header-check: $(HEADERS:%=$(BUILD)/headers/%.ok)
+$(BUILD)/headers/%.ok: % $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(FLAGS) -Wno-unused-function -Wno-unused-const-variable -x c++ -fsyntax-only -include $< /dev/null
+	@touch $@
+
+asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
+	$(MAKE) BUILD=$(BUILD)-asan OPT="-O1 -g" SANITIZE="-fsanitize=address -fno-omit-frame-pointer" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" test
+
+ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
+	$(MAKE) BUILD=$(BUILD)-ubsan OPT="-O1 -g" SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" test
+
+install: $(BUILD)/gpt2  ## install to $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/gpt2 $(DESTDIR)$(PREFIX)/bin/gpt2
+
+uninstall:  ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/gpt2
+
+clean:  ## remove all build folders
+	rm -rf $(BUILD) $(BUILD)-*
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

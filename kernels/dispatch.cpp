@@ -1,0 +1,53 @@
+// The ordered list of tiers, best first, and which of them can run here. The only file that knows every table.
+#include <string.h>
+
+#include "kernels/cpu.h"
+#include "kernels/tables.h"
+
+namespace gpt2 {
+namespace {
+
+struct Tier {
+  const KernelTable* table;
+  const char* missing;  // nullptr if it can run
+};
+
+size_t list_tiers(Tier (&tiers)[12]) noexcept {
+  size_t count = 0;
+#if defined(__x86_64__)
+  const CpuFeatures cpu = cpu_features();
+  tiers[count++] = {&kAvx512Table, cpu.avx512 ? nullptr : "this CPU or its OS lacks AVX-512 F, BW, DQ, VL"};
+  tiers[count++] = {&kAvx2Table, cpu.avx2 ? nullptr : "this CPU or its OS lacks AVX2, FMA or F16C"};
+#endif
+  tiers[count++] = {&kScalarTable, nullptr};
+  return count;
+}
+
+}  // namespace
+
+KernelList runnable_kernels() noexcept {
+  Tier tiers[12];
+  KernelList list = {};
+  const size_t count = list_tiers(tiers);
+  for (size_t i = 0; i < count; ++i) {
+    if (tiers[i].missing == nullptr) list.tables[list.count++] = tiers[i].table;
+  }
+  return list;
+}
+
+size_t all_tiers(TierInfo (&info)[12]) noexcept {
+  Tier tiers[12];
+  const size_t count = list_tiers(tiers);
+  for (size_t i = 0; i < count; ++i) info[i] = {tiers[i].table->name, tiers[i].missing};
+  return count;
+}
+
+const KernelTable* find_kernels(const char* name) noexcept {
+  const KernelList list = runnable_kernels();
+  for (size_t i = 0; i < list.count; ++i) {
+    if (strcmp(list.tables[i]->name, name) == 0) return list.tables[i];
+  }
+  return nullptr;
+}
+
+}  // namespace gpt2

@@ -1,0 +1,102 @@
+// The arithmetic behind one table per instruction set. scalar.cpp defines every operation; the others give the same bits
+// (f32, int8, int4). Kernels know no models, threads, files, allocation or exceptions; all pointers are valid and every
+// matrix row that they write is 64-byte aligned and padded to whole panels.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/layout.h"
+
+namespace gpt2 {
+
+// What happens to an accumulator before it is stored. The accumulator starts at the bias and takes one fma per input,
+// k ascending; `residual` adds the value that `out` holds, last.
+enum class Epilogue : uint8_t { none, gelu_tanh, gelu_erf, relu, residual };
+
+// Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel.
+struct ArgmaxLanes {
+  alignas(64) float value[kPanelRows];
+  alignas(64) int32_t panel[kPanelRows];
+  int32_t nonfinite;  // set to 1 when a NaN or an infinity was seen
+};
+
+struct MatmulArgs {
+  Panels w;
+  size_t panel_begin, panel_end;  // outputs [16 * begin, 16 * end)
+  const float* x;                 // [n_rows][x_stride], n_cols used; 4-byte aligned
+  size_t x_stride;
+  size_t n_rows;
+  float* out;  // [n_rows][out_stride], element (r, 16 p + l); may be nullptr when `argmax` is set
+  size_t out_stride;
+  Epilogue epilogue;
+  ArgmaxLanes* argmax;   // [n_rows] or nullptr: also keep the running arg-max of outputs below n_valid
+  size_t n_valid;        // outputs that exist (n_vocab); the rest of the last panel is padding
+};
+
+// One head of consecutive positions of one sequence. Row r stands at position first_position + r and sees the positions
+// 0 .. first_position + r, whose keys and values are in the cache (already rounded to its type).
+struct AttentionArgs {
+  const float* q;  // [n_rows][q_stride], d_pad values each, zero past d_head
+  size_t q_stride;
+  size_t n_rows;
+  size_t first_position;
+  const unsigned char* const* blocks;  // the sequence's KV blocks, in order
+  size_t k_offset, v_offset;           // where this layer's and head's planes stand in each block, bytes
+  size_t d_head, d_pad;                // d_pad = d_head rounded up to 16
+  float scale;                         // of the scores; 1 where it was folded into q
+  KvType kv_type;
+  float* out;  // [n_rows][out_stride], d_head values each
+  size_t out_stride;
+};
+
+struct KernelTable {
+  const char* name;  // the GPT2_ISA name
+
+  // out = epilogue(x w^T + bias) for panels [panel_begin, panel_end).
+  void (*matmul)(const MatmulArgs& args) noexcept;
+
+  // y = (x - mean) / sqrt(var + epsilon) * weight + bias over n values, biased variance, two passes, 16-lane trees.
+  // x and y may be the same.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, size_t n, float epsilon, float* y) noexcept;
+
+  // Causal attention with an online softmax over blocks of 64 positions from 0.
+  void (*attention)(const AttentionArgs& args) noexcept;
+
+  // Rounds one position's key and value (d_pad values each) to the cache's type and stores them at `position` (0..63) of a
+  // head's K and V planes.
+  void (*store_kv)(const float* k, const float* v, size_t d_pad, KvType type, size_t position, unsigned char* k_plane,
+                   unsigned char* v_plane) noexcept;
+
+  // out[i] = row `row` of the matrix, decoded, plus add[i], for n_cols values.
+  void (*embed)(const Panels& w, size_t row, const float* add, float* out) noexcept;
+};
+
+// Every table that this build has and this CPU can run, best first; the last is "scalar".
+struct KernelList {
+  const KernelTable* tables[12];
+  size_t count;
+};
+KernelList runnable_kernels() noexcept;
+
+// All tiers compiled in, best first, with the reason why one cannot run here (nullptr if it can).
+struct TierInfo {
+  const char* name;
+  const char* missing;
+};
+size_t all_tiers(TierInfo (&tiers)[12]) noexcept;
+
+// The table with this name if it can run here; nullptr otherwise.
+const KernelTable* find_kernels(const char* name) noexcept;
+
+// Starts an arg-max over an empty set.
+void clear_argmax(ArgmaxLanes& lanes) noexcept;
+// The output with the largest value; ties go to the lowest index; -1 if nothing was seen.
+int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
+
+// Packing. `rows` is [16][n_cols] row-major, `bias` 16 values. Writes panel_bytes(dtype, n_cols) bytes.
+void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
+// The values that the kernels use: [16][n_cols], and the bias.
+void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;
+
+}  // namespace gpt2

@@ -1,0 +1,217 @@
+// The definition of every operation, in plain loops: the fallback for any CPU, and what every other tier is compared with.
+// One chain of fused multiply-adds per output; sums of rows in 16 lanes and one tree.
+#include "kernels/float_types.h"
+#include "kernels/kernels.h"
+#include "kernels/math_constants.h"
+#include "kernels/tables.h"
+
+namespace gpt2 {
+namespace {
+
+float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
+// NaN passes through both.
+float at_least(float low, float x) { return !(x <= low) ? x : low; }
+float at_most(float high, float x) { return !(x >= high) ? x : high; }
+
+float exp_f32(float x) {
+  x = at_most(kExpHigh, at_least(kExpLow, x));
+  const float t = fma(x, kLog2E, kRoundMagic);
+  const float n = t - kRoundMagic;
+  const float r = fma(n, -kLn2Low, fma(n, -kLn2High, x));
+  float q = kExpQ[4];
+  for (int i = 3; i >= 0; --i) q = fma(q, r, kExpQ[i]);
+  const float p = fma(fma(q, r, 1.0f), r, 1.0f);
+  return bits_float(float_bits(p) + (float_bits(t) << 23));
+}
+
+float erf_f32(float x) {
+  const float a = bits_float(float_bits(x) & 0x7FFFFFFFu);
+  const float a2 = a * a;
+  float small = kErfSmall[6];
+  for (int i = 5; i >= 0; --i) small = fma(small, a2, kErfSmall[i]);
+  small = fma(small, a, a);
+  const float b = at_most(kErfLimit, a);
+  float large = kErfLarge[6];
+  for (int i = 5; i >= 0; --i) large = fma(large, b, kErfLarge[i]);
+  const float magnitude = a < 1.0f ? small : 1.0f - exp_f32(0.0f - large);
+  return bits_float(float_bits(magnitude) | (float_bits(x) & 0x80000000u));
+}
+
+float gelu_tanh(float x) {
+  const float u2 = x * fma(x * x, kGelu1, kGelu0);
+  return x / (1.0f + exp_f32(0.0f - u2));
+}
+
+float gelu_erf(float x) { return (0.5f * x) * (1.0f + erf_f32(x * kSqrtHalf)); }
+
+float apply(Epilogue epilogue, float accumulator, float old) {
+  switch (epilogue) {
+    case Epilogue::none: return accumulator;
+    case Epilogue::gelu_tanh: return gelu_tanh(accumulator);
+    case Epilogue::gelu_erf: return gelu_erf(accumulator);
+    case Epilogue::relu: return at_least(0.0f, accumulator);
+    case Epilogue::residual: return old + accumulator;
+  }
+  return accumulator;
+}
+
+void track_argmax(ArgmaxLanes& best, const float* values, size_t panel, size_t n_valid) {
+  for (size_t lane = 0; lane < kPanelRows && panel * kPanelRows + lane < n_valid; ++lane) {
+    if (!(values[lane] - values[lane] == 0.0f)) best.nonfinite = 1;
+    if (values[lane] > best.value[lane]) {
+      best.value[lane] = values[lane];
+      best.panel[lane] = static_cast<int32_t>(panel);
+    }
+  }
+}
+
+// acc[lane] = bias + sum over k of w[lane][k] x[k], one chain per lane.
+void dot_panel_f32(const unsigned char* panel, const float* x, size_t n_cols, float* acc) {
+  memcpy(acc, panel, kPanelRows * sizeof(float));
+  const unsigned char* line = panel + panel_lines_offset(DType::f32, n_cols);
+  for (size_t k = 0; k < n_cols; ++k, line += kLineBytes) {
+    float w[kPanelRows];
+    memcpy(w, line, sizeof w);
+    for (size_t lane = 0; lane < kPanelRows; ++lane) acc[lane] = fma(w[lane], x[k], acc[lane]);
+  }
+}
+
+void matmul(const MatmulArgs& args) noexcept {
+  const size_t bytes = panel_bytes(args.w.dtype, args.w.n_cols);
+  for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    for (size_t row = 0; row < args.n_rows; ++row) {
+      float acc[kPanelRows];
+      dot_panel_f32(args.w.data + panel * bytes, args.x + row * args.x_stride, args.w.n_cols, acc);
+      float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * kPanelRows : nullptr;
+      for (size_t lane = 0; lane < kPanelRows; ++lane) {
+        acc[lane] = apply(args.epilogue, acc[lane], args.epilogue == Epilogue::residual ? out[lane] : 0.0f);
+      }
+      if (out != nullptr) memcpy(out, acc, sizeof acc);
+      if (args.argmax != nullptr) track_argmax(args.argmax[row], acc, panel, args.n_valid);
+    }
+  }
+}
+
+// lanes[j] + lanes[j + 8], then + 4, + 2, + 1: the one tree of every row sum.
+float sum_tree(float* lanes) {
+  for (size_t width = kPanelRows / 2; width > 0; width /= 2) {
+    for (size_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
+  }
+  return lanes[0];
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, size_t n, float epsilon, float* y) noexcept {
+  float lanes[kPanelRows] = {};
+  for (size_t i = 0; i < n; ++i) lanes[i % kPanelRows] += x[i];
+  const float mean = sum_tree(lanes) / static_cast<float>(n);
+  memset(lanes, 0, sizeof lanes);
+  for (size_t i = 0; i < n; ++i) {
+    const float d = x[i] - mean;
+    lanes[i % kPanelRows] = fma(d, d, lanes[i % kPanelRows]);
+  }
+  const float variance = sum_tree(lanes) / static_cast<float>(n);
+  const float scale = 1.0f / __builtin_sqrtf(variance + epsilon);
+  for (size_t i = 0; i < n; ++i) y[i] = fma((x[i] - mean) * scale, weight[i], bias[i]);
+}
+
+float load_kv(const unsigned char* plane, size_t index, KvType type) {
+  if (type == KvType::f32) {
+    float value;
+    memcpy(&value, plane + index * sizeof value, sizeof value);
+    return value;
+  }
+  uint16_t half;
+  memcpy(&half, plane + index * sizeof half, sizeof half);
+  return f16_to_float(half);
+}
+
+void store_value(float value, KvType type, unsigned char* plane, size_t index) {
+  if (type == KvType::f32) {
+    memcpy(plane + index * sizeof value, &value, sizeof value);
+  } else {
+    const uint16_t half = float_to_f16(value);
+    memcpy(plane + index * sizeof half, &half, sizeof half);
+  }
+}
+
+// Element d of the key at `position`: panels of 16 positions, d-major.
+size_t k_index(size_t position, size_t d, size_t d_pad) {
+  return (position / kPanelRows * d_pad + d) * kPanelRows + position % kPanelRows;
+}
+
+void store_kv(const float* k, const float* v, size_t d_pad, KvType type, size_t position, unsigned char* k_plane,
+              unsigned char* v_plane) noexcept {
+  for (size_t d = 0; d < d_pad; ++d) {
+    store_value(k[d], type, k_plane, k_index(position, d, d_pad));
+    store_value(v[d], type, v_plane, position * d_pad + d);
+  }
+}
+
+// What the online softmax carries from block to block: Milakov & Gimelshein 2018, https://arxiv.org/abs/1805.02867.
+struct SoftmaxState {
+  float max, sum;
+  float out[kMaxDHead];
+};
+
+// Adds the first n_seen positions of one block.
+void attend_block(const AttentionArgs& args, const float* q, const unsigned char* block, size_t n_seen,
+                  SoftmaxState& state) {
+  const unsigned char* k_plane = block + args.k_offset;
+  const unsigned char* v_plane = block + args.v_offset;
+  float p[kBlockPositions];
+  float max = state.max;
+  for (size_t j = 0; j < n_seen; ++j) {
+    float score = 0.0f;
+    for (size_t d = 0; d < args.d_head; ++d) {
+      score = fma(q[d], load_kv(k_plane, k_index(j, d, args.d_pad), args.kv_type), score);
+    }
+    p[j] = score * args.scale;
+    max = p[j] > max ? p[j] : max;
+  }
+  const float rescale = exp_f32(state.max - max);
+  float lanes[kPanelRows] = {};
+  for (size_t j = 0; j < n_seen; ++j) {
+    p[j] = exp_f32(p[j] - max);
+    lanes[j % kPanelRows] += p[j];
+  }
+  state.sum = fma(state.sum, rescale, sum_tree(lanes));
+  state.max = max;
+  for (size_t d = 0; d < args.d_head; ++d) {
+    float out = state.out[d] * rescale;
+    for (size_t j = 0; j < n_seen; ++j) out = fma(p[j], load_kv(v_plane, j * args.d_pad + d, args.kv_type), out);
+    state.out[d] = out;
+  }
+}
+
+void attention(const AttentionArgs& args) noexcept {
+  for (size_t row = 0; row < args.n_rows; ++row) {
+    SoftmaxState state;
+    state.max = -__builtin_inff();
+    state.sum = 0.0f;
+    memset(state.out, 0, args.d_head * sizeof(float));
+    const size_t n_seen = args.first_position + row + 1;
+    for (size_t begin = 0; begin < n_seen; begin += kBlockPositions) {
+      const size_t n = n_seen - begin < kBlockPositions ? n_seen - begin : kBlockPositions;
+      attend_block(args, args.q + row * args.q_stride, args.blocks[begin / kBlockPositions], n, state);
+    }
+    float* out = args.out + row * args.out_stride;
+    for (size_t d = 0; d < args.d_head; ++d) out[d] = state.out[d] / state.sum;
+  }
+}
+
+void embed(const Panels& w, size_t row, const float* add, float* out) noexcept {
+  const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
+  const unsigned char* lines = panel + panel_lines_offset(w.dtype, w.n_cols) + row % kPanelRows * sizeof(float);
+  for (size_t i = 0; i < w.n_cols; ++i) {
+    float value;
+    memcpy(&value, lines + i * kLineBytes, sizeof value);
+    out[i] = value + add[i];
+  }
+}
+
+}  // namespace
+
+const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv, embed};
+
+}  // namespace gpt2

@@ -1,0 +1,15 @@
+// The one symbol that each tier's object exports. A table whose tier is not built for this architecture does not exist;
+// only dispatch.cpp names them.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace gpt2 {
+
+extern const KernelTable kScalarTable;
+#if defined(__x86_64__)
+extern const KernelTable kAvx2Table;
+extern const KernelTable kAvx512Table;
+#endif
+
+}  // namespace gpt2

@@ -1,0 +1,14 @@
+// exp and log in double from additions, multiplications and divisions alone, so that every machine gives the same bits
+// (std::exp and std::log differ between C libraries). Errors below 1e-15 relative; for sampling and statistics, not kernels.
+#pragma once
+
+namespace gpt2 {
+
+// x in [-700, 700] (clamped).
+double portable_exp(double x);
+// x > 0, finite and normal.
+double portable_log(double x);
+// log(1 - v) for 0 <= v < 1, exact to the last bits also for tiny v.
+double portable_log1m(double v);
+
+}  // namespace gpt2

@@ -1,0 +1,86 @@
+#include "src/model/kv_cache.h"
+
+#include <utility>
+
+#include "src/base/error.h"
+
+namespace gpt2 {
+
+KvLayout::KvLayout(const Config& config, KvType kv_type)
+    : type(kv_type),
+      n_layer(config.n_layer),
+      n_head(config.n_head),
+      d_pad(static_cast<uint32_t>(round_up(config.d_head, kPanelRows))) {}
+
+KvPool::KvPool(const KvLayout& layout, size_t max_blocks)
+    : layout_(layout), references_(max_blocks, 0) {
+  const auto bytes = checked_mul(max_blocks, layout.block_bytes());
+  GPT2_CHECK(max_blocks < UINT32_MAX && bytes);
+  memory_ = AnonymousMemory(*bytes);
+  free_.reserve(max_blocks);
+  for (size_t i = max_blocks; i > 0; --i) free_.push_back(static_cast<BlockId>(i - 1));
+}
+
+BlockId KvPool::allocate() noexcept {
+  GPT2_CHECK(!free_.empty());
+  const BlockId block = free_.back();
+  free_.pop_back();
+  references_[block] = 1;
+  return block;
+}
+
+void KvPool::retain(BlockId block) noexcept {
+  GPT2_CHECK(references_[block] > 0);
+  ++references_[block];
+}
+
+void KvPool::release(BlockId block) noexcept {
+  GPT2_CHECK(references_[block] > 0);
+  if (--references_[block] == 0) free_.push_back(block);
+}
+
+KvSequence::KvSequence(KvPool& pool, uint32_t n_ctx) : pool_(&pool) {
+  ids_.reserve((size_t{n_ctx} + kBlockPositions - 1) / kBlockPositions);
+  pointers_.reserve(ids_.capacity());
+}
+
+KvSequence::KvSequence(KvSequence&& other) noexcept
+    : pool_(other.pool_),
+      length_(std::exchange(other.length_, 0)),
+      ids_(std::move(other.ids_)),
+      pointers_(std::move(other.pointers_)) {
+  other.ids_.clear();
+  other.pointers_.clear();
+}
+
+KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(length_, other.length_);
+  std::swap(ids_, other.ids_);
+  std::swap(pointers_, other.pointers_);
+  return *this;
+}
+
+bool KvSequence::extend(uint32_t n) noexcept {
+  GPT2_CHECK((size_t{n} + kBlockPositions - 1) / kBlockPositions <= ids_.capacity());
+  const size_t needed = (size_t{n} + kBlockPositions - 1) / kBlockPositions;
+  if (needed > ids_.size() && needed - ids_.size() > pool_->free_blocks()) return false;
+  while (ids_.size() < needed) {
+    ids_.push_back(pool_->allocate());
+    pointers_.push_back(pool_->data(ids_.back()));
+  }
+  if (n > length_) length_ = n;
+  return true;
+}
+
+void KvSequence::truncate(uint32_t n) noexcept {
+  if (n < length_) length_ = n;
+  const size_t needed = (size_t{length_} + kBlockPositions - 1) / kBlockPositions;
+  while (ids_.size() > needed) {
+    pool_->release(ids_.back());
+    ids_.pop_back();
+    pointers_.pop_back();
+  }
+}
+
+}  // namespace gpt2

@@ -1,0 +1,210 @@
+#include "src/model/model_writer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "src/base/checked.h"
+#include "src/base/hash.h"
+#include "src/io/safetensors.h"
+#include "src/model/row_map.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr std::string_view kNoHash = "0000000000000000";
+
+struct Planned {
+  TensorSpec spec;
+  DType dtype = DType::f32;
+  uint64_t begin = 0, bytes = 0;     // from the start of the data
+  std::span<const std::byte> table;  // tokenizer tables only
+  uint64_t xxh3 = 0;
+};
+
+std::span<const std::byte> table_bytes(const TokenizerTables& t, size_t index) {
+  switch (index) {
+    case 0: return std::as_bytes(t.bytes);
+    case 1: return std::as_bytes(t.offsets);
+    case 2: return std::as_bytes(t.merges);
+    case 3: return std::as_bytes(t.byte_tokens);
+    default: return std::as_bytes(t.special_tokens);
+  }
+}
+
+bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
+
+class Writer {
+ public:
+  Writer(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
+         ByteSink& sink, const Progress& progress)
+      : config_(config), source_(source), options_(options), sink_(sink), progress_(progress) {
+    for (TensorSpec& spec : model_schema(config)) {
+      const DType dtype = is_packed(spec.arrangement) ? options.dtype : DType::f32;
+      const uint64_t bytes = stored_bytes(spec, dtype, config);
+      plan_.push_back({std::move(spec), dtype, data_bytes_, bytes, {}, 0});
+      data_bytes_ += bytes;
+    }
+    for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) {
+      const auto table = table_bytes(tokenizer, i);
+      TensorSpec spec;
+      spec.name = kTokenizerTensors[i];
+      spec.arrangement = Arrangement::bytes;
+      spec.rows = table.size();
+      spec.cols = 1;
+      const uint64_t bytes = round_up(table.size(), kLineBytes);
+      plan_.push_back({std::move(spec), DType::f32, data_bytes_, bytes, table, 0});
+      data_bytes_ += bytes;
+    }
+    tokenizer_hash_ = Tokenizer(tokenizer, options.source).hash();
+  }
+
+  void run() {
+    for (Planned& tensor : plan_) choose_arrangement(tensor);
+    data_begin_ = header().size();
+    sink_.resize(data_begin_ + data_bytes_);
+    for (Planned& tensor : plan_) write_tensor(tensor);
+    std::string text = header();
+    GPT2_CHECK(text.size() == data_begin_);
+    const std::string quoted = "\"" + std::string(kHeaderHashKey) + "\":\"";
+    text.replace(text.find(quoted) + quoted.size(), kNoHash.size(), hex64(xxh3(std::as_bytes(std::span(text)))));
+    sink_.write(0, std::as_bytes(std::span(text)));
+    report(data_bytes_);
+  }
+
+ private:
+  // The attention scale goes into q where that changes no bit of what the scores would be: a power of two, and no weight
+  // that would become subnormal or overflow.
+  void choose_arrangement(Planned& tensor) {
+    if (tensor.spec.arrangement != Arrangement::qkv) return;
+    const float scale = config_.attention_scale(tensor.spec.layer);
+    int exponent = 0;
+    if (std::frexp(scale, &exponent) != 0.5f) return;
+    std::vector<float> row(tensor.spec.cols);
+    const auto exact = [scale](float w) { return w == 0.0f || std::isnormal(w * scale); };
+    for (uint64_t i = 0; i < config_.n_embd; ++i) {
+      source_.read_rows(tensor.spec, i, 1, row.data());
+      if (!std::all_of(row.begin(), row.end(), exact)) return;
+    }
+    row.resize(config_.n_embd);
+    source_.read_vector(tensor.spec.bias, 0, config_.n_embd, row.data());
+    if (std::all_of(row.begin(), row.end(), exact)) tensor.spec.arrangement = Arrangement::qkv_scaled;
+  }
+
+  void write_tensor(Planned& tensor) {
+    hash_.reset();
+    at_ = data_begin_ + tensor.begin;
+    switch (tensor.spec.arrangement) {
+      case Arrangement::bytes: put(tensor.table); break;
+      case Arrangement::vector: write_vector(tensor.spec); break;
+      case Arrangement::rows: write_rows(tensor.spec); break;
+      default: write_panels(tensor); break;
+    }
+    constexpr std::byte zeros[kLineBytes] = {};
+    put({zeros, data_begin_ + tensor.begin + tensor.bytes - at_});
+    tensor.xxh3 = hash_.digest();
+    source_.done(tensor.spec);
+  }
+
+  void put(std::span<const std::byte> bytes) {
+    sink_.write(at_, bytes);
+    hash_.update(bytes);
+    at_ += bytes.size();
+    report(at_ - data_begin_);
+  }
+
+  void put_floats(const std::vector<float>& values) { put(std::as_bytes(std::span(values))); }
+
+  void write_vector(const TensorSpec& spec) {
+    std::vector<float> values(spec.rows);
+    source_.read_vector(spec.name, 0, spec.rows, values.data());
+    put_floats(values);
+  }
+
+  void write_rows(const TensorSpec& spec) {
+    std::vector<float> values(spec.cols);
+    for (uint64_t row = 0; row < spec.rows; ++row) {
+      source_.read_rows(spec, row, 1, values.data());
+      put_floats(values);
+    }
+  }
+
+  void write_panels(const Planned& tensor) {
+    const TensorSpec& spec = tensor.spec;
+    const RowMap map(spec, config_);
+    std::vector<float> block(kPanelRows * spec.cols);
+    std::vector<std::byte> panel(panel_bytes(tensor.dtype, spec.cols));
+    float bias[kPanelRows];
+    void* bytes = panel.data();
+    for (uint64_t first = 0; first < packed_rows(spec, config_); first += kPanelRows) {
+      read_block(spec, map, first, block, bias);
+      pack_panel(tensor.dtype, block.data(), bias, spec.cols, static_cast<unsigned char*>(bytes));
+      put(panel);
+    }
+  }
+
+  // 16 packed rows: runs of consecutive logical rows are read at once, padding stays zero.
+  void read_block(const TensorSpec& spec, const RowMap& map, uint64_t first, std::vector<float>& block,
+                  float (&bias)[kPanelRows]) {
+    std::fill(block.begin(), block.end(), 0.0f);
+    std::fill(std::begin(bias), std::end(bias), 0.0f);
+    for (uint64_t lane = 0; lane < kPanelRows;) {
+      const PackedRow row = map[first + lane];
+      uint64_t end = lane + 1;
+      if (row.logical >= 0) {
+        while (end < kPanelRows && map[first + end].logical == row.logical + static_cast<int64_t>(end - lane)) ++end;
+        const auto logical = static_cast<uint64_t>(row.logical);
+        source_.read_rows(spec, logical, end - lane, block.data() + lane * spec.cols);
+        if (!spec.bias.empty()) source_.read_vector(spec.bias, logical, end - lane, bias + lane);
+        for (uint64_t i = lane * spec.cols; i < end * spec.cols; ++i) block[i] *= row.factor;
+        for (uint64_t i = lane; i < end; ++i) bias[i] *= row.factor;
+      }
+      lane = end;
+    }
+  }
+
+  // With the checksums as they are known by now; its length does not depend on them.
+  std::string header() const {
+    std::vector<std::pair<std::string, std::string>> metadata;
+    metadata.emplace_back(kFormatKey, kFormatName);
+    metadata.emplace_back(kVersionKey, kFormatVersion);
+    metadata.emplace_back(kHeaderHashKey, kNoHash);
+    metadata.emplace_back(kTokenizerHashKey, hex64(tokenizer_hash_));
+    metadata.emplace_back(kSourceKey, options_.source);
+    for (auto& item : config_metadata(config_)) metadata.push_back(std::move(item));
+    std::vector<TensorInfo> infos;
+    for (const Planned& tensor : plan_) {
+      const TensorSpec& spec = tensor.spec;
+      const std::string_view dtype = spec.arrangement == Arrangement::bytes ? "u8" : dtype_name(tensor.dtype);
+      metadata.emplace_back(std::string(kTensorPrefix) + spec.name,
+                            std::string(dtype) + " " + std::string(arrangement_name(spec.arrangement)) + " " +
+                                std::to_string(spec.rows) + "x" + std::to_string(spec.cols) + " " + hex64(tensor.xxh3));
+      infos.push_back({spec.name, "U8", {tensor.bytes}, tensor.begin, tensor.begin + tensor.bytes});
+    }
+    return safetensors_header(metadata, infos, kDataAlignment);
+  }
+
+  void report(uint64_t done) const {
+    if (progress_) progress_(done, data_bytes_);
+  }
+
+  const Config& config_;
+  ParameterSource& source_;
+  const WriteOptions& options_;
+  ByteSink& sink_;
+  const Progress& progress_;
+  std::vector<Planned> plan_;
+  uint64_t data_bytes_ = 0, data_begin_ = 0, at_ = 0, tokenizer_hash_ = 0;
+  Xxh3Stream hash_;
+};
+
+}  // namespace
+
+void write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
+                 ByteSink& sink, const Progress& progress) {
+  Writer(config, tokenizer, source, options, sink, progress).run();
+}
+
+}  // namespace gpt2

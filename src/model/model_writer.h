@@ -1,0 +1,40 @@
+// Writing a `.gpt2` file: packs the parameters of any source, tensor by tensor, into a sink. Memory stays at one panel.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "src/io/byte_sink.h"
+#include "src/model/config.h"
+#include "src/model/schema.h"
+#include "src/text/tokenizer.h"
+
+namespace gpt2 {
+
+// Where parameters come from: a checkpoint, or random numbers.
+class ParameterSource {
+ public:
+  virtual ~ParameterSource() = default;
+  // Logical outputs [first, first + count) of a matrix, each with its `cols` inputs: out[i * cols + k].
+  virtual void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) = 0;
+  // Elements [first, first + count) of a vector tensor or a bias, by its checkpoint name.
+  virtual void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) = 0;
+  // The tensor has been written and will not be asked for again.
+  virtual void done(const TensorSpec& /*spec*/) {}
+};
+
+struct WriteOptions {
+  DType dtype = DType::f32;  // of the matrices
+  std::string source;        // recorded in the file
+};
+
+// Called now and then with the bytes written and their total.
+using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+// Writes the whole file. The same source gives the same bytes, always.
+void write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
+                 ByteSink& sink, const Progress& progress);
+
+}  // namespace gpt2

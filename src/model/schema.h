@@ -1,0 +1,70 @@
+// Every tensor of a `.gpt2` file, one line each: its name, its logical shape and how it is laid out. Reader, writer and
+// `inspect` all walk this table. Names are those of the published checkpoints; a matrix carries its bias in its panels.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kernels/layout.h"
+#include "src/model/config.h"
+
+namespace gpt2 {
+
+// How a tensor's bytes are arranged.
+enum class Arrangement : uint8_t {
+  vector,      // f32 [rows], padded to 64 bytes
+  rows,        // f32 [rows, cols] row-major
+  panels,      // packed panels of 16 outputs, bias inside: [rows outputs, cols inputs]
+  qkv,         // as panels, outputs head by head: q, k, v of a head, each padded to whole panels
+  qkv_scaled,  // as qkv, with the attention scale folded into q (a power of two: exact)
+  bytes,       // tokenizer tables
+};
+std::string_view arrangement_name(Arrangement arrangement);
+
+struct TensorSpec {
+  std::string name;
+  std::string bias;         // the checkpoint's bias that goes into the panels; empty: none
+  Arrangement arrangement;  // qkv also stands for qkv_scaled
+  uint64_t rows = 0, cols = 0;  // logical: outputs and inputs; a vector has cols = 1
+  uint32_t layer = 0;
+};
+
+// In file order: the order in which a step reads them.
+std::vector<TensorSpec> model_schema(const Config& config);
+
+// Packed outputs: rows after padding heads and panels.
+uint64_t packed_rows(const TensorSpec& spec, const Config& config);
+// Bytes in the file, a multiple of 64.
+uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config);
+
+std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4"
+std::optional<DType> dtype_from_name(std::string_view name);
+
+// Keys of the file's metadata; kFormatVersion grows when an older program could misread a newer file.
+inline constexpr std::string_view kFormatKey = "gpt2.format", kFormatName = "gpt2 model";
+inline constexpr std::string_view kVersionKey = "gpt2.version", kFormatVersion = "1";
+inline constexpr std::string_view kHeaderHashKey = "gpt2.header_xxh3";
+inline constexpr std::string_view kSourceKey = "gpt2.source";
+inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
+inline constexpr std::string_view kTensorPrefix = "tensor.";
+inline constexpr uint64_t kDataAlignment = 4096;
+
+// The tokenizer's tables, in the order of TokenizerTables.
+inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tokenizer.offsets", "tokenizer.merges",
+                                                         "tokenizer.byte_tokens", "tokenizer.special_tokens"};
+
+// The configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws Error
+// (exit 3) naming `file` and the key.
+std::vector<std::pair<std::string, std::string>> config_metadata(const Config& config);
+class MetadataLookup {
+ public:
+  virtual ~MetadataLookup() = default;
+  virtual const std::string* value(std::string_view key) const = 0;
+};
+Config config_from_metadata(const MetadataLookup& metadata, std::string_view file);
+
+}  // namespace gpt2

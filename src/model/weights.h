@@ -1,0 +1,31 @@
+// The parameters of a GPT-2 as views into a mapped model file: packed panels for the matrices, plain vectors for the rest.
+// Immutable; valid as long as the Model that holds the file.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/layout.h"
+#include "src/base/matrix_view.h"
+
+namespace gpt2 {
+
+struct LayerWeights {
+  std::span<const float> ln_1_weight, ln_1_bias;  // [n_embd]
+  Panels attn_c_attn;  // n_embd -> n_head x [q | k | v], each of d_pad rows (d_head rounded up to 16, zero rows behind)
+  Panels attn_c_proj;  // n_embd -> n_embd
+  std::span<const float> ln_2_weight, ln_2_bias;  // [n_embd]
+  Panels mlp_c_fc;    // n_embd -> n_inner
+  Panels mlp_c_proj;  // n_inner -> n_embd
+  float attention_scale = 1;  // what is left to multiply the scores by: 1 where it was folded into q
+};
+
+struct Weights {
+  Panels wte;                      // [n_vocab, n_embd], rows padded to whole panels
+  MatrixView<const float> wpe;     // [n_ctx, n_embd]
+  std::vector<LayerWeights> h;     // [n_layer]
+  std::span<const float> ln_f_weight, ln_f_bias;  // [n_embd]
+  Panels lm_head;                  // wte where it is tied
+};
+
+}  // namespace gpt2

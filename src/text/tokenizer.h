@@ -1,0 +1,58 @@
+// Byte-level BPE over tables that are used where they lie (in a mapped file): opening one parses nothing that grows with
+// the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gpt2 {
+
+using TokenId = int32_t;
+
+// One merge rule: the pair (left, right) becomes `result`; lower ranks first. An empty slot has left = kNoToken.
+struct MergeSlot {
+  uint32_t left, right, result, rank;
+};
+inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
+
+// The tables as they are stored, all little-endian.
+struct TokenizerTables {
+  std::span<const char> bytes;              // all tokens' bytes, in id order
+  std::span<const uint32_t> offsets;        // [n_tokens + 1] into bytes, non-decreasing; an id without text has length 0
+  std::span<const MergeSlot> merges;        // open addressing, linear probing, power-of-two size, never full
+  std::span<const uint32_t> byte_tokens;    // [256] id of each single byte, kNoToken if the vocabulary lacks it
+  std::span<const uint32_t> special_tokens; // ids that are matched as text only with Specials::parse, longest text first
+};
+
+enum class Specials { as_text, parse };
+
+class Tokenizer {
+ public:
+  // Keeps views of the tables. Throws Error (exit 3, `file` in the message) on sizes that do not fit together.
+  Tokenizer(const TokenizerTables& tables, std::string_view file);
+
+  size_t n_tokens() const noexcept { return tables_.offsets.size() - 1; }
+
+  // Appends the ids of `text` (any bytes) to `out`. O(n log n). Throws Error (exit 4, with the byte's offset) only if the
+  // vocabulary lacks a byte's token.
+  void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
+  std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
+
+  // The bytes of a token (not always whole UTF-8); empty for an id without text. Requires 0 <= id; ids >= n_tokens are empty.
+  std::string_view token_bytes(TokenId id) const noexcept;
+  std::string decode(std::span<const TokenId> ids) const;
+
+  bool is_special(TokenId id) const noexcept;
+  // XXH3 (64 bits, seed 0) over all tables: two models with equal hashes share their ids.
+  uint64_t hash() const;
+
+ private:
+  TokenizerTables tables_;
+};
+
+}  // namespace gpt2

@@ -1,0 +1,49 @@
+// Builds the tokenizer's tables from a vocabulary in plain data; where that data came from (vocab.json, tokenizer.json) is
+// the caller's business.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "src/text/tokenizer.h"
+
+namespace gpt2 {
+
+struct AddedToken {
+  std::string text;  // the bytes themselves, not in the byte alphabet
+  uint32_t id = 0;
+  bool special = true;  // special tokens are text unless Specials::parse; other added tokens too (matched the same way)
+};
+
+// Token and merge strings are in GPT-2's byte alphabet (each byte one printable character, bytes_to_unicode of the
+// original release), as vocab.json and merges.txt have them.
+struct Vocabulary {
+  std::vector<std::pair<std::string, uint32_t>> tokens;  // text, id; any order
+  std::vector<std::pair<std::string, std::string>> merges;  // by rank
+  std::vector<AddedToken> added;
+  // Names for messages: which file the tokens and the merges came from.
+  std::string tokens_file, merges_file;
+};
+
+// Owns what TokenizerTables views.
+class TokenizerData {
+ public:
+  TokenizerTables tables() const;
+  std::vector<char> bytes;
+  std::vector<uint32_t> offsets;
+  std::vector<MergeSlot> merges;
+  std::vector<uint32_t> byte_tokens;
+  std::vector<uint32_t> special_tokens;
+};
+
+// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary). Throws Error (exit 3) naming file
+// and item: id out of range or given twice, character outside the byte alphabet, empty token, merge of an unknown token or
+// with an unknown result, merge given twice, added token that contradicts the vocabulary or is empty.
+TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab);
+
+// A token's bytes in the byte alphabet, for writers of vocab.json.
+std::string to_byte_alphabet(std::string_view bytes);
+
+}  // namespace gpt2
