@@ -67,9 +67,6 @@ struct KernelTable {
   // head's K and V planes.
   void (*store_kv)(const float* k, const float* v, size_t d_pad, KvType type, size_t position, unsigned char* k_plane,
                    unsigned char* v_plane) noexcept;
-
-  // out[i] = row `row` of the matrix, decoded, plus add[i], for n_cols values.
-  void (*embed)(const Panels& w, size_t row, const float* add, float* out) noexcept;
 };
 
 // Every table that this build has and this CPU can run, best first; the last is "scalar".
@@ -98,5 +95,7 @@ int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
 // The values that the kernels use: [16][n_cols], and the bias.
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;
+// out[i] = output row `row` of the matrix, decoded, plus add[i], for n_cols values: an embedding.
+void embed_row(const Panels& w, size_t row, const float* add, float* out) noexcept;
 
 }  // namespace gpt2

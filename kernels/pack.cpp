@@ -24,6 +24,16 @@ void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float*
   }
 }
 
+void embed_row(const Panels& w, size_t row, const float* add, float* out) noexcept {
+  const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
+  const unsigned char* lines = panel + panel_lines_offset(w.dtype, w.n_cols) + row % kPanelRows * sizeof(float);
+  for (size_t i = 0; i < w.n_cols; ++i) {
+    float value;
+    memcpy(&value, lines + i * kLineBytes, sizeof value);
+    out[i] = value + add[i];
+  }
+}
+
 void clear_argmax(ArgmaxLanes& lanes) noexcept {
   for (size_t lane = 0; lane < kPanelRows; ++lane) {
     lanes.value[lane] = -__builtin_inff();

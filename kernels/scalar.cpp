@@ -200,18 +200,8 @@ void attention(const AttentionArgs& args) noexcept {
   }
 }
 
-void embed(const Panels& w, size_t row, const float* add, float* out) noexcept {
-  const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
-  const unsigned char* lines = panel + panel_lines_offset(w.dtype, w.n_cols) + row % kPanelRows * sizeof(float);
-  for (size_t i = 0; i < w.n_cols; ++i) {
-    float value;
-    memcpy(&value, lines + i * kLineBytes, sizeof value);
-    out[i] = value + add[i];
-  }
-}
-
 }  // namespace
 
-const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv, embed};
+const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv};
 
 }  // namespace gpt2

@@ -86,9 +86,17 @@ class Engine {
   const Model& model() const noexcept { return model_; }
 
  private:
-  struct Slot;
+  struct Slot {
+    KvSequence kv;
+    Request request;
+    std::vector<float> prefix_logits;  // of the prompt's last row; used by the first step
+    bool prefix_finite = true;
+    int32_t last_token = -1;           // sampled, not yet computed; -1 before the first step
+    uint32_t n_generated = 0;
+    FinishReason finish = FinishReason::running;
+  };
 
-  StepResult advance(SlotId id, std::span<const float> logits, int32_t argmax, bool finite);
+  StepResult advance(SlotId id, std::span<const float> logits, const Argmax& argmax);
 
   const Model& model_;
   EngineOptions options_;

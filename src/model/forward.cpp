@@ -82,7 +82,7 @@ class ForwardPass {
     const Range mine = worker.share(rows_.size());
     for (size_t r = mine.begin; r < mine.end; ++r) {
       const float* position = w_.wpe.row(rows_[r].position).data();
-      kernels_.embed(w_.wte, static_cast<size_t>(rows_[r].token), position, s_.x_.data() + r * s_.embd_stride_);
+      embed_row(w_.wte, static_cast<size_t>(rows_[r].token), position, s_.x_.data() + r * s_.embd_stride_);
     }
     worker.barrier();
   }

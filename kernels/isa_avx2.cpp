@@ -1,0 +1,20 @@
+// The tier for AVX2, FMA and F16C: the shared texts over its own wrapper and tiles. Exports its table and nothing else.
+#include "kernels/simd_avx2.h"
+
+#include "kernels/kernels.h"
+#include "kernels/math_constants.h"
+#include "kernels/tables.h"
+
+#include "kernels/math.inl"
+#include "kernels/tile_avx2.inl"
+
+#include "kernels/matmul.inl"
+
+#include "kernels/attention.inl"
+#include "kernels/norm.inl"
+
+namespace gpt2 {
+
+const KernelTable kAvx2Table = {"avx2", matmul, layer_norm, attention, store_kv};
+
+}  // namespace gpt2

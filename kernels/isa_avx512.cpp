@@ -1,0 +1,20 @@
+// The tier for AVX-512 F, BW, DQ and VL: the shared texts over its own wrapper and tiles. Exports its table and nothing else.
+#include "kernels/simd_avx512.h"
+
+#include "kernels/kernels.h"
+#include "kernels/math_constants.h"
+#include "kernels/tables.h"
+
+#include "kernels/math.inl"
+#include "kernels/tile_avx512.inl"
+
+#include "kernels/matmul.inl"
+
+#include "kernels/attention.inl"
+#include "kernels/norm.inl"
+
+namespace gpt2 {
+
+const KernelTable kAvx512Table = {"avx512", matmul, layer_norm, attention, store_kv};
+
+}  // namespace gpt2

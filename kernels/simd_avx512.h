@@ -1,0 +1,70 @@
+// 16 lanes of float on AVX-512: one zmm. The thin layer under the shared texts (*.inl); every tier has the same names.
+#pragma once
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/layout.h"
+
+#define GPT2_INLINE static inline __attribute__((always_inline))
+
+namespace gpt2 {
+namespace {
+
+using V16 = __m512;
+using M16 = __mmask16;
+
+GPT2_INLINE V16 set16(float x) { return _mm512_set1_ps(x); }
+GPT2_INLINE V16 load16(const void* p) { return _mm512_loadu_ps(p); }
+GPT2_INLINE void store16(void* p, V16 v) { _mm512_storeu_ps(p, v); }
+GPT2_INLINE M16 first_lanes(size_t n) { return static_cast<M16>(n >= 16 ? 0xFFFF : (1u << n) - 1); }
+GPT2_INLINE V16 load16_first(const void* p, M16 lanes) { return _mm512_maskz_loadu_ps(lanes, p); }
+GPT2_INLINE void store16_first(void* p, M16 lanes, V16 v) { _mm512_mask_storeu_ps(p, lanes, v); }
+GPT2_INLINE V16 load16_f16(const void* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+}
+GPT2_INLINE void store16_f16(void* p, V16 v) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+GPT2_INLINE V16 add16(V16 a, V16 b) { return _mm512_add_ps(a, b); }
+GPT2_INLINE V16 sub16(V16 a, V16 b) { return _mm512_sub_ps(a, b); }
+GPT2_INLINE V16 mul16(V16 a, V16 b) { return _mm512_mul_ps(a, b); }
+GPT2_INLINE V16 div16(V16 a, V16 b) { return _mm512_div_ps(a, b); }
+GPT2_INLINE V16 fma16(V16 a, V16 b, V16 c) { return _mm512_fmadd_ps(a, b, c); }
+// The larger (smaller) of limit and x; a NaN in x passes.
+GPT2_INLINE V16 at_least16(V16 limit, V16 x) { return _mm512_max_ps(limit, x); }
+GPT2_INLINE V16 at_most16(V16 limit, V16 x) { return _mm512_min_ps(limit, x); }
+GPT2_INLINE M16 less16(V16 a, V16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+GPT2_INLINE V16 select16(M16 lanes, V16 yes, V16 no) { return _mm512_mask_blend_ps(lanes, no, yes); }
+GPT2_INLINE V16 abs16(V16 x) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), x); }
+GPT2_INLINE V16 sign_of16(V16 x) { return _mm512_and_ps(_mm512_set1_ps(-0.0f), x); }
+GPT2_INLINE V16 or16(V16 a, V16 b) { return _mm512_or_ps(a, b); }
+// p * 2^n where t = magic + n carries n in its low bits.
+GPT2_INLINE V16 scale_by_exponent16(V16 p, V16 t) {
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+// All lanes finite?
+GPT2_INLINE bool all_finite16(V16 v, M16 lanes) {
+  return (_mm512_cmp_ps_mask(_mm512_sub_ps(v, v), _mm512_setzero_ps(), _CMP_EQ_OQ) & lanes) == lanes;
+}
+// Where v > best among `lanes`: best = v, which = panel.
+GPT2_INLINE void update_best16(V16 v, M16 lanes, int32_t panel, float* best, int32_t* which) {
+  const M16 better = _mm512_mask_cmp_ps_mask(lanes, v, _mm512_load_ps(best), _CMP_GT_OQ);
+  _mm512_mask_store_ps(best, better, v);
+  _mm512_mask_store_epi32(which, better, _mm512_set1_epi32(panel));
+}
+// Lanes j + (j + 8), then + 4, + 2, + 1.
+GPT2_INLINE float sum_tree16(V16 v) {
+  const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+GPT2_INLINE float max16(V16 v) { return _mm512_reduce_max_ps(v); }
+GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+GPT2_INLINE void prefetch_line(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+}  // namespace
+}  // namespace gpt2

@@ -1,0 +1,32 @@
+// The register tile for AVX2: 6 rows x 1 panel (two ymm) keep 12 accumulators, a line and a broadcast in 16 registers.
+namespace gpt2 {
+namespace {
+
+static constexpr int kTileRows = 6, kTilePanels = 1;  // many rows
+static constexpr int kGemvPanels = 4;                 // one row: as many streams of weights
+static constexpr int kAttentionRows = 6, kAttentionPanels = 1;
+
+template <int kRows, int kPanels, class Line>
+GPT2_INLINE void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, size_t line_stride, size_t panel_stride,
+                      const float* x, size_t x_stride, size_t n_k) {
+  for (size_t k = 0; k < n_k; ++k, lines += line_stride) {
+    V16 w[kPanels];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPanels; ++p) {
+      if constexpr (kRows == 1 && kPanels > 1) prefetch_line(lines + static_cast<size_t>(p) * panel_stride + 1024);
+      w[p] = Line::load(lines + static_cast<size_t>(p) * panel_stride);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const __m256 xr = _mm256_broadcast_ss(x + static_cast<size_t>(r) * x_stride + k);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPanels; ++p) {
+        acc[r][p].a = _mm256_fmadd_ps(w[p].a, xr, acc[r][p].a);
+        acc[r][p].b = _mm256_fmadd_ps(w[p].b, xr, acc[r][p].b);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gpt2

@@ -1,0 +1,29 @@
+// The register tile for AVX-512: 12 rows x 2 panels keep 24 accumulators, 2 lines and a broadcast in 32 registers.
+namespace gpt2 {
+namespace {
+
+static constexpr int kTileRows = 12, kTilePanels = 2;  // many rows
+static constexpr int kGemvPanels = 4;                  // one row: as many streams of weights
+static constexpr int kAttentionRows = 6, kAttentionPanels = 4;
+
+template <int kRows, int kPanels, class Line>
+GPT2_INLINE void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, size_t line_stride, size_t panel_stride,
+                      const float* x, size_t x_stride, size_t n_k) {
+  for (size_t k = 0; k < n_k; ++k, lines += line_stride) {
+    V16 w[kPanels];
+#pragma GCC unroll 8
+    for (int p = 0; p < kPanels; ++p) {
+      if constexpr (kRows == 1 && kPanels > 1) prefetch_line(lines + static_cast<size_t>(p) * panel_stride + 1024);
+      w[p] = Line::load(lines + static_cast<size_t>(p) * panel_stride);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const V16 xr = set16(x[static_cast<size_t>(r) * x_stride + k]);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = fma16(w[p], xr, acc[r][p]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gpt2

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/engine <- tools. Fails on any other arrow,
+# on third-party headers outside the files that own them, and on flags that would change the arithmetic.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+bad=0
+complain() { echo "check_layers: $*" >&2; bad=1; }
+
+# layer: what it may include from the project
+declare -A may=(
+  [kernels]='kernels/'
+  [src/base]='kernels/|src/base/'
+  [src/io]='kernels/|src/base/|src/io/'
+  [src/text]='kernels/|src/base/|src/text/'
+  [src/model]='kernels/|src/(base|io|text|model)/'
+  [src/engine]='kernels/|src/(base|io|text|model|engine)/'
+  [tools]='kernels/|src/|tools/'
+)
+for layer in "${!may[@]}"; do
+  while IFS= read -r line; do
+    complain "$line points outside ($layer may include: ${may[$layer]})"
+  done < <(grep -nE '^#include "' "$layer"/*.{h,cpp,inl} 2>/dev/null | grep -vE "#include \"(${may[$layer]})")
+done
+
+while IFS= read -r line; do complain "$line: CLI11 belongs in tools/*.cpp"; done \
+  < <(grep -nE '#include <CLI/' -r kernels src tools --include='*' | grep -vE '^tools/[^:]*\.cpp:')
+while IFS= read -r line; do complain "$line: simdjson belongs in src/io/json.cpp"; done \
+  < <(grep -nE '#include <simdjson' -r kernels src tools | grep -v '^src/io/json.cpp:')
+while IFS= read -r line; do complain "$line: only thread_team.cpp may use OpenMP"; done \
+  < <(grep -nE '#include <omp\.h>|#pragma omp' -r kernels src tools | grep -v '^src/base/thread_team.cpp:')
+while IFS= read -r line; do complain "$line: kernels take C headers and intrinsics only"; done \
+  < <(grep -nE '^#include <' kernels/*.{h,cpp,inl} 2>/dev/null | grep -vE '<(stddef|stdint|string|cpuid|immintrin|arm_neon|sys/auxv)\.h>')
+while IFS= read -r line; do complain "$line: this flag changes the arithmetic"; done \
+  < <(grep -nE -- '-ffast-math|-Ofast|-funsafe-math|-ffp-contract=fast' Makefile | grep -v '^[0-9]*:#')
+
+for file in $(git ls-files 'kernels/*' 'src/*' 'tools/*' 'tests/*.cpp' 'bench/*' | grep -E '\.(h|cpp|inl)$'); do
+  [ -e "$file" ] || continue
+  lines=$(wc -l <"$file")
+  case $file in src/text/unicode_tables.cpp) continue ;; esac
+  if ((lines > 600)); then complain "$file has $lines lines; split it"; fi
+done
+exit $bad

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the unit tests and the command-line tests of $BUILD (default: build) and counts them.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export BUILD=${BUILD:-build}
+export GPT2=$PWD/$BUILD/gpt2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Prints a program's lines as they come and keeps them in the log.
+run() { "$@" 2>&1 | tee -a "$log"; return "${PIPESTATUS[0]}"; }
+
+run "$BUILD/gpt2-tests" --no-version --minimal || true
+for script in tests/cli/*.sh; do
+  [ -e "$script" ] || continue
+  before=$(grep -c '^not ok' "$log")
+  run bash "$script"
+  status=$?
+  after=$(grep -c '^not ok' "$log")
+  if ((status != 0 && after == before)); then
+    echo "not ok $script: ended with status $status" | tee -a "$log"
+  fi
+done
+
+# doctest's closing line: "[doctest] test cases: 50 | 50 passed | 0 failed | 0 skipped"
+unit=$(grep -a '^\[doctest\] test cases:' "$log" | tail -n 1 | tr -d '|' || true)
+if [ -z "$unit" ]; then
+  echo "not ok unit tests: they did not reach their end" | tee -a "$log"
+fi
+field() { awk -v word="$1" '{for (i = 2; i <= NF; i++) if ($i == word) print $(i - 1)}' <<<"$unit"; }
+passed=$(($(field passed || echo 0) + $(grep -c '^ok ' "$log")))
+failed=$(($(field failed || echo 0) + $(grep -c '^not ok' "$log")))
+skipped=$(grep -c -i '^skip' "$log")
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0))
