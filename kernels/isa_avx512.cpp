@@ -12,9 +12,10 @@
 
 #include "kernels/attention.inl"
 #include "kernels/norm.inl"
+#include "kernels/probe.inl"
 
 namespace gpt2 {
 
-const KernelTable kAvx512Table = {"avx512", matmul, layer_norm, attention, store_kv};
+const KernelTable kAvx512Table = {"avx512", matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
 
 }  // namespace gpt2

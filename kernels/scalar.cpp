@@ -200,8 +200,28 @@ void attention(const AttentionArgs& args) noexcept {
   }
 }
 
+uint64_t probe_read(const unsigned char* data, size_t bytes) noexcept {
+  uint64_t sum = 0;
+  for (size_t i = 0; i + kLineBytes <= bytes; i += kLineBytes) {
+    uint64_t words[8];
+    memcpy(words, data + i, sizeof words);
+    for (const uint64_t word : words) sum ^= word;
+  }
+  return sum;
+}
+
+float probe_fma(size_t n) noexcept {
+  float acc[kProbeChains * kPanelRows] = {};
+  for (size_t i = 0; i < n; ++i) {
+    for (float& a : acc) a = fma(a, 0.999f, 0.5f);
+  }
+  float sum = 0;
+  for (const float a : acc) sum += a;
+  return sum;
+}
+
 }  // namespace
 
-const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv};
+const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
 
 }  // namespace gpt2

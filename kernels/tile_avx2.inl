@@ -4,6 +4,7 @@ namespace {
 
 static constexpr int kTileRows = 6, kTilePanels = 1;  // many rows
 static constexpr int kGemvPanels = 4;                 // one row: as many streams of weights
+static constexpr size_t kProbeWidth = 6;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 1;
 
 template <int kRows, int kPanels, class Line>

@@ -4,6 +4,7 @@ namespace {
 
 static constexpr int kTileRows = 12, kTilePanels = 2;  // many rows
 static constexpr int kGemvPanels = 4;                  // one row: as many streams of weights
+static constexpr size_t kProbeWidth = 12;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 4;
 
 template <int kRows, int kPanels, class Line>

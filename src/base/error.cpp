@@ -17,10 +17,7 @@ void fail_errno(std::string_view file, std::string_view action, int error_number
   fail(ExitCode::internal, printable(file, 400) + ": cannot " + std::string(action) + ": " + std::strerror(error_number));
 }
 
-namespace {
-
-// Length of the well-formed UTF-8 sequence at the start of `text`, 0 if there is none (Unicode 15, table 3-7).
-size_t sequence_length(std::string_view text) {
+size_t utf8_sequence_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto tail = [&](size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
   const unsigned lead = byte(0);
@@ -36,14 +33,12 @@ size_t sequence_length(std::string_view text) {
   return 0;
 }
 
-}  // namespace
-
 std::string printable(std::string_view text, size_t limit) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
     if (out.size() >= limit) return out + "...";
     const auto c = static_cast<unsigned char>(text[i]);
-    const size_t length = c >= 0x20 && c < 0x7F ? 1 : sequence_length(text.substr(i));
+    const size_t length = c >= 0x20 && c < 0x7F ? 1 : utf8_sequence_length(text.substr(i));
     const bool control = length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;  // C1
     if (length > 0 && !control) {
       out.append(text.substr(i, length));

@@ -34,6 +34,9 @@ class Error : public std::runtime_error {
 // Text that is safe in a one-line message: control and non-UTF-8 bytes as \xNN, cut after `limit` bytes.
 std::string printable(std::string_view text, size_t limit = 80);
 
+// Length of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), 0 if there is none.
+size_t utf8_sequence_length(std::string_view text);
+
 namespace detail {
 [[noreturn]] void check_failed(const char* condition, const char* file, int line) noexcept;
 }

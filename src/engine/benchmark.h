@@ -1,0 +1,64 @@
+// Timing a model against the machine's limits: prefill, decode at a depth, and steps of a few rows. Each sample stands between
+// two probes of the limit it is compared with. Definitions:
+//   prefill: percent = (2 x weights of the blocks x tokens + 2 x weights of the head + causal attention flops) / fma peak / time
+//   decode, rows: percent = (weight bytes + KV bytes of every row) / read bandwidth / time
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/engine/probe.h"
+#include "src/model/forward.h"
+#include "src/model/model.h"
+
+namespace gpt2 {
+
+enum class BenchTest : uint8_t { prefill, decode, rows };
+
+struct BenchCase {
+  BenchTest test = BenchTest::decode;
+  uint32_t n = 1;      // prefill: tokens; decode: tokens one after the other; rows: rows of one step
+  uint32_t depth = 0;  // positions before the first; of every row
+};
+
+struct BenchResult {
+  BenchCase bench;
+  std::string limit;                 // "read" or "fma"
+  std::vector<double> seconds;       // by sample, for all n
+  std::vector<double> limit_values;  // by sample: bytes/s or flop/s, the mean of the probes before and after
+  double work = 0;                   // bytes or flops of one sample, in the limit's unit
+
+  double tokens_per_second() const;  // median
+  double percent() const;            // median of the samples' percentages
+  double percent_low() const;        // the smallest and largest
+  double percent_high() const;
+  double limit_value() const;        // median
+};
+
+class ModelBenchmark {
+ public:
+  ModelBenchmark(const Model& model, const KernelTable& kernels, uint32_t threads, KvType kv_type);
+
+  // `samples` >= 1 after one warm-up. Requires n + depth <= n_ctx.
+  BenchResult run(const BenchCase& bench, uint32_t samples);
+
+  MachineProbe& probe() noexcept { return probe_; }
+
+ private:
+  double work_of(const BenchCase& bench) const;
+  double time(const BenchCase& bench);
+  void step(std::span<const Row> rows, std::span<KvSequence* const> sequences, Workspace& workspace);
+
+  const Model& model_;
+  const KernelTable& kernels_;
+  ThreadTeam team_;
+  KvLayout kv_;
+  MachineProbe probe_;
+};
+
+// A model of this many parameters with random weights, made in memory: "82M", "124M", "355M", "774M" or "1558M".
+// Throws Error (exit 2) for another name.
+Model random_model(const std::string& shape, DType dtype);
+
+}  // namespace gpt2

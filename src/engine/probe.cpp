@@ -1,0 +1,86 @@
+#include "src/engine/probe.h"
+
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "src/base/checked.h"
+
+namespace gpt2 {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+MachineProbe::MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes)
+    : kernels_(kernels), team_(team), memory_(bytes) {
+  madvise(memory_.data(), memory_.size(), MADV_HUGEPAGE);
+  team.run([&](Worker& worker) noexcept {
+    const Range mine = worker.share(memory_.size());
+    std::memset(memory_.data() + mine.begin, 1, mine.size());
+  });
+}
+
+double MachineProbe::read_bandwidth() {
+  const double start = now_seconds();
+  team_.run([&](Worker& worker) noexcept {
+    const Range lines = worker.share(memory_.size() / kLineBytes);
+    volatile uint64_t sink = kernels_.probe_read(memory_.data() + lines.begin * kLineBytes, lines.size() * kLineBytes);
+    (void)sink;
+  });
+  return static_cast<double>(memory_.size()) / (now_seconds() - start);
+}
+
+double MachineProbe::fma_peak() {
+  constexpr size_t kRounds = 2000, kTargetSeconds = 20;  // thousandths
+  size_t n = kRounds;
+  for (;;) {
+    const double start = now_seconds();
+    team_.run([&](Worker&) noexcept {
+      volatile float sink = kernels_.probe_fma(n);
+      (void)sink;
+    });
+    const double seconds = now_seconds() - start;
+    if (seconds * 1000 >= kTargetSeconds) {
+      return static_cast<double>(n) * kProbeFlops * static_cast<double>(team_.size()) / seconds;
+    }
+    const double wanted = static_cast<double>(n) * kTargetSeconds * 1.2 / (seconds * 1000 + 1e-6);
+    n = std::max(2 * n, static_cast<size_t>(std::min(wanted, 1e10)));
+  }
+}
+
+namespace {
+
+struct CpuTimes {
+  double busy = 0, all = 0;  // ticks
+};
+
+CpuTimes cpu_times() {
+  std::ifstream file("/proc/stat");
+  std::string word;
+  file >> word;
+  CpuTimes times;
+  double value = 0;
+  for (int field = 0; field < 8 && file >> value; ++field) {  // user nice system idle iowait irq softirq steal
+    times.all += value;
+    if (field != 3 && field != 4) times.busy += value;
+  }
+  return times;
+}
+
+}  // namespace
+
+double busy_fraction(double interval) {
+  const CpuTimes before = cpu_times();
+  usleep(static_cast<useconds_t>(interval * 1e6));
+  const CpuTimes after = cpu_times();
+  return after.all > before.all ? (after.busy - before.busy) / (after.all - before.all) : 0;
+}
+
+}  // namespace gpt2

@@ -1,0 +1,33 @@
+// The machine's limits, measured: read bandwidth and multiply-add peak with the threads that the model uses. Taken beside each
+// sample of a benchmark, because both swing by the minute on a shared machine.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/kernels.h"
+#include "src/base/anonymous_memory.h"
+#include "src/base/thread_team.h"
+
+namespace gpt2 {
+
+class MachineProbe {
+ public:
+  // `bytes` of memory are read; at least 512 MiB to be past every cache.
+  MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes = size_t{512} << 20);
+
+  double read_bandwidth();  // bytes per second over all threads, one pass
+  double fma_peak();        // floating-point operations per second over all threads, about 20 ms
+
+ private:
+  const KernelTable& kernels_;
+  ThreadTeam& team_;
+  AnonymousMemory memory_;
+};
+
+// Seconds of a monotonic clock.
+double now_seconds();
+
+// What the CPUs did since boot, and how much of `interval` seconds other processes took (0..1, all CPUs together).
+double busy_fraction(double interval);
+
+}  // namespace gpt2

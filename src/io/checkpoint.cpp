@@ -1,0 +1,132 @@
+#include "src/io/checkpoint.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "src/base/error.h"
+#include "src/io/file_descriptor.h"
+#include "src/io/json.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr uint64_t kMaxIndexBytes = 64u << 20;
+
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+// tensor -> shard file of model.safetensors.index.json.
+std::map<std::string, std::string> read_index(const std::string& path) {
+  const Json index = parse_json(read_text_file(path, kMaxIndexBytes), path);
+  const Json* weight_map = index.find("weight_map");
+  if (weight_map == nullptr || weight_map->kind != Json::Kind::object || weight_map->object.empty()) {
+    fail_model(path, "weight_map", "an object of tensor and file names", weight_map == nullptr ? "none" : weight_map->describe());
+  }
+  std::map<std::string, std::string> files;
+  for (const auto& [tensor, file] : weight_map->object) {
+    if (file.kind != Json::Kind::string || !is_plain_name(file.string)) {
+      fail_model(path, "weight_map." + tensor, "a file name in this folder", file.describe());
+    }
+    files.emplace(tensor, file.string);
+  }
+  return files;
+}
+
+[[noreturn]] void fail_without_weights(const std::string& directory) {
+  if (file_exists(directory + "/pytorch_model.bin") || file_exists(directory + "/pytorch_model.bin.index.json")) {
+    fail_model(directory, "weights", "model.safetensors",
+               "pytorch_model.bin alone, a pickle that could run code and is never opened; download model.safetensors, or "
+               "save it with model.save_pretrained(DIR, safe_serialization=True)");
+  }
+  fail_model(directory, "weights", "model.safetensors or model.safetensors.index.json", "neither");
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const std::string& directory) {
+  Checkpoint checkpoint;
+  checkpoint.directory_ = directory;
+  const std::string single = directory + "/model.safetensors", index = single + ".index.json";
+  std::map<std::string, std::string> placed;  // empty: all tensors of the one file
+  std::vector<std::string> files;
+  if (file_exists(single)) {
+    files.push_back(single);
+  } else if (file_exists(index)) {
+    placed = read_index(index);
+    for (const auto& [tensor, file] : placed) files.push_back(directory + "/" + file);
+    std::sort(files.begin(), files.end());
+    files.erase(std::unique(files.begin(), files.end()), files.end());
+  } else {
+    fail_without_weights(directory);
+  }
+  for (const std::string& file : files) {
+    checkpoint.shards_.push_back(MappedFile::open(file));
+    const auto bytes = checkpoint.shards_.back().bytes();
+    for (TensorInfo& info : parse_safetensors(bytes, file).tensors) {
+      const auto data = bytes.subspan(info.begin, info.end - info.begin);
+      checkpoint.tensors_.push_back({std::move(info), data, checkpoint.shards_.size() - 1});
+    }
+  }
+  std::sort(checkpoint.tensors_.begin(), checkpoint.tensors_.end(),
+            [](const Tensor& a, const Tensor& b) { return a.info.name < b.info.name; });
+  for (size_t i = 1; i < checkpoint.tensors_.size(); ++i) {
+    const Tensor &a = checkpoint.tensors_[i - 1], &b = checkpoint.tensors_[i];
+    if (a.info.name == b.info.name) fail_model(checkpoint.file_of(b), b.info.name, "a tensor of this name once", "another in " + checkpoint.file_of(a));
+  }
+  for (const auto& [name, file] : placed) {
+    const Tensor* tensor = checkpoint.find(name);
+    if (tensor == nullptr || checkpoint.file_of(*tensor) != directory + "/" + file) {
+      fail_model(index, "weight_map." + name, "a tensor in " + file, tensor == nullptr ? "none" : "it in another shard");
+    }
+  }
+  return checkpoint;
+}
+
+const Checkpoint::Tensor* Checkpoint::find(std::string_view name) const {
+  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                                      [](const Tensor& tensor, std::string_view key) { return tensor.info.name < key; });
+  return found != tensors_.end() && found->info.name == name ? &*found : nullptr;
+}
+
+const std::string& Checkpoint::file_of(const Tensor& tensor) const { return shards_[tensor.shard].path(); }
+
+void Checkpoint::drop(const Tensor& tensor) const noexcept {
+  shards_[tensor.shard].drop(tensor.info.begin, tensor.info.end - tensor.info.begin);
+}
+
+std::string read_text_file(const std::string& path, uint64_t limit) {
+  struct stat info = {};
+  const FileDescriptor file = open_regular(path, info);
+  if (static_cast<uint64_t>(info.st_size) > limit) {
+    fail_model(path, "size", "at most " + std::to_string(limit) + " bytes", std::to_string(info.st_size));
+  }
+  std::string text(static_cast<size_t>(info.st_size), '\0');
+  size_t at = 0;
+  while (at < text.size()) {
+    const ssize_t got = read(file.get(), text.data() + at, text.size() - at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_model(path, "file", "one that can be read", std::strerror(errno));
+    if (got == 0) fail_model(path, "file", std::to_string(text.size()) + " bytes", "it cut to " + std::to_string(at));
+    at += static_cast<size_t>(got);
+  }
+  return text;
+}
+
+bool file_exists(const std::string& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0;
+}
+
+bool is_directory(const std::string& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+}  // namespace gpt2

@@ -1,0 +1,95 @@
+#include "src/io/output_file.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "src/base/error.h"
+#include "src/io/file_descriptor.h"
+
+namespace gpt2 {
+namespace {
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string temporary_name(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  return folder_of(path) + "/." + name + ".tmp." + std::to_string(getpid());
+}
+
+[[noreturn]] void fail_exists(const std::string& path) {
+  fail(ExitCode::usage, printable(path, 400) + ": exists already; --force replaces it");
+}
+
+// Renames without replacing; where the file system cannot, a hard link does the same.
+int rename_new(const char* from, const char* to) {
+  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+  return link(from, to) == 0 ? unlink(from) : -1;
+}
+
+}  // namespace
+
+OutputFile::OutputFile(const std::string& path, Overwrite overwrite)
+    : path_(path), temporary_(temporary_name(path)), overwrite_(overwrite) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) fail_errno(path, "write", EISDIR);
+    if (overwrite == Overwrite::refuse) fail_exists(path);
+  }
+  unlink(temporary_.c_str());  // a process of this number that was killed
+  fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_errno(path_, "write", errno);
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ < 0) return;
+  close(fd_);
+  unlink(temporary_.c_str());
+}
+
+void OutputFile::resize(uint64_t size) {
+  const auto length = static_cast<off_t>(size);
+  int error = 0;
+  do {
+    error = posix_fallocate(fd_, 0, length);
+  } while (error == EINTR);
+  if (error == EOPNOTSUPP || error == EINVAL) error = ftruncate(fd_, length) == 0 ? 0 : errno;
+  if (error != 0) fail_errno(path_, "reserve " + std::to_string(size) + " bytes", error);
+}
+
+void OutputFile::write(uint64_t offset, std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const ssize_t written = pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail_errno(path_, "write", written < 0 ? errno : ENOSPC);
+    offset += static_cast<uint64_t>(written);
+    data = data.subspan(static_cast<size_t>(written));
+  }
+}
+
+void OutputFile::commit() {
+  if (fsync(fd_) != 0) fail_errno(path_, "sync", errno);
+  const int renamed = overwrite_ == Overwrite::replace ? rename(temporary_.c_str(), path_.c_str())
+                                                       : rename_new(temporary_.c_str(), path_.c_str());
+  if (renamed != 0) {
+    if (errno == EEXIST) fail_exists(path_);
+    fail_errno(path_, "rename to", errno);
+  }
+  const int fd = fd_;
+  fd_ = -1;  // the file has its name: nothing to remove from here on
+  if (close(fd) != 0) fail_errno(path_, "close", errno);
+  const FileDescriptor folder(open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0 || fsync(folder.get()) != 0) fail_errno(folder_of(path_), "sync the folder", errno);
+}
+
+}  // namespace gpt2

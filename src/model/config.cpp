@@ -1,0 +1,58 @@
+#include "src/model/config.h"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/layout.h"
+#include "src/base/error.h"
+
+namespace gpt2 {
+
+float Config::attention_scale(uint32_t layer) const {
+  double scale = scale_attn_weights ? 1.0 / std::sqrt(static_cast<double>(d_head)) : 1.0;
+  if (scale_attn_by_inverse_layer_idx) scale /= static_cast<double>(layer) + 1.0;
+  return static_cast<float>(scale);
+}
+
+std::string_view activation_name(Activation activation) {
+  switch (activation) {
+    case Activation::gelu_tanh: return "gelu_tanh";
+    case Activation::gelu_erf: return "gelu_erf";
+    case Activation::relu: return "relu";
+  }
+  return "?";
+}
+
+namespace {
+
+void check_range(std::string_view file, std::string_view item, uint32_t value, uint32_t most) {
+  if (value < 1 || value > most) fail_model(file, item, "1 to " + std::to_string(most), std::to_string(value));
+}
+
+void check_token(std::string_view file, std::string_view item, int32_t id, uint32_t n_vocab) {
+  if (id < 0 || static_cast<uint32_t>(id) >= n_vocab) {
+    fail_model(file, item, "an id from 0 to " + std::to_string(n_vocab - 1), std::to_string(id));
+  }
+}
+
+}  // namespace
+
+void check_config(const Config& c, std::string_view file) {
+  check_range(file, "n_layer", c.n_layer, kMaxLayers);
+  check_range(file, "n_embd", c.n_embd, kMaxWidth);
+  check_range(file, "n_head", c.n_head, c.n_embd);
+  if (c.n_embd % c.n_head != 0) {
+    fail_model(file, "n_head", "a divisor of n_embd = " + std::to_string(c.n_embd), std::to_string(c.n_head));
+  }
+  check_range(file, "n_embd / n_head", c.n_embd / c.n_head, static_cast<uint32_t>(kMaxDHead));
+  check_range(file, "n_inner", c.n_inner, kMaxInner);
+  check_range(file, "n_positions", c.n_ctx, kMaxContext);
+  check_range(file, "vocab_size", c.n_vocab, kMaxVocab);
+  if (!(c.layer_norm_epsilon > 0) || !std::isfinite(c.layer_norm_epsilon)) {
+    fail_model(file, "layer_norm_epsilon", "a positive number", std::to_string(c.layer_norm_epsilon));
+  }
+  if (c.bos_token_id != -1) check_token(file, "bos_token_id", c.bos_token_id, c.n_vocab);
+  for (const int32_t id : c.eos_token_ids) check_token(file, "eos_token_id", id, c.n_vocab);
+}
+
+}  // namespace gpt2

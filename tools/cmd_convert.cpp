@@ -1,0 +1,96 @@
+// gpt2 convert: a Hugging Face checkpoint becomes one file that is only mapped.
+#include <filesystem>
+
+#include "src/base/error.h"
+#include "src/io/output_file.h"
+#include "src/model/convert.h"
+#include "tools/commands.h"
+#include "tools/load_model.h"
+#include "tools/progress.h"
+#include "tools/signals.h"
+
+namespace gpt2 {
+namespace {
+
+class Convert final : public Command {
+ public:
+  CommandText text() const override {
+    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face GPT-2 checkpoint.",
+            "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and the weights "
+            "(model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. Nothing else is needed: no "
+            "Python, no network.\n"
+            "DST appears whole or not at all: it is written beside its final place, synced and renamed. The same checkpoint gives "
+            "the same bytes.",
+            "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
+            "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
+            "gpt2 inspect --verify model.gpt2"};
+  }
+
+  std::vector<OptionGroup> options() override {
+    return {{"Options",
+             {{"--dtype", "", "Type of the weights in DST (default f32).", choice_value(options_.dtype, {{"f32", DType::f32}})},
+              {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
+              {"-q,--quiet", "", "No progress, no warnings, no summary.", {"", "no value", [this](std::string_view text) {
+                                                                           verbosity_ = Verbosity::quiet;
+                                                                           return text.empty();
+                                                                         }}},
+              verbose_option(verbosity_)}}};
+  }
+
+  int run(const std::vector<std::string>& operands) override {
+    if (operands.size() != 2) {
+      fail(ExitCode::usage, "convert: expected SRC and DST, found " + std::to_string(operands.size()) +
+                                " operands (gpt2 convert -h has examples)");
+    }
+    const std::string &source = operands[0], &destination = operands[1];
+    check_paths(source, destination);
+    report_truncation_of(source);
+    catch_interrupts();
+    OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse);
+    ConvertReport report;
+    double seconds = 0;
+    {
+      ProgressBar bar("converting", verbosity_);
+      report = convert_checkpoint(source, options_, file, [&](uint64_t done, uint64_t total) {
+        if (interrupt_flag()) throw Interrupted{};
+        bar.update(done, total);
+      });
+      file.commit();
+      seconds = bar.seconds();
+    }
+    print_report(report, destination, seconds);
+    return static_cast<int>(ExitCode::ok);
+  }
+
+ private:
+  static void check_paths(const std::string& source, const std::string& destination) {
+    std::error_code error;
+    if (source == destination || std::filesystem::equivalent(source, destination, error)) {
+      fail(ExitCode::usage, "convert: SRC and DST are the same: " + printable(source, 400));
+    }
+    if (std::filesystem::is_directory(destination, error)) {
+      fail(ExitCode::usage, "convert: DST: expected a file, found the directory " + printable(destination, 400));
+    }
+  }
+
+  // Warnings are for everyone who does not ask for silence, the summary for people.
+  void print_report(const ConvertReport& report, const std::string& destination, double seconds) const {
+    if (verbosity_ == Verbosity::quiet) return;
+    for (const std::string& warning : report.warnings) say("warning: " + warning);
+    if (!shows_notes(verbosity_)) return;
+    std::error_code error;
+    const auto size = static_cast<double>(std::filesystem::file_size(destination, error));
+    say(printable(destination, 400) + ": " + human_bytes(size) + ", " + human_count(static_cast<double>(report.n_parameters)) +
+        " parameters, " + human_time(seconds));
+  }
+
+  ConvertOptions options_;
+  bool force_ = false;
+  Verbosity verbosity_ = Verbosity::normal;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_convert() { return std::make_unique<Convert>(); }
+
+}  // namespace gpt2

@@ -1,0 +1,264 @@
+// gpt2 inspect: what a model file says, what its weights are, and what a token costs.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "src/base/error.h"
+#include "src/base/hash.h"
+#include "src/io/json.h"
+#include "src/model/kv_cache.h"
+#include "tools/commands.h"
+#include "tools/format.h"
+#include "tools/load_model.h"
+#include "tools/streams.h"
+
+namespace gpt2 {
+namespace {
+
+// Of a tensor's finite values, its bias included.
+struct ValueStats {
+  uint64_t n_nan = 0, n_infinite = 0, n_finite = 0;
+  double min = std::numeric_limits<double>::infinity(), max = -min, squares = 0;
+
+  void add(std::span<const float> values) {
+    for (const float value : values) {
+      if (!std::isfinite(value)) {
+        ++(std::isnan(value) ? n_nan : n_infinite);
+        continue;
+      }
+      ++n_finite;
+      min = std::min(min, double{value});
+      max = std::max(max, double{value});
+      squares += double{value} * value;
+    }
+  }
+  double rms() const { return n_finite > 0 ? std::sqrt(squares / static_cast<double>(n_finite)) : 0; }
+};
+
+struct TensorReport {
+  const StoredTensor* tensor;
+  uint64_t n_parameters = 0;
+  ValueStats values;
+};
+
+// What one token costs when nothing is cached before it.
+struct StepCost {
+  uint64_t flops = 0;   // 2 per weight of every matrix, the head included
+  uint64_t bytes = 0;   // stored bytes of all that is read: every matrix and norm once, one row of wpe
+  uint64_t kv_bytes = 0;  // of the cache, per position, in f32
+};
+
+bool is_matrix(const StoredTensor& tensor) {
+  const Arrangement arrangement = tensor.spec.arrangement;
+  return arrangement == Arrangement::panels || arrangement == Arrangement::qkv || arrangement == Arrangement::qkv_scaled;
+}
+
+// An untied wte is only gathered from, a row a token.
+bool is_gathered(const StoredTensor& tensor, const Config& config) {
+  return tensor.spec.arrangement == Arrangement::rows || (tensor.spec.name == "wte.weight" && !config.tied_lm_head);
+}
+
+StepCost step_cost(const ModelFile& file) {
+  StepCost cost;
+  for (const StoredTensor& tensor : file.tensors) {
+    if (tensor.spec.arrangement == Arrangement::bytes) continue;
+    if (is_gathered(tensor, file.config)) {
+      cost.bytes += tensor.data.size() / tensor.spec.rows;
+      continue;
+    }
+    cost.bytes += tensor.data.size();
+    if (is_matrix(tensor)) cost.flops += 2 * tensor.spec.rows * tensor.spec.cols;
+  }
+  cost.kv_bytes = KvLayout(file.config, KvType::f32).block_bytes() / kBlockPositions;
+  return cost;
+}
+
+std::string shape_text(const TensorSpec& spec) {
+  if (spec.arrangement == Arrangement::bytes) return "[" + std::to_string(spec.rows) + "]";
+  const bool vector = spec.arrangement == Arrangement::vector;
+  return "[" + std::to_string(spec.rows) + (vector ? "]" : ", " + std::to_string(spec.cols) + "]");
+}
+
+std::string dtype_text(const StoredTensor& tensor) {
+  return tensor.spec.arrangement == Arrangement::bytes ? "u8" : std::string(dtype_name(tensor.dtype));
+}
+
+// Token ids of a list, "none" of an empty one.
+std::string ids_text(const std::vector<int32_t>& ids) {
+  std::string text;
+  for (const int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text.empty() ? "none" : text;
+}
+
+// Name and value of everything in the configuration; values are JSON.
+std::vector<std::pair<std::string, std::string>> config_rows(const Config& config) {
+  const auto boolean = [](bool value) { return std::string(value ? "true" : "false"); };
+  std::vector<std::pair<std::string, std::string>> rows;
+  rows.emplace_back("n_layer", std::to_string(config.n_layer));
+  rows.emplace_back("n_head", std::to_string(config.n_head));
+  rows.emplace_back("n_embd", std::to_string(config.n_embd));
+  rows.emplace_back("d_head", std::to_string(config.d_head));
+  rows.emplace_back("n_inner", std::to_string(config.n_inner));
+  rows.emplace_back("n_ctx", std::to_string(config.n_ctx));
+  rows.emplace_back("n_vocab", std::to_string(config.n_vocab));
+  rows.emplace_back("activation", json_quote(activation_name(config.activation)));
+  rows.emplace_back("layer_norm_epsilon", significant(config.layer_norm_epsilon, 9));
+  rows.emplace_back("scale_attn_weights", boolean(config.scale_attn_weights));
+  rows.emplace_back("scale_attn_by_inverse_layer_idx", boolean(config.scale_attn_by_inverse_layer_idx));
+  rows.emplace_back("tied_lm_head", boolean(config.tied_lm_head));
+  rows.emplace_back("bos_token_id", config.bos_token_id < 0 ? "null" : std::to_string(config.bos_token_id));
+  rows.emplace_back("eos_token_ids", "[" + (config.eos_token_ids.empty() ? "" : ids_text(config.eos_token_ids)) + "]");
+  return rows;
+}
+
+class Inspect final : public Command {
+ public:
+  CommandText text() const override {
+    return {"inspect", "[FILE|DIR]", "Shows a model's configuration, tensors and costs.",
+            "Every tensor is listed with its logical shape, its type, how it is laid out, its bytes in the file, and of its values "
+            "(bias included) the number of NaNs and infinities, the smallest, the largest and the root mean square.\n"
+            "Flops per token are 2 for each weight of a matrix, the head included, attention to earlier tokens not. Bytes per token "
+            "are what is read for it: every matrix and norm once and one row of wpe, the cache not.",
+            "gpt2 inspect\n"
+            "gpt2 inspect --verify model.gpt2\n"
+            "gpt2 inspect --json model.gpt2 | jq .config"};
+  }
+
+  std::vector<OptionGroup> options() override {
+    return {{"Options",
+             {{"--verify", "", "Compare every tensor with its checksum first; exit 3 if one differs.", flag_value(verify_)},
+              {"--no-values", "", "Do not read the weights: no NaN count, no minimum.", flag_value(no_values_)},
+              {"--json", "", "Print one JSON object.", flag_value(json_)}}},
+            {"Model", model_options(model_)}};
+  }
+
+  int run(const std::vector<std::string>& operands) override {
+    if (operands.size() > 1) fail(ExitCode::usage, "inspect: expected one model, found " + std::to_string(operands.size()));
+    if (!operands.empty() && model_.path) fail(ExitCode::usage, "inspect: give FILE or --model, not both");
+    if (!operands.empty()) model_.path = operands[0];
+    const Model model = load_model(model_);
+    if (verify_) verify_checksums(model.file(), model.name());
+    std::vector<TensorReport> reports;
+    for (const StoredTensor& tensor : model.file().tensors) reports.push_back(examine(tensor, model.config()));
+    write_output(json_ ? as_json(model, reports) : as_text(model, reports));
+    return static_cast<int>(ExitCode::ok);
+  }
+
+ private:
+  TensorReport examine(const StoredTensor& tensor, const Config& config) const {
+    TensorReport report;
+    report.tensor = &tensor;
+    const TensorSpec& spec = tensor.spec;
+    if (spec.arrangement == Arrangement::bytes) return report;
+    report.n_parameters = spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
+    if (no_values_) return report;
+    const LogicalTensor logical = read_tensor(tensor, config);
+    report.values.add(logical.values);
+    report.values.add(logical.bias);
+    return report;
+  }
+
+  std::string as_text(const Model& model, const std::vector<TensorReport>& reports) const;
+  std::string as_json(const Model& model, const std::vector<TensorReport>& reports) const;
+  std::string tensor_table(const std::vector<TensorReport>& reports) const;
+
+  ModelChoice model_;
+  bool verify_ = false, no_values_ = false, json_ = false;
+};
+
+struct Totals {
+  uint64_t n_parameters = 0, n_nan = 0, n_infinite = 0;
+};
+
+Totals totals_of(const std::vector<TensorReport>& reports) {
+  Totals totals;
+  for (const TensorReport& report : reports) {
+    totals.n_parameters += report.n_parameters;
+    totals.n_nan += report.values.n_nan;
+    totals.n_infinite += report.values.n_infinite;
+  }
+  return totals;
+}
+
+std::string Inspect::tensor_table(const std::vector<TensorReport>& reports) const {
+  constexpr auto kLeft = Table::Align::left, kRight = Table::Align::right;
+  Table table({kLeft, kRight, kLeft, kLeft, kRight, kRight, kRight, kRight, kRight, kRight});
+  std::vector<std::string> heading = {"tensor", "shape", "type", "layout", "bytes"};
+  if (!no_values_) heading.insert(heading.end(), {"nan", "inf", "min", "max", "rms"});
+  table.row(heading);
+  for (const TensorReport& report : reports) {
+    const TensorSpec& spec = report.tensor->spec;
+    std::vector<std::string> cells = {spec.name, shape_text(spec), dtype_text(*report.tensor),
+                                      std::string(arrangement_name(spec.arrangement)),
+                                      std::to_string(report.tensor->data.size())};
+    if (report.values.n_finite > 0) {
+      const ValueStats& values = report.values;
+      cells.insert(cells.end(), {std::to_string(values.n_nan), std::to_string(values.n_infinite), significant(values.min),
+                                 significant(values.max), significant(values.rms())});
+    } else if (report.values.n_nan + report.values.n_infinite > 0) {
+      cells.insert(cells.end(), {std::to_string(report.values.n_nan), std::to_string(report.values.n_infinite)});
+    }
+    table.row(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>& reports) const {
+  const ModelFile& file = model.file();
+  const Totals totals = totals_of(reports);
+  const StepCost cost = step_cost(file);
+  Table head({Table::Align::left, Table::Align::left});
+  head.row({"model", printable(model.name(), 400)});
+  head.row({"source", printable(file.source, 400)});
+  head.row({"size", human_bytes(static_cast<double>(model.bytes().size())) + " (" + std::to_string(model.bytes().size()) +
+                        " bytes), " + std::to_string(reports.size()) + " tensors"});
+  head.row({"header xxh3", hex64(file.header_hash)});
+  head.row({"tokenizer", std::to_string(model.tokenizer().n_tokens()) + " tokens, xxh3 " + hex64(file.tokenizer_hash)});
+  if (verify_) head.row({"checksums", "all tensors match"});
+  head.row({"parameters", std::to_string(totals.n_parameters)});
+  if (!no_values_) head.row({"not finite", std::to_string(totals.n_nan) + " NaN, " + std::to_string(totals.n_infinite) + " infinite"});
+  head.row({"flops/token", human_count(static_cast<double>(cost.flops)) + " (2 per weight of a matrix, head included)"});
+  head.row({"bytes/token", human_bytes(static_cast<double>(cost.bytes)) + " (weights read, cache not counted)"});
+  head.row({"kv cache", human_bytes(static_cast<double>(cost.kv_bytes)) + " per token in f32, half in f16"});
+  std::string text = head.text() + "\n";
+  Table config({Table::Align::left, Table::Align::left});
+  for (const auto& [name, value] : config_rows(file.config)) config.row({name, value});
+  return text + config.text() + "\n" + tensor_table(reports);
+}
+
+std::string Inspect::as_json(const Model& model, const std::vector<TensorReport>& reports) const {
+  const ModelFile& file = model.file();
+  const Totals totals = totals_of(reports);
+  const StepCost cost = step_cost(file);
+  std::string config, tensors;
+  for (const auto& [name, value] : config_rows(file.config)) config += (config.empty() ? "" : ",") + json_quote(name) + ":" + value;
+  for (const TensorReport& report : reports) {
+    const StoredTensor& tensor = *report.tensor;
+    tensors += (tensors.empty() ? "\n " : ",\n ") + ("{\"name\":" + json_quote(tensor.spec.name)) + ",\"shape\":" +
+               shape_text(tensor.spec) + ",\"dtype\":" + json_quote(dtype_text(tensor)) + ",\"layout\":" +
+               json_quote(arrangement_name(tensor.spec.arrangement)) + ",\"bytes\":" + std::to_string(tensor.data.size()) +
+               ",\"xxh3\":\"" + hex64(tensor.xxh3) + "\"";
+    const ValueStats& values = report.values;
+    if (report.n_parameters > 0 && !no_values_) {
+      tensors += ",\"nan\":" + std::to_string(values.n_nan) + ",\"inf\":" + std::to_string(values.n_infinite) +
+                 ",\"min\":" + json_number(values.min) + ",\"max\":" + json_number(values.max) +
+                 ",\"rms\":" + json_number(values.rms());
+    }
+    tensors += "}";
+  }
+  std::string text = "{\"model\":" + json_quote(model.name()) + ",\"source\":" + json_quote(file.source) +
+                     ",\"bytes\":" + std::to_string(model.bytes().size()) + ",\"header_xxh3\":\"" + hex64(file.header_hash) +
+                     "\",\"tokenizer_xxh3\":\"" + hex64(file.tokenizer_hash) + "\",\"tokenizer_tokens\":" +
+                     std::to_string(model.tokenizer().n_tokens()) + ",\"parameters\":" + std::to_string(totals.n_parameters);
+  if (!no_values_) text += ",\"nan\":" + std::to_string(totals.n_nan) + ",\"inf\":" + std::to_string(totals.n_infinite);
+  if (verify_) text += ",\"verified\":true";
+  return text + ",\"flops_per_token\":" + std::to_string(cost.flops) + ",\"weight_bytes_per_token\":" + std::to_string(cost.bytes) +
+         ",\"kv_bytes_per_token_f32\":" + std::to_string(cost.kv_bytes) + ",\n\"config\":{" + config + "},\n\"tensors\":[" + tensors +
+         "\n]}\n";
+}
+
+}  // namespace
+
+std::unique_ptr<Command> make_inspect() { return std::make_unique<Inspect>(); }
+
+}  // namespace gpt2

@@ -1,0 +1,25 @@
+#include "tools/commands.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr CommandEntry kCommands[] = {
+    {"generate", make_generate},
+    {"convert", make_convert},
+    {"tokenize", make_tokenize},
+    {"detokenize", make_detokenize},
+    {"inspect", make_inspect},
+};
+
+}  // namespace
+
+std::span<const CommandEntry> all_commands() { return kCommands; }
+
+std::unique_ptr<Command> make_command(std::string_view name) {
+  for (const CommandEntry& entry : kCommands) {
+    if (entry.name == name) return entry.make();
+  }
+  return nullptr;
+}
+
+}  // namespace gpt2

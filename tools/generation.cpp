@@ -1,0 +1,132 @@
+#include "tools/generation.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "src/io/json.h"
+#include "tools/format.h"
+#include "tools/token_ids.h"
+
+namespace gpt2 {
+namespace {
+
+double per_second(size_t count, double milliseconds) {
+  return milliseconds > 0 ? 1000 * static_cast<double>(count) / milliseconds : 0;
+}
+
+double prefill_rate(const Generation& g) { return per_second(g.prompt.size(), g.prefill_ms); }
+double decode_rate(const Generation& g) {
+  return per_second(g.completion.empty() ? 0 : g.completion.size() - 1, g.decode_ms);
+}
+
+// The q-quantile by nearest rank; 0 of nothing.
+double quantile(std::vector<float> values, double q) {
+  if (values.empty()) return 0;
+  const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(values.size())));
+  const auto nth = values.begin() + static_cast<ptrdiff_t>(std::max<size_t>(rank, 1) - 1);
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
+}
+
+struct Process {
+  double peak_rss_bytes = 0;
+  uint64_t major_faults = 0;
+};
+Process process_usage() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return {static_cast<double>(usage.ru_maxrss) * 1024, static_cast<uint64_t>(usage.ru_majflt)};
+}
+
+// Thousandths are enough for a time.
+std::string rounded(double value) { return json_number(std::round(value * 1000) / 1000); }
+
+class JsonObject {
+ public:
+  JsonObject& raw(std::string_view key, std::string_view value) {
+    text_ += (text_.empty() ? "" : ",") + json_quote(key) + ":" + std::string(value);
+    return *this;
+  }
+  JsonObject& string(std::string_view key, std::string_view value) { return raw(key, json_quote(value)); }
+  JsonObject& whole(std::string_view key, uint64_t value) { return raw(key, std::to_string(value)); }
+  JsonObject& real(std::string_view key, double value) { return raw(key, rounded(value)); }
+  std::string text() const { return "{" + text_ + "}"; }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+std::string generation_json(const Generation& g) {
+  JsonObject timings;
+  timings.real("load_ms", g.load_ms)
+      .real("prefill_ms", g.prefill_ms)
+      .real("decode_ms", g.decode_ms)
+      .real("prefill_tokens_per_s", prefill_rate(g))
+      .real("decode_tokens_per_s", decode_rate(g));
+  return JsonObject()
+             .string("text", g.text)
+             .raw("tokens", "[" + join_token_ids(g.completion, ",") + "]")
+             .string("finish_reason", g.finish_reason)
+             .whole("prompt_tokens", g.prompt.size())
+             .whole("completion_tokens", g.completion.size())
+             .whole("seed", g.seed)
+             .raw("timings", timings.text())
+             .text() +
+         "\n";
+}
+
+std::string stats_json(const Generation& g) {
+  const Process process = process_usage();
+  JsonObject intervals;
+  intervals.real("p50", quantile(g.token_intervals_ms, 0.5))
+      .real("p95", quantile(g.token_intervals_ms, 0.95))
+      .real("p99", quantile(g.token_intervals_ms, 0.99));
+  return JsonObject()
+             .real("load_ms", g.load_ms)
+             .real("first_token_ms", g.first_token_ms)
+             .whole("prompt_tokens", g.prompt.size())
+             .real("prefill_ms", g.prefill_ms)
+             .real("prefill_tokens_per_s", prefill_rate(g))
+             .whole("completion_tokens", g.completion.size())
+             .real("decode_ms", g.decode_ms)
+             .real("decode_tokens_per_s", decode_rate(g))
+             .raw("token_interval_ms", intervals.text())
+             .whole("peak_rss_bytes", static_cast<uint64_t>(process.peak_rss_bytes))
+             .whole("major_page_faults", process.major_faults)
+             .whole("threads", g.threads)
+             .string("kernels", g.kernels)
+             .string("model", g.model)
+             .string("finish_reason", g.finish_reason)
+             .whole("seed", g.seed)
+             .text() +
+         "\n";
+}
+
+std::string stats_table(const Generation& g) {
+  const Process process = process_usage();
+  const auto milliseconds = [](double value) { return fixed(value, value < 100 ? 1 : 0) + " ms"; };
+  const auto phase = [&](size_t tokens, double ms, double rate) {
+    return std::to_string(tokens) + " tokens in " + milliseconds(ms) + ", " + fixed(rate, 1) + " tokens/s";
+  };
+  Table table({Table::Align::left, Table::Align::left});
+  table.row({"model", g.model});
+  table.row({"load", milliseconds(g.load_ms)});
+  table.row({"first token", milliseconds(g.first_token_ms) + " after the start"});
+  table.row({"prefill", phase(g.prompt.size(), g.prefill_ms, prefill_rate(g))});
+  table.row({"decode", phase(g.completion.size(), g.decode_ms, decode_rate(g))});
+  table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
+                                   milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +
+                                   milliseconds(quantile(g.token_intervals_ms, 0.99))});
+  table.row({"peak memory", human_bytes(process.peak_rss_bytes) + ", " + std::to_string(process.major_faults) +
+                                " major page faults"});
+  table.row({"threads", std::to_string(g.threads) + ", kernels " + std::string(g.kernels)});
+  table.row({"finished by", std::string(g.finish_reason)});
+  table.row({"seed", std::to_string(g.seed)});
+  return table.text();
+}
+
+}  // namespace gpt2

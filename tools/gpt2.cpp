@@ -1,0 +1,99 @@
+// The `gpt2` command: finds the subcommand, and turns what goes wrong into one line and an exit code.
+#include <cstdio>
+#include <new>
+
+#include "src/base/error.h"
+#include "tools/commands.h"
+#include "tools/help.h"
+#include "tools/signals.h"
+#include "tools/streams.h"
+#include "tools/terminal.h"
+#include "tools/version.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr int kOk = static_cast<int>(ExitCode::ok);
+
+[[noreturn]] void fail_unknown_command(const std::string& word) {
+  const bool is_option = word.starts_with('-');
+  std::vector<std::string> names = {"help", "--help", "--version"};
+  for (const CommandEntry& entry : all_commands()) names.emplace_back(entry.name);
+  const std::string near = nearest_name(word, names);
+  std::string message = std::string(is_option ? "expected a command, found the option \"" : "unknown command \"") +
+                        printable(word) + "\"";
+  message += near.empty() ? " (gpt2 --help lists the commands)" : "; did you mean " + near + "?";
+  fail(ExitCode::usage, message);
+}
+
+int print_version(const std::vector<std::string>& arguments) {
+  std::string text = "gpt2 " + std::string(version()) + "\n";
+  for (const std::string& argument : arguments) {
+    if (argument != "-v" && argument != "--verbose") fail_unknown_command(argument);
+    text += build_details();
+  }
+  write_output(text);
+  return kOk;
+}
+
+int print_help(const std::vector<std::string>& arguments) {
+  if (arguments.size() > 1) fail(ExitCode::usage, "help: expected one command, found " + std::to_string(arguments.size()));
+  if (arguments.empty()) {
+    write_output(full_overview());
+    return kOk;
+  }
+  const auto command = make_command(arguments[0]);
+  if (command == nullptr) fail_unknown_command(arguments[0]);
+  write_output(full_help(*command));
+  return kOk;
+}
+
+int run_command(Command& command, std::vector<std::string> arguments) {
+  const ParsedLine line = parse_options(command.text().name, command.options(), std::move(arguments));
+  if (line.wish == Wish::run) return command.run(line.operands);
+  write_output(line.wish == Wish::short_help ? short_help(command) : full_help(command));
+  return kOk;
+}
+
+int run(std::vector<std::string> arguments) {
+  if (arguments.empty()) {
+    std::fputs(short_overview().c_str(), stderr);
+    return static_cast<int>(ExitCode::usage);
+  }
+  const std::string word = arguments.front();
+  arguments.erase(arguments.begin());
+  if (word == "--version" || word == "-V") return print_version(arguments);
+  if (word == "-v" && !arguments.empty() && arguments[0] == "--version") return print_version({word});
+  if (word == "help" || word == "--help") return print_help(arguments);
+  if (word == "-h") {
+    write_output(short_overview());
+    return kOk;
+  }
+  const auto command = make_command(word);
+  if (command == nullptr) fail_unknown_command(word);
+  return run_command(*command, std::move(arguments));
+}
+
+int report_errors(int argc, char** argv) {
+  try {
+    occupy_closed_descriptors();
+    const int status = run({argv + (argc > 0 ? 1 : 0), argv + argc});
+    close_output();
+    return status;
+  } catch (const Interrupted&) {
+    end_by_caught_signal();
+  } catch (const Error& error) {
+    say(error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    say("out of memory");
+  } catch (const std::exception& error) {
+    say(std::string("internal error: ") + error.what());
+  }
+  return static_cast<int>(ExitCode::internal);
+}
+
+}  // namespace
+}  // namespace gpt2
+
+int main(int argc, char** argv) { return gpt2::report_errors(argc, argv); }

@@ -1,0 +1,141 @@
+#include "tools/help.h"
+
+#include <algorithm>
+
+#include "src/base/error.h"
+#include "tools/version.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr size_t kWidth = 80, kTextColumn = 30;
+
+// Appends `text` word by word, the lines after the first indented; the cursor stands at `column`.
+void append_wrapped(std::string& out, std::string_view text, size_t column, size_t indent) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (column > indent && column + end + 1 > kWidth) {
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    } else if (column > indent) {
+      out += ' ';
+      ++column;
+    }
+    out += text.substr(0, end);
+    column += end;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  out += '\n';
+}
+
+// "-n, --max-new-tokens N"; long names without a short one are indented under the long ones.
+std::string option_heading(const Option& option) {
+  std::string heading;
+  for (const std::string& name : split_names(option.names)) heading += (heading.empty() ? "" : ", ") + name;
+  if (heading.starts_with("--")) heading.insert(0, "    ");
+  if (option.value.metavar.empty()) return heading;
+  if (option.value.presence == OptionValue::Presence::optional) return heading + "[=" + option.value.metavar + "]";
+  return heading + " " + option.value.metavar;
+}
+
+void append_row(std::string& out, const std::string& heading, std::string_view text) {
+  const size_t begin = out.size();
+  out += "  " + heading;
+  if (out.size() - begin + 2 > kTextColumn) {
+    out += "\n" + std::string(kTextColumn, ' ');
+  } else {
+    out.resize(begin + kTextColumn, ' ');
+  }
+  append_wrapped(out, text, kTextColumn, kTextColumn);
+}
+
+std::string usage_line(const CommandText& text) {
+  return "Usage: gpt2 " + std::string(text.name) + " [OPTION]... " + std::string(text.operands) + "\n";
+}
+
+void append_examples(std::string& out, std::string_view examples) {
+  out += "\nExamples:\n";
+  while (!examples.empty()) {
+    const size_t end = std::min(examples.find('\n'), examples.size());
+    out += "  " + std::string(examples.substr(0, end)) + "\n";
+    examples.remove_prefix(std::min(end + 1, examples.size()));
+  }
+}
+
+void append_commands(std::string& out) {
+  out += "\nCommands:\n";
+  for (const CommandEntry& entry : all_commands()) append_row(out, std::string(entry.name), entry.make()->text().summary);
+  append_row(out, "help [COMMAND]", "Prints the full help of a command.");
+}
+
+}  // namespace
+
+std::string short_help(Command& command) {
+  const CommandText text = command.text();
+  std::string out = usage_line(text);
+  append_wrapped(out, text.summary, 0, 0);
+  append_examples(out, text.examples);
+  out += "\nMost used options:\n";
+  for (const OptionGroup& group : command.options()) {
+    for (const Option& option : group.options) {
+      const bool has_short = option.names.size() > 1 && option.names[1] != '-';
+      if (has_short) append_row(out, option_heading(option), option.help);
+    }
+  }
+  return out + "\nAll options: gpt2 " + std::string(text.name) + " --help\n";
+}
+
+std::string full_help(Command& command) {
+  const CommandText text = command.text();
+  std::string out = usage_line(text);
+  append_wrapped(out, text.summary, 0, 0);
+  for (std::string_view rest = text.details; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    out += '\n';
+    append_wrapped(out, rest.substr(0, end), 0, 0);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  append_examples(out, text.examples);
+  for (const OptionGroup& group : command.options()) {
+    out += "\n" + group.title + ":\n";
+    for (const Option& option : group.options) append_row(out, option_heading(option), option.help);
+  }
+  out += "\nHelp:\n";
+  append_row(out, "-h", "Short help with examples.");
+  append_row(out, "    --help", "This text.");
+  return out;
+}
+
+std::string short_overview() {
+  std::string out = "Usage: gpt2 COMMAND [OPTION]... [ARGUMENT]...\nRuns GPT-2 on the CPU.\n";
+  append_examples(out,
+                  "gpt2 generate \"Once upon a time\"          continue a text with the built-in model\n"
+                  "gpt2 convert DIR model.gpt2              make a Hugging Face GPT-2 fast to load\n"
+                  "gpt2 generate -m model.gpt2 < prompt.txt");
+  append_commands(out);
+  return out + "\nMore: gpt2 --help, gpt2 COMMAND -h\n";
+}
+
+std::string full_overview() {
+  std::string out = short_overview();
+  out.resize(out.rfind("\nMore:"));
+  out += "\nOptions of gpt2 itself:\n";
+  append_row(out, "    --version", "Prints the version; with -v also commit, compiler and kernels.");
+  append_row(out, "-h", "Short help.");
+  append_row(out, "    --help", "This text.");
+  out += "\nEnvironment:\n";
+  append_row(out, "GPT2_MODEL", "The model of commands without -m: a .gpt2 file or a checkpoint directory.");
+  append_row(out, "GPT2_ISA", "Forces a set of kernels by name (gpt2 --version -v lists them).");
+  append_row(out, "OMP_NUM_THREADS", "Threads of commands without -t.");
+  out += "\nExit status:\n";
+  append_row(out, "0", "success");
+  append_row(out, "1", "input or output failed, or an internal error");
+  append_row(out, "2", "wrong usage");
+  append_row(out, "3", "a model file is missing, damaged or not supported");
+  append_row(out, "4", "the input cannot be used: prompt too long, no such token, ...");
+  append_row(out, "5", "the CPU lacks what GPT2_ISA asks for");
+  append_row(out, "130, 141, 143", "ended by SIGINT, SIGPIPE, SIGTERM");
+  return out + "\nEach command has its own help: gpt2 COMMAND --help\n";
+}
+
+}  // namespace gpt2

@@ -1,0 +1,72 @@
+#include "tools/load_model.h"
+
+#include <cstdlib>
+
+#include "src/base/error.h"
+#include "src/io/checkpoint.h"
+#include "src/model/builtin.h"
+#include "src/model/convert.h"
+#include "tools/progress.h"
+#include "tools/signals.h"
+
+namespace gpt2 {
+namespace {
+
+// An environment variable that is set to something.
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr || *value == '\0' ? std::nullopt : std::optional<std::string>(value);
+}
+
+Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
+  MemorySink sink;
+  ProgressBar bar("converting " + printable(directory, 40), verbosity);
+  const ConvertReport report = convert_checkpoint(directory, {}, sink, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
+  if (shows_notes(verbosity)) {
+    for (const std::string& warning : report.warnings) say("warning: " + warning);
+    say("converted " + printable(directory, 400) + " in memory; to do that once: gpt2 convert " + printable(directory, 400) +
+        " FILE.gpt2");
+  }
+  return Model::from_memory(sink.take(), directory);
+}
+
+}  // namespace
+
+std::vector<Option> model_options(ModelChoice& choice) {
+  return {{"-m,--model", "", "A .gpt2 file, or the directory of a Hugging Face GPT-2 checkpoint (default: $GPT2_MODEL, else the built-in model).",
+           name_value("FILE|DIR", choice.path)},
+          verbose_option(choice.verbosity)};
+}
+
+Option verbose_option(Verbosity& verbosity) {
+  return {"-v,--verbose", "", "Say on stderr what is done.", {"", "no value", [&verbosity](std::string_view text) {
+                                                              verbosity = Verbosity::verbose;
+                                                              return text.empty();
+                                                            }}};
+}
+
+Model load_model(const ModelChoice& choice) {
+  const std::optional<std::string> path = choice.path ? choice.path : environment("GPT2_MODEL");
+  if (!path) {
+    if (builtin_model().empty()) fail(ExitCode::model, "this build has no built-in model: name one with -m FILE or GPT2_MODEL");
+    return Model::view(builtin_model(), kBuiltinName);
+  }
+  report_truncation_of(*path);
+  return is_directory(*path) ? convert_in_memory(*path, choice.verbosity) : Model::open(*path);
+}
+
+const KernelTable& choose_kernels() {
+  const std::optional<std::string> name = environment("GPT2_ISA");
+  if (!name) return *runnable_kernels().tables[0];
+  if (const KernelTable* table = find_kernels(name->c_str())) return *table;
+  TierInfo tiers[12];
+  const size_t count = all_tiers(tiers);
+  std::string names;
+  for (size_t i = 0; i < count; ++i) {
+    if (*name == tiers[i].name) fail(ExitCode::cpu, "GPT2_ISA=" + *name + ": " + tiers[i].missing);
+    names += (names.empty() ? "" : ", ") + std::string(tiers[i].name);
+  }
+  fail(ExitCode::usage, "GPT2_ISA: expected one of " + names + ", found \"" + printable(*name) + "\"");
+}
+
+}  // namespace gpt2

@@ -1,0 +1,30 @@
+// Which model and which kernels a command uses: the options -m and -v, $GPT2_MODEL, the built-in model, $GPT2_ISA.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kernels/kernels.h"
+#include "src/model/model.h"
+#include "tools/options.h"
+#include "tools/terminal.h"
+
+namespace gpt2 {
+
+struct ModelChoice {
+  std::optional<std::string> path;  // a .gpt2 file or a checkpoint directory
+  Verbosity verbosity = Verbosity::normal;
+};
+
+// -m and -v, for a command's table.
+std::vector<Option> model_options(ModelChoice& choice);
+Option verbose_option(Verbosity& verbosity);
+
+// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3).
+Model load_model(const ModelChoice& choice);
+
+// The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for one
+// that cannot run here.
+const KernelTable& choose_kernels();
+
+}  // namespace gpt2

@@ -1,0 +1,79 @@
+// The one table of options: the parser and the help walk it, and so can manual pages and shell completions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gpt2 {
+
+// What an option takes and where it goes.
+struct OptionValue {
+  std::string metavar;   // "N"; empty: a flag
+  std::string expected;  // "a whole number from 0 to 10": what a message says was expected
+  std::function<bool(std::string_view text)> set;  // false: no such value; a flag's text is empty
+  enum class Presence { required, optional } presence = Presence::required;  // optional: --name or --name=VALUE
+};
+
+struct Option {
+  std::string names;    // "-n,--max-new-tokens", as help shows them
+  std::string aliases;  // "--predict,--n-predict": understood, not shown
+  std::string help;
+  OptionValue value;
+};
+
+struct OptionGroup {
+  std::string title;
+  std::vector<Option> options;
+};
+
+// The kinds of values; `out` outlives the table. Numbers are finite and the whole text.
+OptionValue flag_value(bool& out);
+OptionValue text_value(std::string_view metavar, std::optional<std::string>& out);
+OptionValue name_value(std::string_view metavar, std::optional<std::string>& out);  // not empty
+OptionValue whole_value(uint32_t& out, uint32_t min, uint32_t max);
+OptionValue whole_value(std::optional<uint32_t>& out, uint32_t min, uint32_t max);
+OptionValue seed_value(std::optional<uint64_t>& out);
+OptionValue real_value(float& out, float min, float max);
+
+// One of a few words. `metavar` is "a|b|c".
+template <class T>
+OptionValue choice_value(T& out, std::vector<std::pair<std::string, typename std::type_identity<T>::type>> choices) {
+  OptionValue value;
+  for (const auto& choice : choices) value.metavar += (value.metavar.empty() ? "" : "|") + choice.first;
+  value.expected = choices.size() > 1 ? "one of " + value.metavar : value.metavar;
+  value.set = [&out, choices = std::move(choices)](std::string_view text) {
+    for (const auto& [name, meaning] : choices) {
+      if (name == text) {
+        out = meaning;
+        return true;
+      }
+    }
+    return false;
+  };
+  return value;
+}
+
+// "a,b" as {"a", "b"}.
+std::vector<std::string> split_names(std::string_view names);
+
+enum class Wish { run, short_help, full_help };
+
+struct ParsedLine {
+  Wish wish = Wish::run;
+  std::vector<std::string> operands;  // everything that is no option; all after "--"
+};
+
+// Parses the arguments after the command's name and sets the values; the last of an option given twice counts. `_` stands
+// for `-` in long names. Throws Error (exit 2) that starts with `command` and names option and value.
+ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup>& groups,
+                         std::vector<std::string> arguments);
+
+// The name nearest to `word`, for "did you mean"; empty if none is near.
+std::string nearest_name(std::string_view word, const std::vector<std::string>& names);
+
+}  // namespace gpt2

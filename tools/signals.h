@@ -1,0 +1,25 @@
+// Signals: the first SIGINT or SIGTERM asks the program to stop at the next good moment, the second ends it at once.
+// Handlers can only reach globals, so the flags are two; they stay in signals.cpp.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+namespace gpt2 {
+
+// Thrown where work stops because of a signal; main ends the program by that signal.
+struct Interrupted {};
+
+// From here on SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
+void catch_interrupts();
+const std::atomic<bool>& interrupt_flag() noexcept;
+
+// Ends the program by the signal that was caught, so that the caller sees 130 or 143.
+[[noreturn]] void end_by_caught_signal();
+// Ends the program by this signal's default action.
+[[noreturn]] void end_by_signal(int signal);
+
+// A read from a mapped file that has become shorter raises SIGBUS: exit 3 with a line that names `file`.
+void report_truncation_of(const std::string& file);
+
+}  // namespace gpt2

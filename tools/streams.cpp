@@ -1,0 +1,89 @@
+#include "tools/streams.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "src/base/error.h"
+#include "tools/signals.h"
+#include "tools/terminal.h"
+
+namespace gpt2 {
+namespace {
+
+std::string read_all(int fd, const std::string& name, uint64_t limit) {
+  std::string bytes;
+  for (;;) {
+    char block[1 << 16];
+    const ssize_t n = read(fd, block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(name, "read", errno);
+    if (n == 0) return bytes;
+    bytes.append(block, static_cast<size_t>(n));
+    if (bytes.size() > limit) {
+      fail(ExitCode::input, printable(name, 400) + ": expected at most " + std::to_string(limit) + " bytes, found more");
+    }
+  }
+}
+
+}  // namespace
+
+void write_output(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(STDOUT_FILENO, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) end_by_signal(SIGPIPE);
+    if (n < 0) fail_errno("stdout", "write", errno);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+void close_output() {
+  if (close(STDOUT_FILENO) != 0 && errno != EINTR) fail_errno("stdout", "close", errno);
+}
+
+std::string read_stdin(uint64_t limit) { return read_all(STDIN_FILENO, "stdin", limit); }
+
+std::string read_input_file(const std::string& path, uint64_t limit) {
+  if (path == "-") return read_stdin(limit);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail_errno(path, "open", errno);
+  struct Closer {
+    int fd;
+    ~Closer() { close(fd); }
+  } closer{fd};
+  return read_all(fd, path, limit);
+}
+
+void occupy_closed_descriptors() {
+  // Opened the wrong way round: reading stdin and writing stdout then fail with EBADF. Each takes the lowest free number.
+  constexpr int kModes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", kModes[fd]) != fd) {
+      fail(ExitCode::internal, "cannot open /dev/null in place of a closed standard stream");
+    }
+  }
+}
+
+void TextStream::push(std::string_view bytes) {
+  utf8_.push(bytes, ready_);
+  flush();
+}
+
+void TextStream::finish() {
+  utf8_.finish(ready_);
+  flush();
+  if (target_ == Target::terminal && last_ != '\n') write_output("\n");
+}
+
+void TextStream::flush() {
+  if (ready_.empty()) return;
+  if (target_ == Target::terminal) ready_ = without_controls(ready_);
+  write_output(ready_);
+  last_ = ready_.back();
+  ready_.clear();
+}
+
+}  // namespace gpt2

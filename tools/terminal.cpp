@@ -1,0 +1,45 @@
+#include "tools/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace gpt2 {
+
+bool is_terminal(int fd) noexcept { return isatty(fd) == 1; }
+
+uint32_t terminal_width() noexcept {
+  winsize size = {};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+bool shows_notes(Verbosity verbosity) noexcept {
+  if (verbosity == Verbosity::quiet) return false;
+  return verbosity == Verbosity::verbose || is_terminal(STDERR_FILENO);
+}
+
+void say(std::string_view message) {
+  const std::string line = "gpt2: " + std::string(message) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+std::string without_controls(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto value = static_cast<unsigned char>(text[i]);
+    const bool c0 = (value < 0x20 && value != '\n' && value != '\t') || value == 0x7F;
+    const bool c1 = value == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    if (!c0 && !c1) {
+      out += text[i];
+      continue;
+    }
+    if (c1) value = static_cast<unsigned char>(text[++i]);  // U+0080..U+009F
+    char hex[5];
+    std::snprintf(hex, sizeof hex, "\\x%02X", value);
+    out += hex;
+  }
+  return out;
+}
+
+}  // namespace gpt2

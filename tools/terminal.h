@@ -1,0 +1,24 @@
+// What the program says beside its output, and where: notes go to stderr, and only to a person.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace gpt2 {
+
+bool is_terminal(int fd) noexcept;
+// Columns of the terminal behind stderr; 80 if it does not say.
+uint32_t terminal_width() noexcept;
+
+enum class Verbosity { normal, verbose, quiet };
+
+// Notes are for a terminal, or for whoever asks with -v.
+bool shows_notes(Verbosity verbosity) noexcept;
+// One line on stderr: "gpt2: MESSAGE".
+void say(std::string_view message);
+
+// `text` (valid UTF-8) with control characters other than newline and tab as \xNN: shown, not executed.
+std::string without_controls(std::string_view text);
+
+}  // namespace gpt2

@@ -1,0 +1,12 @@
+// What this program is: version, commit, compiler, instruction sets.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gpt2 {
+
+std::string_view version();   // "0.1.0"
+std::string build_details();  // lines for `gpt2 --version -v`
+
+}  // namespace gpt2
