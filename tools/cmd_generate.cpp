@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 
 #include "src/base/error.h"
 #include "src/engine/engine.h"

@@ -77,6 +77,7 @@ int run(std::vector<std::string> arguments) {
 int report_errors(int argc, char** argv) {
   try {
     occupy_closed_descriptors();
+    ignore_file_size_signal();
     const int status = run({argv + (argc > 0 ? 1 : 0), argv + argc});
     close_output();
     return status;

@@ -41,6 +41,8 @@ void handle(int signal_number, void (*handler)(int)) {
 
 }  // namespace
 
+void ignore_file_size_signal() { handle(SIGXFSZ, SIG_IGN); }
+
 void catch_interrupts() {
   for (const int signal_number : kInterrupts) {
     struct sigaction current = {};

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +18,9 @@ struct MergeSlot {
   uint32_t left, right, result, rank;
 };
 inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
+// Where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 + right) times
+// 2^64 / golden ratio. Part of the file format.
+size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept;
 
 // The tables as they are stored, all little-endian.
 struct TokenizerTables {
@@ -52,6 +54,10 @@ class Tokenizer {
   uint64_t hash() const;
 
  private:
+  class Merger;
+  // Appends the ids of text without special tokens; `offset` is where it stands in the prompt, for messages.
+  void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
+
   TokenizerTables tables_;
 };
 

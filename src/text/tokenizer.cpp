@@ -1,0 +1,186 @@
+#include "src/text/tokenizer.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <limits>
+#include <queue>
+#include <utility>
+
+#include "src/base/error.h"
+#include "src/base/hash.h"
+#include "src/text/split.h"
+
+namespace gpt2 {
+
+size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept {
+  const uint64_t key = (static_cast<uint64_t>(left) << 32 | right) * 0x9E3779B97F4A7C15u;
+  return static_cast<size_t>(key >> 32) & (n_slots - 1);
+}
+
+Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tables_(tables) {
+  const auto refuse = [&](const char* item, const char* expected, size_t found) {
+    fail_model(file, item, expected, std::to_string(found));
+  };
+  if (tables.offsets.empty() || tables.offsets.size() - 1 > static_cast<size_t>(std::numeric_limits<TokenId>::max())) {
+    refuse("tokenizer.offsets", "1 to 2^31 entries", tables.offsets.size());
+  }
+  if (!std::has_single_bit(tables.merges.size())) {
+    refuse("tokenizer.merges", "a power of two of slots", tables.merges.size());
+  }
+  if (tables.byte_tokens.size() != 256) refuse("tokenizer.byte_tokens", "256 entries", tables.byte_tokens.size());
+}
+
+std::string_view Tokenizer::token_bytes(TokenId id) const noexcept {
+  const auto index = static_cast<size_t>(id);
+  if (id < 0 || index >= n_tokens()) return {};
+  const size_t begin = tables_.offsets[index], end = tables_.offsets[index + 1];
+  if (begin > end || end > tables_.bytes.size()) return {};
+  return {tables_.bytes.data() + begin, end - begin};
+}
+
+std::string Tokenizer::decode(std::span<const TokenId> ids) const {
+  std::string text;
+  for (const TokenId id : ids) text += token_bytes(id);
+  return text;
+}
+
+bool Tokenizer::is_special(TokenId id) const noexcept {
+  return std::find(tables_.special_tokens.begin(), tables_.special_tokens.end(), static_cast<uint32_t>(id)) !=
+         tables_.special_tokens.end();
+}
+
+uint64_t Tokenizer::hash() const {
+  Xxh3Stream hash;
+  hash.update(std::as_bytes(tables_.bytes));
+  hash.update(std::as_bytes(tables_.offsets));
+  hash.update(std::as_bytes(tables_.merges));
+  hash.update(std::as_bytes(tables_.byte_tokens));
+  hash.update(std::as_bytes(tables_.special_tokens));
+  return hash.digest();
+}
+
+// Merges the symbols of one piece: a linked list of symbols, and a heap of the pairs that may merge, lowest rank first and
+// leftmost among equals. Each merge removes a symbol and adds at most two pairs: O(n log n).
+class Tokenizer::Merger {
+ public:
+  explicit Merger(const Tokenizer& tokenizer) : tables_(tokenizer.tables_), n_tokens_(tokenizer.n_tokens()) {}
+
+  // Replaces out[first, end) by the merged ids.
+  void merge(std::vector<TokenId>& out, size_t first) {
+    const size_t n = out.size() - first;
+    if (n < 2) return;
+    GPT2_CHECK(n < kEnd);
+    symbols_.resize(n);
+    for (uint32_t i = 0; i < n; ++i) {
+      symbols_[i] = {static_cast<uint32_t>(out[first + i]), i == 0 ? kEnd : i - 1, i + 1 == n ? kEnd : i + 1};
+    }
+    for (uint32_t i = 0; i + 1 < n; ++i) push_pair(i);
+    while (!pairs_.empty()) {
+      const Pair pair = pairs_.top();
+      pairs_.pop();
+      apply(pair);
+    }
+    out.resize(first);
+    for (uint32_t i = 0; i != kEnd; i = symbols_[i].next) out.push_back(static_cast<TokenId>(symbols_[i].id));
+  }
+
+ private:
+  static constexpr uint32_t kEnd = 0xFFFFFFFFu;
+  struct Symbol {
+    uint32_t id, previous, next;  // id is kNoToken once merged into its left neighbour
+  };
+  struct Pair {
+    uint32_t rank, at, left, right, result;
+    bool operator>(const Pair& other) const { return std::pair(rank, at) > std::pair(other.rank, other.at); }
+  };
+
+  void push_pair(uint32_t at) {
+    const uint32_t left = symbols_[at].id, right = symbols_[symbols_[at].next].id;
+    const MergeSlot* merge = find(left, right);
+    if (merge != nullptr) pairs_.push({merge->rank, at, left, right, merge->result});
+  }
+
+  // The tables may lie: at most one round through the slots, and no result outside the vocabulary.
+  const MergeSlot* find(uint32_t left, uint32_t right) const {
+    const size_t n = tables_.merges.size();
+    size_t slot = merge_slot(left, right, n);
+    for (size_t probe = 0; probe < n; ++probe, slot = (slot + 1) & (n - 1)) {
+      const MergeSlot& merge = tables_.merges[slot];
+      if (merge.left == kNoToken) return nullptr;
+      if (merge.left == left && merge.right == right) return merge.result < n_tokens_ ? &merge : nullptr;
+    }
+    return nullptr;
+  }
+
+  void apply(const Pair& pair) {
+    Symbol& left = symbols_[pair.at];
+    if (left.id != pair.left || left.next == kEnd || symbols_[left.next].id != pair.right) return;  // merged meanwhile
+    Symbol& right = symbols_[left.next];
+    left.id = pair.result;
+    left.next = right.next;
+    right.id = kNoToken;
+    if (left.next != kEnd) {
+      symbols_[left.next].previous = pair.at;
+      push_pair(pair.at);
+    }
+    if (left.previous != kEnd) push_pair(left.previous);
+  }
+
+  const TokenizerTables& tables_;
+  size_t n_tokens_;
+  std::vector<Symbol> symbols_;
+  std::priority_queue<Pair, std::vector<Pair>, std::greater<>> pairs_;
+};
+
+void Tokenizer::encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const {
+  while (!text.empty()) {
+    const size_t length = next_piece(text);
+    const size_t first = out.size();
+    for (size_t i = 0; i < length; ++i) {
+      const auto byte = static_cast<unsigned char>(text[i]);
+      const uint32_t id = tables_.byte_tokens[byte];
+      if (id >= n_tokens()) {
+        fail(ExitCode::input, "prompt: byte " + std::to_string(byte) + " at offset " + std::to_string(offset + i) +
+                                  " has no token in this vocabulary (--tokens takes ids)");
+      }
+      out.push_back(static_cast<TokenId>(id));
+    }
+    merger.merge(out, first);
+    text.remove_prefix(length);
+    offset += length;
+  }
+}
+
+void Tokenizer::encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const {
+  Merger merger(*this);
+  size_t at = 0;
+  while (at < text.size()) {
+    size_t found = text.size();
+    TokenId special = -1;
+    if (specials == Specials::parse) {
+      for (const uint32_t id : tables_.special_tokens) {  // longest first, so a tie in position keeps the longest
+        const std::string_view bytes = token_bytes(static_cast<TokenId>(id));
+        const size_t position = bytes.empty() ? std::string_view::npos : text.find(bytes, at);
+        if (position < found) {
+          found = position;
+          special = static_cast<TokenId>(id);
+        }
+      }
+    }
+    encode_text(text.substr(at, found - at), at, merger, out);
+    at = found;
+    if (special >= 0) {
+      out.push_back(special);
+      at += token_bytes(special).size();
+    }
+  }
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials) const {
+  std::vector<TokenId> ids;
+  encode(text, specials, ids);
+  return ids;
+}
+
+}  // namespace gpt2

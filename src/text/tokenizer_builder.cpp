@@ -1,0 +1,161 @@
+#include "src/text/tokenizer_builder.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "src/base/error.h"
+#include "src/text/utf8.h"
+
+namespace gpt2 {
+namespace {
+
+// GPT-2's byte alphabet: printable bytes stand for themselves, the others for the code points from 256 on, in order.
+std::array<uint32_t, 256> byte_alphabet() {
+  std::array<uint32_t, 256> alphabet = {};
+  uint32_t next = 256;
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    alphabet[byte] = printable ? byte : next++;
+  }
+  return alphabet;
+}
+
+class Builder {
+ public:
+  Builder(const Vocabulary& vocabulary, uint64_t n_vocab) : v_(vocabulary), n_vocab_(n_vocab) {
+    const auto alphabet = byte_alphabet();
+    for (uint32_t byte = 0; byte < 256; ++byte) bytes_of_[alphabet[byte]] = static_cast<char>(byte);
+  }
+
+  TokenizerData build() {
+    for (const AddedToken& token : v_.added) take_added(token);
+    for (const auto& [text, id] : v_.tokens) take_token(text, id);
+    lay_out_bytes();
+    data_.byte_tokens.assign(256, kNoToken);
+    const auto alphabet = byte_alphabet();
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      std::string text;
+      append_utf8(alphabet[byte], text);
+      if (const auto id = ids_.find(text); id != ids_.end()) data_.byte_tokens[byte] = id->second;
+    }
+    take_merges();
+    return std::move(data_);
+  }
+
+ private:
+  void check_id(uint32_t id, const std::string& item) const {
+    if (id >= n_vocab_) {
+      fail_model(v_.tokens_file, item, "an id below " + std::to_string(n_vocab_) + " (vocab_size)", std::to_string(id));
+    }
+  }
+
+  void take_added(const AddedToken& token) {
+    const std::string item = "added token \"" + token.text + "\"";
+    if (token.text.empty()) fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
+    check_id(token.id, item);
+    const auto [other, added] = texts_.emplace(token.id, token.text);
+    if (!added && other->second != token.text) {
+      fail_model(v_.tokens_file, item, "an id of its own", "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
+    }
+    if (added) data_.special_tokens.push_back(token.id);
+  }
+
+  void take_token(const std::string& text, uint32_t id) {
+    const std::string item = "token \"" + text + "\"";
+    if (text.empty()) fail_model(v_.tokens_file, "token " + std::to_string(id), "a text", "an empty one");
+    check_id(id, item);
+    const auto known = texts_.find(id);
+    const bool is_added = known != texts_.end() && !ids_seen_.contains(id);
+    const std::optional<std::string> bytes = decode(text);
+    if (is_added && (known->second == text || known->second == bytes)) {
+      ids_seen_[id] = true;
+      ids_.emplace(text, id);
+      return;
+    }
+    if (known != texts_.end()) {
+      fail_model(v_.tokens_file, item, "an id of its own", "id " + std::to_string(id) + ", taken by another token");
+    }
+    if (!bytes) fail_model(v_.tokens_file, item, "characters of GPT-2's byte alphabet", "another character");
+    if (!ids_.emplace(text, id).second) fail_model(v_.tokens_file, item, "each token once", "it twice");
+    ids_seen_[id] = true;
+    texts_.emplace(id, *bytes);
+  }
+
+  std::optional<std::string> decode(std::string_view text) const {
+    std::string bytes;
+    while (!text.empty()) {
+      const CodePoint c = decode_utf8(text);
+      const auto byte = bytes_of_.find(c.value);
+      if (!c.valid || byte == bytes_of_.end()) return std::nullopt;
+      bytes += byte->second;
+      text.remove_prefix(c.length);
+    }
+    return bytes;
+  }
+
+  void lay_out_bytes() {
+    const uint32_t n_tokens = texts_.empty() ? 0 : texts_.rbegin()->first + 1;
+    data_.offsets.assign(1, 0);
+    for (uint32_t id = 0; id < n_tokens; ++id) {
+      if (const auto text = texts_.find(id); text != texts_.end()) {
+        data_.bytes.insert(data_.bytes.end(), text->second.begin(), text->second.end());
+      }
+      if (data_.bytes.size() > UINT32_MAX) fail_model(v_.tokens_file, "vocabulary", "texts of at most 4 GiB", "more");
+      data_.offsets.push_back(static_cast<uint32_t>(data_.bytes.size()));
+    }
+    std::stable_sort(data_.special_tokens.begin(), data_.special_tokens.end(),
+                     [&](uint32_t a, uint32_t b) { return texts_.at(a).size() > texts_.at(b).size(); });
+  }
+
+  uint32_t merge_token(const std::string& text, const std::string& item) const {
+    const auto id = ids_.find(text);
+    if (id == ids_.end()) fail_model(v_.merges_file, item, "tokens of the vocabulary", "\"" + text + "\"");
+    return id->second;
+  }
+
+  // At most half full, so that probes stay short and an empty slot always ends them.
+  void take_merges() {
+    const size_t n_slots = std::bit_ceil(std::max<size_t>(2 * v_.merges.size(), 2));
+    data_.merges.assign(n_slots, MergeSlot{kNoToken, 0, 0, 0});
+    for (size_t rank = 0; rank < v_.merges.size(); ++rank) {
+      const auto& [left_text, right_text] = v_.merges[rank];
+      const std::string item = "merge " + std::to_string(rank + 1) + " \"" + left_text + " " + right_text + "\"";
+      const uint32_t left = merge_token(left_text, item), right = merge_token(right_text, item);
+      const uint32_t result = merge_token(left_text + right_text, item);
+      size_t slot = merge_slot(left, right, n_slots);
+      for (; data_.merges[slot].left != kNoToken; slot = (slot + 1) & (n_slots - 1)) {
+        if (data_.merges[slot].left == left && data_.merges[slot].right == right) {
+          fail_model(v_.merges_file, item, "each merge once", "it twice");
+        }
+      }
+      data_.merges[slot] = {left, right, result, static_cast<uint32_t>(rank)};
+    }
+  }
+
+  const Vocabulary& v_;
+  uint64_t n_vocab_;
+  std::unordered_map<uint32_t, char> bytes_of_;      // character of the alphabet -> byte
+  std::map<uint32_t, std::string> texts_;            // id -> bytes
+  std::map<uint32_t, bool> ids_seen_;                // ids that the vocabulary itself has given
+  std::unordered_map<std::string, uint32_t> ids_;    // text in the alphabet -> id
+  TokenizerData data_;
+};
+
+}  // namespace
+
+TokenizerTables TokenizerData::tables() const { return {bytes, offsets, merges, byte_tokens, special_tokens}; }
+
+TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) { return Builder(vocabulary, n_vocab).build(); }
+
+std::string to_byte_alphabet(std::string_view bytes) {
+  static const std::array<uint32_t, 256> alphabet = byte_alphabet();
+  std::string text;
+  for (const char byte : bytes) append_utf8(alphabet[static_cast<unsigned char>(byte)], text);
+  return text;
+}
+
+}  // namespace gpt2

@@ -1,0 +1,20 @@
+// Which code points of Unicode 15 are letters, numbers or white space: sorted ranges, written by scripts/gen_unicode.py.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "src/text/split.h"
+
+namespace gpt2 {
+
+struct ClassRange {
+  uint32_t first, last;
+  CharClass kind;
+};
+
+inline constexpr size_t kClassRanges = 806;
+extern const std::array<ClassRange, kClassRanges> kUnicodeClasses;
+
+}  // namespace gpt2

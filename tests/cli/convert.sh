@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# gpt2 convert and gpt2 inspect: whole files or none, and what is in them.
+. "$(dirname "$0")/lib.bash"
+
+mkdir "$T/dir"
+model=$T/dir/books.gpt2
+only_model() { [ "$(ls -A "$T/dir")" = books.gpt2 ]; }
+run "$GPT2" convert "$BOOKS" "$model"
+check "convert" eval 'quiet_success && [ ! -s $T/out ] && only_model'
+cp "$model" "$T/first"
+run "$GPT2" convert "$BOOKS" "$model"; error "an existing file needs --force" 2 "$model" --force
+check "... and is kept" same "$model" "$T/first"
+echo old >"$model"
+run "$GPT2" convert --force "$BOOKS/" "$model"
+check "--force: the same bytes again" eval 'quiet_success && same $model $T/first && only_model'
+check "the built-in model is this file" [ "$("$GPT2" inspect --no-values --json | grep -o '"header_xxh3":"[^"]*"')" = \
+  "$("$GPT2" inspect --no-values --json "$model" | grep -o '"header_xxh3":"[^"]*"')" ]
+run "$GPT2" convert -v "$BOOKS" "$T/dir/v.gpt2"
+check "-v: a summary" eval '((status == 0)) && err_has parameters && (($(wc -l <$T/err) == 1))'
+rm "$T/dir/v.gpt2"
+
+run "$GPT2" convert "$BOOKS"; error "one operand" 2 "SRC and DST"
+run "$GPT2" convert "$BOOKS" "$BOOKS"; error "SRC is DST" 2 same
+run "$GPT2" convert --force "$BOOKS" "$BOOKS/../books"; error "SRC is DST by another name" 2 same
+run "$GPT2" convert --force "$BOOKS" "$T/dir"; error "DST is a directory" 2 directory
+run "$GPT2" convert "$T/none" "$T/dir/x"; error "no such SRC" 3 "$T/none"
+run "$GPT2" convert "$BOOKS" "$T/none/x"; error "no such folder for DST" 1 "$T/none"
+cp -r "$BOOKS" "$T/broken"
+truncate -s 100000 "$T/broken/model.safetensors"
+run "$GPT2" convert "$T/broken" "$T/dir/x"; error "a truncated checkpoint" 3 "$T/broken/model.safetensors"
+rm "$T/broken/model.safetensors"
+: >"$T/broken/pytorch_model.bin"
+run "$GPT2" convert "$T/broken" "$T/dir/x"; error "only pytorch_model.bin" 3 safetensors
+check "failures leave nothing behind" only_model
+cp -r "$BOOKS" "$T/warned"
+sed -i 's/"n_layer"/"some_new_key": 1, "n_layer"/' "$T/warned/config.json"
+run "$GPT2" convert "$T/warned" "$T/dir/w"
+check "an unknown key is one warning" eval '((status == 0)) && err_has some_new_key && (($(wc -l <$T/err) == 1))'
+run "$GPT2" convert --force --quiet "$T/warned" "$T/dir/w"
+check "--quiet" quiet_success
+rm "$T/dir/w"
+
+(ulimit -f 64; run "$GPT2" convert "$BOOKS" "$T/dir/x"; exit $status) 2>/dev/null
+check "a disk that fills up" [ $? = 1 ]
+check "... leaves nothing behind" only_model
+clean=1
+for delay in 0 0.002 0.004 0.006 0.008 0.01 0.015 0.02 0.03; do
+  env --default-signal=INT "$GPT2" convert --force "$BOOKS" "$T/dir/x" 2>/dev/null & pid=$!
+  sleep $delay
+  kill -INT $pid 2>/dev/null
+  wait $pid 2>/dev/null; status=$?
+  case $status in 0 | 130) ;; *) clean=0 ;; esac
+  if [ -e "$T/dir/x" ]; then
+    same "$T/dir/x" "$T/first" || clean=0
+    rm "$T/dir/x"
+  fi
+  only_model || clean=0
+done
+check "SIGINT at any moment: the whole file or nothing" [ $clean = 1 ]
+
+run "$GPT2" inspect "$model"
+check "inspect" eval 'quiet_success && out_has wte.weight && out_has n_ctx && out_has "0 NaN, 0 infinite"'
+check "inspect counts the parameters" out_has 2617344
+run "$GPT2" inspect -m "$model" --verify
+check "inspect --verify" eval 'quiet_success && out_has "all tensors match"'
+run "$GPT2" inspect "$BOOKS" --no-values; check "inspect of a directory" eval 'quiet_success && out_has n_ctx'
+run "$GPT2" inspect; check "inspect of the built-in model" eval 'quiet_success && out_has "built in"'
+run "$GPT2" inspect --json --verify "$model"
+check "inspect --json" eval 'quiet_success && out_has "\"parameters\":2617344" && out_has "\"verified\":true"'
+if python3 -c 'import json' 2>/dev/null; then
+  check "inspect --json parses" python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))
+t = {x["name"]: x for x in r["tensors"]}
+assert t["wte.weight"]["shape"] == [4096, 192] and t["wte.weight"]["nan"] == 0 and r["config"]["n_layer"] == 4' "$T/out"
+else
+  skip "inspect --json parses" "no python3"
+fi
+cp "$model" "$T/flipped"
+printf '\x5a' | dd of="$T/flipped" bs=1 seek=$(($(stat -c %s "$model") / 2)) conv=notrunc 2>/dev/null
+run "$GPT2" inspect --verify "$T/flipped"; error "a changed byte" 3 "$T/flipped" checksum
+run "$GPT2" inspect "$model" "$model"; error "two models" 2 inspect
+run "$GPT2" inspect -m "$model" "$model"; error "a model twice" 2 --model
+finish
