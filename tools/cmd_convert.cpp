@@ -16,11 +16,11 @@ class Convert final : public Command {
  public:
   CommandText text() const override {
     return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face GPT-2 checkpoint.",
-            "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and the weights "
-            "(model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. Nothing else is needed: no "
-            "Python, no network.\n"
-            "DST appears whole or not at all: it is written beside its final place, synced and renamed. The same checkpoint gives "
-            "the same bytes.",
+            "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and "
+            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. "
+            "Nothing else is needed: no Python, no network.\n"
+            "DST appears whole or not at all: it is written beside its final place, synced and renamed. The same "
+            "checkpoint gives the same bytes.",
             "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
             "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
             "gpt2 inspect --verify model.gpt2"};
@@ -28,12 +28,10 @@ class Convert final : public Command {
 
   std::vector<OptionGroup> options() override {
     return {{"Options",
-             {{"--dtype", "", "Type of the weights in DST (default f32).", choice_value(options_.dtype, {{"f32", DType::f32}})},
+             {{"--dtype", "", "Type of the weights in DST (default f32).",
+               choice_value(options_.dtype, {{"f32", DType::f32}})},
               {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
-              {"-q,--quiet", "", "No progress, no warnings, no summary.", {"", "no value", [this](std::string_view text) {
-                                                                           verbosity_ = Verbosity::quiet;
-                                                                           return text.empty();
-                                                                         }}},
+              {"-q,--quiet", "", "No progress, no warnings, no summary.", flag_value(verbosity_, Verbosity::quiet)},
               verbose_option(verbosity_)}}};
   }
 
@@ -80,8 +78,8 @@ class Convert final : public Command {
     if (!shows_notes(verbosity_)) return;
     std::error_code error;
     const auto size = static_cast<double>(std::filesystem::file_size(destination, error));
-    say(printable(destination, 400) + ": " + human_bytes(size) + ", " + human_count(static_cast<double>(report.n_parameters)) +
-        " parameters, " + human_time(seconds));
+    say(printable(destination, 400) + ": " + human_bytes(size) + ", " +
+        human_count(static_cast<double>(report.n_parameters)) + " parameters, " + human_time(seconds));
   }
 
   ConvertOptions options_;

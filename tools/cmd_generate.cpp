@@ -57,6 +57,7 @@ class Generate final : public Command {
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
   void note_on_prompt(const std::string& prompt) const;
   EngineOptions engine_options(const Model& model, size_t prompt_tokens) const;
+  void note_on_machine(const Generation& generation) const;
   Request request(uint64_t seed) const;
   void stream(Engine& engine, Generation& generation, TextStream* out) const;
   void report(const Generation& generation) const;
@@ -75,28 +76,30 @@ class Generate final : public Command {
 };
 
 CommandText Generate::text() const {
-  return {"generate", "[PROMPT]", "Continues a text.",
-          "The prompt is PROMPT; or a file's text with -f; or, when neither is given and stdin is not a terminal, all of stdin. "
-          "One newline at the end of a file or of stdin is dropped, nothing else is changed. A PROMPT of - stands for stdin and "
-          "can stand between other texts, which are joined to it. When PROMPT is given, stdin is not read. An empty prompt "
-          "starts from the model's beginning-of-text token.\n"
-          "Only generated text goes to stdout. It appears as soon as its bytes are whole characters: as they are in a pipe; on a "
-          "terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
-          "A token is drawn with the formulas and in the order of Hugging Face's generate: temperature, then --top-k, --top-p, "
-          "--min-p, each on what the one before has left. The same model, prompt, options and seed give the same text, "
-          "whatever the number of threads.\n"
-          "Ctrl-C stops after the current token, a second one at once.",
-          "gpt2 generate \"Once upon a time\"\n"
-          "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
-          "gpt2 generate -m model.gpt2 -T 0.8 --top-p 0.95 -s 42 < prompt.txt\n"
-          "git log -5 | gpt2 generate -m model.gpt2 - $'\\n\\nSummary:'\n"
-          "gpt2 generate --json \"Alice was\" | jq -r .text"};
+  return {
+      "generate", "[PROMPT]", "Continues a text.",
+      "The prompt is PROMPT; or a file's text with -f; or, when neither is given and stdin is not a terminal, all of "
+      "stdin. One newline at the end of a file or of stdin is dropped, nothing else is changed. A PROMPT of - stands "
+      "for stdin and can stand between other texts, which are joined to it. When PROMPT is given, stdin is not read. "
+      "An empty prompt starts from the model's beginning-of-text token.\n"
+      "Only generated text goes to stdout. It appears as soon as its bytes are whole characters: as they are in a "
+      "pipe; on a terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
+      "A token is drawn with the formulas and in the order of Hugging Face's generate: temperature, then --top-k, "
+      "--top-p, --min-p, each on what the one before has left. The same model, prompt, options and seed give the same "
+      "text, whatever the number of threads.\n"
+      "Ctrl-C stops after the current token, a second one at once.",
+      "gpt2 generate \"Once upon a time\"\n"
+      "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
+      "gpt2 generate -m model.gpt2 -T 0.8 --top-p 0.95 -s 42 < prompt.txt\n"
+      "git log -5 | gpt2 generate -m model.gpt2 - $'\\n\\nSummary:'\n"
+      "gpt2 generate --json \"Alice was\" | jq -r .text"};
 }
 
 std::vector<OptionGroup> Generate::options() {
   constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
   std::vector<Option> model = model_options(model_);
-  model.push_back({"-t,--threads", "", "Threads (default: $OMP_NUM_THREADS, else the physical cores that the process may use).",
+  model.push_back({"-t,--threads", "",
+                   "Threads (default: $OMP_NUM_THREADS, else the physical cores that the process may use).",
                    whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
   model.push_back({"--kv-dtype", "", "Type of the cached keys and values (default: f32 for f32 models, else f16).",
                    choice_value(kv_, {{"f32", KvChoice::f32}, {"f16", KvChoice::f16}})});
@@ -113,12 +116,14 @@ std::vector<OptionGroup> Generate::options() {
          choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})}}},
       {"Length",
        {{"-n,--max-new-tokens", "--max-tokens,--n-predict,--predict",
-         "Tokens to generate at most (default 256). The end of the model's context is always an end; 0 only computes the prompt.",
+         "Tokens to generate at most (default 256). The end of the model's context is always an end; 0 only computes "
+         "the prompt.",
          whole_value(max_new_tokens_, 0, kMax)},
         {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos_)}}},
       {"Sampling, in this order",
        {{"--greedy", "", "Always take the most likely token; as -T 0.", flag_value(greedy_)},
-        {"-T,--temperature", "--temp", "Divide the logits by X (default 1): below 1 plainer, above 1 wilder; 0: --greedy.",
+        {"-T,--temperature", "--temp",
+         "Divide the logits by X (default 1): below 1 plainer, above 1 wilder; 0: --greedy.",
          real_value(sampling_.temperature, 0, 1000)},
         {"--top-k", "", "Keep the N most likely tokens (default 50; 0: all).", whole_value(sampling_.top_k, 0, kMax)},
         {"--top-p", "", "Keep the fewest most likely tokens whose probabilities reach X together (default 1: all).",
@@ -146,7 +151,9 @@ std::vector<TokenId> Generate::encode_prompt(const Model& model, const std::opti
     model.tokenizer().encode(*prompt, special_ ? Specials::parse : Specials::as_text, ids);
   }
   if (ids.empty()) {
-    if (config.bos_token_id < 0) fail(ExitCode::input, "the prompt is empty, and the model has no beginning-of-text token");
+    if (config.bos_token_id < 0) {
+      fail(ExitCode::input, "the prompt is empty, and the model has no beginning-of-text token");
+    }
     ids.push_back(config.bos_token_id);
   }
   if (ids.size() > config.n_ctx) {
@@ -168,6 +175,14 @@ EngineOptions Generate::engine_options(const Model& model, size_t prompt_tokens)
   options.kv_type = kv_type_of(kv_, model);
   options.prefill_chunk = std::min(static_cast<uint32_t>(prompt_tokens), kPrefillChunk);
   return options;
+}
+
+void Generate::note_on_machine(const Generation& generation) const {
+  if (model_.verbosity != Verbosity::verbose) return;
+  const std::string why = threads_ ? "-t" : choose_threads().reason;
+  say("model " + printable(generation.model, 400) + ", kernels " + std::string(generation.kernels) + ", threads " +
+      std::to_string(generation.threads) + " (" + why + "), prompt tokens " + std::to_string(generation.prompt.size()) +
+      ", seed " + std::to_string(generation.seed));
 }
 
 Request Generate::request(uint64_t seed) const {
@@ -194,7 +209,8 @@ void Generate::stream(Engine& engine, Generation& generation, TextStream* out) c
   for (StepResult step; step.finish == FinishReason::running && !interrupt_flag();) {
     step = engine.generate().front();
     if (step.finish == FinishReason::nonfinite) {
-      fail(ExitCode::model, printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
+      fail(ExitCode::model,
+           printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
     }
     if (step.finish != FinishReason::running) generation.finish_reason = finish_reason_name(step.finish);
     if (!step.token) continue;
@@ -242,6 +258,7 @@ int Generate::run(const std::vector<std::string>& operands) {
   generation.model = model.name();
   generation.kernels = options.kernels->name;
   generation.threads = options.threads;
+  note_on_machine(generation);
   const size_t most = std::min<size_t>(max_new_tokens_, model.config().n_ctx - generation.prompt.size() + 1);
   generation.completion.reserve(most);
   generation.token_intervals_ms.reserve(most);

@@ -5,12 +5,13 @@
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
-#include "src/io/json.h"
 #include "src/model/kv_cache.h"
 #include "tools/commands.h"
 #include "tools/format.h"
+#include "tools/json_object.h"
 #include "tools/load_model.h"
 #include "tools/streams.h"
+#include "tools/token_ids.h"
 
 namespace gpt2 {
 namespace {
@@ -43,14 +44,15 @@ struct TensorReport {
 
 // What one token costs when nothing is cached before it.
 struct StepCost {
-  uint64_t flops = 0;   // 2 per weight of every matrix, the head included
-  uint64_t bytes = 0;   // stored bytes of all that is read: every matrix and norm once, one row of wpe
+  uint64_t flops = 0;     // 2 per weight of every matrix, the head included
+  uint64_t bytes = 0;     // stored bytes of all that is read: every matrix and norm once, one row of wpe
   uint64_t kv_bytes = 0;  // of the cache, per position, in f32
 };
 
 bool is_matrix(const StoredTensor& tensor) {
   const Arrangement arrangement = tensor.spec.arrangement;
-  return arrangement == Arrangement::panels || arrangement == Arrangement::qkv || arrangement == Arrangement::qkv_scaled;
+  return arrangement == Arrangement::panels || arrangement == Arrangement::qkv ||
+         arrangement == Arrangement::qkv_scaled;
 }
 
 // An untied wte is only gathered from, a row a token.
@@ -83,13 +85,6 @@ std::string dtype_text(const StoredTensor& tensor) {
   return tensor.spec.arrangement == Arrangement::bytes ? "u8" : std::string(dtype_name(tensor.dtype));
 }
 
-// Token ids of a list, "none" of an empty one.
-std::string ids_text(const std::vector<int32_t>& ids) {
-  std::string text;
-  for (const int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
-  return text.empty() ? "none" : text;
-}
-
 // Name and value of everything in the configuration; values are JSON.
 std::vector<std::pair<std::string, std::string>> config_rows(const Config& config) {
   const auto boolean = [](bool value) { return std::string(value ? "true" : "false"); };
@@ -107,7 +102,7 @@ std::vector<std::pair<std::string, std::string>> config_rows(const Config& confi
   rows.emplace_back("scale_attn_by_inverse_layer_idx", boolean(config.scale_attn_by_inverse_layer_idx));
   rows.emplace_back("tied_lm_head", boolean(config.tied_lm_head));
   rows.emplace_back("bos_token_id", config.bos_token_id < 0 ? "null" : std::to_string(config.bos_token_id));
-  rows.emplace_back("eos_token_ids", "[" + (config.eos_token_ids.empty() ? "" : ids_text(config.eos_token_ids)) + "]");
+  rows.emplace_back("eos_token_ids", "[" + join_token_ids(config.eos_token_ids, ", ") + "]");
   return rows;
 }
 
@@ -115,25 +110,29 @@ class Inspect final : public Command {
  public:
   CommandText text() const override {
     return {"inspect", "[FILE|DIR]", "Shows a model's configuration, tensors and costs.",
-            "Every tensor is listed with its logical shape, its type, how it is laid out, its bytes in the file, and of its values "
-            "(bias included) the number of NaNs and infinities, the smallest, the largest and the root mean square.\n"
-            "Flops per token are 2 for each weight of a matrix, the head included, attention to earlier tokens not. Bytes per token "
-            "are what is read for it: every matrix and norm once and one row of wpe, the cache not.",
+            "Every tensor is listed with its logical shape, its type, how it is laid out, its bytes in the file, and "
+            "of its values (bias included) the number of NaNs and infinities, the smallest, the largest and the root "
+            "mean square.\n"
+            "Flops per token are 2 for each weight of a matrix, the head included, attention to earlier tokens not. "
+            "Bytes per token are what is read for it: every matrix and norm once and one row of wpe, the cache not.",
             "gpt2 inspect\n"
             "gpt2 inspect --verify model.gpt2\n"
             "gpt2 inspect --json model.gpt2 | jq .config"};
   }
 
   std::vector<OptionGroup> options() override {
-    return {{"Options",
-             {{"--verify", "", "Compare every tensor with its checksum first; exit 3 if one differs.", flag_value(verify_)},
-              {"--no-values", "", "Do not read the weights: no NaN count, no minimum.", flag_value(no_values_)},
-              {"--json", "", "Print one JSON object.", flag_value(json_)}}},
-            {"Model", model_options(model_)}};
+    return {
+        {"Options",
+         {{"--verify", "", "Compare every tensor with its checksum first; exit 3 if one differs.", flag_value(verify_)},
+          {"--no-values", "", "Do not read the weights: no NaN count, no minimum.", flag_value(no_values_)},
+          {"--json", "", "Print one JSON object.", flag_value(json_)}}},
+        {"Model", model_options(model_)}};
   }
 
   int run(const std::vector<std::string>& operands) override {
-    if (operands.size() > 1) fail(ExitCode::usage, "inspect: expected one model, found " + std::to_string(operands.size()));
+    if (operands.size() > 1) {
+      fail(ExitCode::usage, "inspect: expected one model, found " + std::to_string(operands.size()));
+    }
     if (!operands.empty() && model_.path) fail(ExitCode::usage, "inspect: give FILE or --model, not both");
     if (!operands.empty()) model_.path = operands[0];
     const Model model = load_model(model_);
@@ -160,6 +159,7 @@ class Inspect final : public Command {
 
   std::string as_text(const Model& model, const std::vector<TensorReport>& reports) const;
   std::string as_json(const Model& model, const std::vector<TensorReport>& reports) const;
+  std::string tensor_json(const TensorReport& report) const;
   std::string tensor_table(const std::vector<TensorReport>& reports) const;
 
   ModelChoice model_;
@@ -193,8 +193,8 @@ std::string Inspect::tensor_table(const std::vector<TensorReport>& reports) cons
                                       std::to_string(report.tensor->data.size())};
     if (report.values.n_finite > 0) {
       const ValueStats& values = report.values;
-      cells.insert(cells.end(), {std::to_string(values.n_nan), std::to_string(values.n_infinite), significant(values.min),
-                                 significant(values.max), significant(values.rms())});
+      cells.insert(cells.end(), {std::to_string(values.n_nan), std::to_string(values.n_infinite),
+                                 significant(values.min), significant(values.max), significant(values.rms())});
     } else if (report.values.n_nan + report.values.n_infinite > 0) {
       cells.insert(cells.end(), {std::to_string(report.values.n_nan), std::to_string(report.values.n_infinite)});
     }
@@ -210,14 +210,18 @@ std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>
   Table head({Table::Align::left, Table::Align::left});
   head.row({"model", printable(model.name(), 400)});
   head.row({"source", printable(file.source, 400)});
-  head.row({"size", human_bytes(static_cast<double>(model.bytes().size())) + " (" + std::to_string(model.bytes().size()) +
-                        " bytes), " + std::to_string(reports.size()) + " tensors"});
+  head.row({"size", human_bytes(static_cast<double>(model.bytes().size())) + " (" +
+                        std::to_string(model.bytes().size()) + " bytes), " + std::to_string(reports.size()) +
+                        " tensors"});
   head.row({"header xxh3", hex64(file.header_hash)});
   head.row({"tokenizer", std::to_string(model.tokenizer().n_tokens()) + " tokens, xxh3 " + hex64(file.tokenizer_hash)});
   if (verify_) head.row({"checksums", "all tensors match"});
   head.row({"parameters", std::to_string(totals.n_parameters)});
-  if (!no_values_) head.row({"not finite", std::to_string(totals.n_nan) + " NaN, " + std::to_string(totals.n_infinite) + " infinite"});
-  head.row({"flops/token", human_count(static_cast<double>(cost.flops)) + " (2 per weight of a matrix, head included)"});
+  if (!no_values_) {
+    head.row({"not finite", std::to_string(totals.n_nan) + " NaN, " + std::to_string(totals.n_infinite) + " infinite"});
+  }
+  head.row(
+      {"flops/token", human_count(static_cast<double>(cost.flops)) + " (2 per weight of a matrix, head included)"});
   head.row({"bytes/token", human_bytes(static_cast<double>(cost.bytes)) + " (weights read, cache not counted)"});
   head.row({"kv cache", human_bytes(static_cast<double>(cost.kv_bytes)) + " per token in f32, half in f16"});
   std::string text = head.text() + "\n";
@@ -226,35 +230,47 @@ std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>
   return text + config.text() + "\n" + tensor_table(reports);
 }
 
+std::string Inspect::tensor_json(const TensorReport& report) const {
+  const StoredTensor& tensor = *report.tensor;
+  JsonObject object;
+  object.string("name", tensor.spec.name)
+      .raw("shape", shape_text(tensor.spec))
+      .string("dtype", dtype_text(tensor))
+      .string("layout", arrangement_name(tensor.spec.arrangement))
+      .whole("bytes", tensor.data.size())
+      .string("xxh3", hex64(tensor.xxh3));
+  if (report.n_parameters > 0 && !no_values_) {
+    object.whole("nan", report.values.n_nan)
+        .whole("inf", report.values.n_infinite)
+        .real("min", report.values.min)
+        .real("max", report.values.max)
+        .real("rms", report.values.rms());
+  }
+  return object.text();
+}
+
 std::string Inspect::as_json(const Model& model, const std::vector<TensorReport>& reports) const {
   const ModelFile& file = model.file();
   const Totals totals = totals_of(reports);
   const StepCost cost = step_cost(file);
-  std::string config, tensors;
-  for (const auto& [name, value] : config_rows(file.config)) config += (config.empty() ? "" : ",") + json_quote(name) + ":" + value;
-  for (const TensorReport& report : reports) {
-    const StoredTensor& tensor = *report.tensor;
-    tensors += (tensors.empty() ? "\n " : ",\n ") + ("{\"name\":" + json_quote(tensor.spec.name)) + ",\"shape\":" +
-               shape_text(tensor.spec) + ",\"dtype\":" + json_quote(dtype_text(tensor)) + ",\"layout\":" +
-               json_quote(arrangement_name(tensor.spec.arrangement)) + ",\"bytes\":" + std::to_string(tensor.data.size()) +
-               ",\"xxh3\":\"" + hex64(tensor.xxh3) + "\"";
-    const ValueStats& values = report.values;
-    if (report.n_parameters > 0 && !no_values_) {
-      tensors += ",\"nan\":" + std::to_string(values.n_nan) + ",\"inf\":" + std::to_string(values.n_infinite) +
-                 ",\"min\":" + json_number(values.min) + ",\"max\":" + json_number(values.max) +
-                 ",\"rms\":" + json_number(values.rms());
-    }
-    tensors += "}";
-  }
-  std::string text = "{\"model\":" + json_quote(model.name()) + ",\"source\":" + json_quote(file.source) +
-                     ",\"bytes\":" + std::to_string(model.bytes().size()) + ",\"header_xxh3\":\"" + hex64(file.header_hash) +
-                     "\",\"tokenizer_xxh3\":\"" + hex64(file.tokenizer_hash) + "\",\"tokenizer_tokens\":" +
-                     std::to_string(model.tokenizer().n_tokens()) + ",\"parameters\":" + std::to_string(totals.n_parameters);
-  if (!no_values_) text += ",\"nan\":" + std::to_string(totals.n_nan) + ",\"inf\":" + std::to_string(totals.n_infinite);
-  if (verify_) text += ",\"verified\":true";
-  return text + ",\"flops_per_token\":" + std::to_string(cost.flops) + ",\"weight_bytes_per_token\":" + std::to_string(cost.bytes) +
-         ",\"kv_bytes_per_token_f32\":" + std::to_string(cost.kv_bytes) + ",\n\"config\":{" + config + "},\n\"tensors\":[" + tensors +
-         "\n]}\n";
+  JsonObject config;
+  for (const auto& [name, value] : config_rows(file.config)) config.raw(name, value);
+  std::string tensors;
+  for (const TensorReport& report : reports) tensors += (tensors.empty() ? "" : ",\n ") + tensor_json(report);
+  JsonObject object;
+  object.string("model", model.name())
+      .string("source", file.source)
+      .whole("bytes", model.bytes().size())
+      .string("header_xxh3", hex64(file.header_hash))
+      .string("tokenizer_xxh3", hex64(file.tokenizer_hash))
+      .whole("tokenizer_tokens", model.tokenizer().n_tokens())
+      .whole("parameters", totals.n_parameters)
+      .whole("flops_per_token", cost.flops)
+      .whole("weight_bytes_per_token", cost.bytes)
+      .whole("kv_bytes_per_token_f32", cost.kv_bytes);
+  if (!no_values_) object.whole("nan", totals.n_nan).whole("inf", totals.n_infinite);
+  if (verify_) object.raw("verified", "true");
+  return object.raw("config", config.text()).raw("tensors", "[\n " + tensors + "]").text() + "\n";
 }
 
 }  // namespace

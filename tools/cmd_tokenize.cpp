@@ -23,8 +23,8 @@ class Tokenize final : public Command {
  public:
   CommandText text() const override {
     return {"tokenize", "[TEXT]", "Prints the token ids of a text.",
-            "The text is TEXT, or a file's with -f, or all of stdin, to its last byte. Any bytes are a text; they need not be "
-            "UTF-8. The ids stand on one line, separated by spaces.",
+            "The text is TEXT, or a file's with -f, or all of stdin, to its last byte. Any bytes are a text; they "
+            "need not be UTF-8. The ids stand on one line, separated by spaces.",
             "gpt2 tokenize \"Once upon a time\"\n"
             "gpt2 tokenize -m model.gpt2 < book.txt | wc -w\n"
             "gpt2 tokenize --json \"Hello\""};
@@ -63,8 +63,8 @@ class Detokenize final : public Command {
  public:
   CommandText text() const override {
     return {"detokenize", "[ID]...", "Prints the bytes of token ids.",
-            "The ids are the operands, or a file's with -f, or all of stdin, separated by spaces, newlines or commas, with or without "
-            "brackets around them. Exactly their bytes are printed, nothing is added.",
+            "The ids are the operands, or a file's with -f, or all of stdin, separated by spaces, newlines or commas, "
+            "with or without brackets around them. Exactly their bytes are printed, nothing is added.",
             "gpt2 detokenize 2514 307 393 407 284 307\n"
             "gpt2 tokenize \"any text\" | gpt2 detokenize\n"
             "gpt2 generate --json \"Alice\" | jq .tokens | gpt2 detokenize"};

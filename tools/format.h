@@ -7,11 +7,11 @@
 
 namespace gpt2 {
 
-std::string fixed(double value, int digits);           // "12.34"
+std::string fixed(double value, int digits);            // "12.34"
 std::string significant(double value, int digits = 5);  // "-0.0031415", "nan"
-std::string human_bytes(double bytes);                 // "1.23 GB", powers of 1000
-std::string human_count(double count);                 // "124.4 M"
-std::string human_time(double seconds);                // "0.4 s", "2 min 10 s"
+std::string human_bytes(double bytes);                  // "1.23 GB", powers of 1000
+std::string human_count(double count);                  // "124.4 M"
+std::string human_time(double seconds);                 // "0.4 s", "2 min 10 s"
 
 // Columns as wide as their widest cell, two spaces apart.
 class Table {

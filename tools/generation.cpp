@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "src/io/json.h"
 #include "tools/format.h"
+#include "tools/json_object.h"
 #include "tools/token_ids.h"
 
 namespace gpt2 {
@@ -41,32 +41,17 @@ Process process_usage() {
 }
 
 // Thousandths are enough for a time.
-std::string rounded(double value) { return json_number(std::round(value * 1000) / 1000); }
-
-class JsonObject {
- public:
-  JsonObject& raw(std::string_view key, std::string_view value) {
-    text_ += (text_.empty() ? "" : ",") + json_quote(key) + ":" + std::string(value);
-    return *this;
-  }
-  JsonObject& string(std::string_view key, std::string_view value) { return raw(key, json_quote(value)); }
-  JsonObject& whole(std::string_view key, uint64_t value) { return raw(key, std::to_string(value)); }
-  JsonObject& real(std::string_view key, double value) { return raw(key, rounded(value)); }
-  std::string text() const { return "{" + text_ + "}"; }
-
- private:
-  std::string text_;
-};
+double rounded(double value) { return std::round(value * 1000) / 1000; }
 
 }  // namespace
 
 std::string generation_json(const Generation& g) {
   JsonObject timings;
-  timings.real("load_ms", g.load_ms)
-      .real("prefill_ms", g.prefill_ms)
-      .real("decode_ms", g.decode_ms)
-      .real("prefill_tokens_per_s", prefill_rate(g))
-      .real("decode_tokens_per_s", decode_rate(g));
+  timings.real("load_ms", rounded(g.load_ms))
+      .real("prefill_ms", rounded(g.prefill_ms))
+      .real("decode_ms", rounded(g.decode_ms))
+      .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
+      .real("decode_tokens_per_s", rounded(decode_rate(g)));
   return JsonObject()
              .string("text", g.text)
              .raw("tokens", "[" + join_token_ids(g.completion, ",") + "]")
@@ -82,18 +67,18 @@ std::string generation_json(const Generation& g) {
 std::string stats_json(const Generation& g) {
   const Process process = process_usage();
   JsonObject intervals;
-  intervals.real("p50", quantile(g.token_intervals_ms, 0.5))
-      .real("p95", quantile(g.token_intervals_ms, 0.95))
-      .real("p99", quantile(g.token_intervals_ms, 0.99));
+  intervals.real("p50", rounded(quantile(g.token_intervals_ms, 0.5)))
+      .real("p95", rounded(quantile(g.token_intervals_ms, 0.95)))
+      .real("p99", rounded(quantile(g.token_intervals_ms, 0.99)));
   return JsonObject()
-             .real("load_ms", g.load_ms)
-             .real("first_token_ms", g.first_token_ms)
+             .real("load_ms", rounded(g.load_ms))
+             .real("first_token_ms", rounded(g.first_token_ms))
              .whole("prompt_tokens", g.prompt.size())
-             .real("prefill_ms", g.prefill_ms)
-             .real("prefill_tokens_per_s", prefill_rate(g))
+             .real("prefill_ms", rounded(g.prefill_ms))
+             .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
              .whole("completion_tokens", g.completion.size())
-             .real("decode_ms", g.decode_ms)
-             .real("decode_tokens_per_s", decode_rate(g))
+             .real("decode_ms", rounded(g.decode_ms))
+             .real("decode_tokens_per_s", rounded(decode_rate(g)))
              .raw("token_interval_ms", intervals.text())
              .whole("peak_rss_bytes", static_cast<uint64_t>(process.peak_rss_bytes))
              .whole("major_page_faults", process.major_faults)
@@ -121,8 +106,8 @@ std::string stats_table(const Generation& g) {
   table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.99))});
-  table.row({"peak memory", human_bytes(process.peak_rss_bytes) + ", " + std::to_string(process.major_faults) +
-                                " major page faults"});
+  table.row({"peak memory",
+             human_bytes(process.peak_rss_bytes) + ", " + std::to_string(process.major_faults) + " major page faults"});
   table.row({"threads", std::to_string(g.threads) + ", kernels " + std::string(g.kernels)});
   table.row({"finished by", std::string(g.finish_reason)});
   table.row({"seed", std::to_string(g.seed)});

@@ -37,7 +37,9 @@ int print_version(const std::vector<std::string>& arguments) {
 }
 
 int print_help(const std::vector<std::string>& arguments) {
-  if (arguments.size() > 1) fail(ExitCode::usage, "help: expected one command, found " + std::to_string(arguments.size()));
+  if (arguments.size() > 1) {
+    fail(ExitCode::usage, "help: expected one command, found " + std::to_string(arguments.size()));
+  }
   if (arguments.empty()) {
     write_output(full_overview());
     return kOk;

@@ -64,7 +64,9 @@ void append_examples(std::string& out, std::string_view examples) {
 
 void append_commands(std::string& out) {
   out += "\nCommands:\n";
-  for (const CommandEntry& entry : all_commands()) append_row(out, std::string(entry.name), entry.make()->text().summary);
+  for (const CommandEntry& entry : all_commands()) {
+    append_row(out, std::string(entry.name), entry.make()->text().summary);
+  }
   append_row(out, "help [COMMAND]", "Prints the full help of a command.");
 }
 
@@ -109,9 +111,9 @@ std::string full_help(Command& command) {
 std::string short_overview() {
   std::string out = "Usage: gpt2 COMMAND [OPTION]... [ARGUMENT]...\nRuns GPT-2 on the CPU.\n";
   append_examples(out,
-                  "gpt2 generate \"Once upon a time\"          continue a text with the built-in model\n"
-                  "gpt2 convert DIR model.gpt2              make a Hugging Face GPT-2 fast to load\n"
-                  "gpt2 generate -m model.gpt2 < prompt.txt");
+                  "gpt2 generate \"Once upon a time\"        continue it with the built-in model\n"
+                  "gpt2 convert DIR model.gpt2             make one file of a Hugging Face GPT-2\n"
+                  "gpt2 generate -m model.gpt2 < prompt    continue a file's text with it");
   append_commands(out);
   return out + "\nMore: gpt2 --help, gpt2 COMMAND -h\n";
 }

@@ -21,11 +21,12 @@ std::optional<std::string> environment(const char* name) {
 Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
   MemorySink sink;
   ProgressBar bar("converting " + printable(directory, 40), verbosity);
-  const ConvertReport report = convert_checkpoint(directory, {}, sink, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
+  const auto progress = [&](uint64_t done, uint64_t total) { bar.update(done, total); };
+  const ConvertReport report = convert_checkpoint(directory, {}, sink, progress);
   if (shows_notes(verbosity)) {
     for (const std::string& warning : report.warnings) say("warning: " + warning);
-    say("converted " + printable(directory, 400) + " in memory; to do that once: gpt2 convert " + printable(directory, 400) +
-        " FILE.gpt2");
+    const std::string name = printable(directory, 400);
+    say("converted " + name + " in memory; to do that once: gpt2 convert " + name + " FILE.gpt2");
   }
   return Model::from_memory(sink.take(), directory);
 }
@@ -33,22 +34,23 @@ Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
 }  // namespace
 
 std::vector<Option> model_options(ModelChoice& choice) {
-  return {{"-m,--model", "", "A .gpt2 file, or the directory of a Hugging Face GPT-2 checkpoint (default: $GPT2_MODEL, else the built-in model).",
+  return {{"-m,--model", "",
+           "A .gpt2 file, or the directory of a Hugging Face GPT-2 checkpoint (default: $GPT2_MODEL, else the "
+           "built-in model).",
            name_value("FILE|DIR", choice.path)},
           verbose_option(choice.verbosity)};
 }
 
 Option verbose_option(Verbosity& verbosity) {
-  return {"-v,--verbose", "", "Say on stderr what is done.", {"", "no value", [&verbosity](std::string_view text) {
-                                                              verbosity = Verbosity::verbose;
-                                                              return text.empty();
-                                                            }}};
+  return {"-v,--verbose", "", "Say on stderr what is done.", flag_value(verbosity, Verbosity::verbose)};
 }
 
 Model load_model(const ModelChoice& choice) {
   const std::optional<std::string> path = choice.path ? choice.path : environment("GPT2_MODEL");
   if (!path) {
-    if (builtin_model().empty()) fail(ExitCode::model, "this build has no built-in model: name one with -m FILE or GPT2_MODEL");
+    if (builtin_model().empty()) {
+      fail(ExitCode::model, "this build has no built-in model: name one with -m FILE or GPT2_MODEL");
+    }
     return Model::view(builtin_model(), kBuiltinName);
   }
   report_truncation_of(*path);

@@ -23,8 +23,8 @@ Option verbose_option(Verbosity& verbosity);
 // Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3).
 Model load_model(const ModelChoice& choice);
 
-// The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for one
-// that cannot run here.
+// The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for
+// one that cannot run here.
 const KernelTable& choose_kernels();
 
 }  // namespace gpt2

@@ -75,7 +75,8 @@ CLI::Option* declare(CLI::App& app, const Option& option) {
 void set_value(std::string_view command, const Option& option, std::string_view text) {
   if (option.value.set(text)) return;
   const std::string name = split_names(option.names).back();
-  fail(ExitCode::usage, std::string(command) + ": " + name + ": expected " + option.value.expected + ", found " + in_quotes(text));
+  fail(ExitCode::usage,
+       std::string(command) + ": " + name + ": expected " + option.value.expected + ", found " + in_quotes(text));
 }
 
 [[noreturn]] void fail_unknown(std::string_view command, std::string_view word, const std::vector<std::string>& names) {
@@ -93,9 +94,7 @@ std::string missing_value(const CLI::ParseError& error) {
 
 }  // namespace
 
-OptionValue flag_value(bool& out) {
-  return {"", "no value", [&out](std::string_view text) { return text.empty() && (out = true); }};
-}
+OptionValue flag_value(bool& out) { return flag_value(out, true); }
 
 OptionValue text_value(std::string_view metavar, std::optional<std::string>& out) {
   return {std::string(metavar), "text", [&out](std::string_view text) {
@@ -123,7 +122,8 @@ OptionValue seed_value(std::optional<uint64_t>& out) {
 }
 
 OptionValue real_value(float& out, float min, float max) {
-  return {"X", "a number from " + short_number(min) + " to " + short_number(max), [&out, min, max](std::string_view text) {
+  return {"X", "a number from " + short_number(min) + " to " + short_number(max),
+          [&out, min, max](std::string_view text) {
             const auto number = parse_number<float>(text, min, max);
             if (number) out = *number;
             return number.has_value();
@@ -140,8 +140,8 @@ std::vector<std::string> split_names(std::string_view names) {
   return out;
 }
 
-// CLI11 sees the words before "--" and declares what it does not know as extras; operands are taken from those, so that it
-// never interprets one ("[a, b]" would become a list).
+// CLI11 sees the words before "--" and declares what it does not know as extras; operands are taken from those, so that
+// it never interprets one ("[a, b]" would become a list).
 ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup>& groups,
                          std::vector<std::string> arguments) {
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
@@ -178,7 +178,9 @@ ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup
   line.operands.insert(line.operands.end(), after.begin(), after.end());
   for (const auto& [option, parsed] : declared) {
     const bool is_flag = parsed->get_items_expected_max() == 0;
-    for (const std::string& text : parsed->results()) set_value(command, *option, is_flag && text == "true" ? "" : text);
+    for (const std::string& text : parsed->results()) {
+      set_value(command, *option, is_flag && text == "true" ? "" : text);
+    }
   }
   return line;
 }

@@ -14,8 +14,8 @@ namespace gpt2 {
 
 // What an option takes and where it goes.
 struct OptionValue {
-  std::string metavar;   // "N"; empty: a flag
-  std::string expected;  // "a whole number from 0 to 10": what a message says was expected
+  std::string metavar;                             // "N"; empty: a flag
+  std::string expected;                            // "a whole number from 0 to 10": what a message says was expected
   std::function<bool(std::string_view text)> set;  // false: no such value; a flag's text is empty
   enum class Presence { required, optional } presence = Presence::required;  // optional: --name or --name=VALUE
 };
@@ -40,6 +40,15 @@ OptionValue whole_value(uint32_t& out, uint32_t min, uint32_t max);
 OptionValue whole_value(std::optional<uint32_t>& out, uint32_t min, uint32_t max);
 OptionValue seed_value(std::optional<uint64_t>& out);
 OptionValue real_value(float& out, float min, float max);
+
+// A flag that sets `out` to `meaning`.
+template <class T>
+OptionValue flag_value(T& out, typename std::type_identity<T>::type meaning) {
+  return {"", "no value", [&out, meaning](std::string_view text) {
+            out = meaning;
+            return text.empty();
+          }};
+}
 
 // One of a few words. `metavar` is "a|b|c".
 template <class T>
@@ -69,8 +78,8 @@ struct ParsedLine {
   std::vector<std::string> operands;  // everything that is no option; all after "--"
 };
 
-// Parses the arguments after the command's name and sets the values; the last of an option given twice counts. `_` stands
-// for `-` in long names. Throws Error (exit 2) that starts with `command` and names option and value.
+// Parses the arguments after the command's name and sets the values; the last of an option given twice counts. `_`
+// stands for `-` in long names. Throws Error (exit 2) that starts with `command` and names option and value.
 ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup>& groups,
                          std::vector<std::string> arguments);
 

@@ -26,8 +26,9 @@ void ProgressBar::update(uint64_t done, uint64_t total) {
   drawn_ = true;
   const auto part = static_cast<double>(done), whole = static_cast<double>(total);
   const double rate = part / seconds();
-  const std::string figures = " " + fixed(100 * part / whole, 0) + " %  " + amount_(part) + " of " + amount_(whole) + "  " +
-                              amount_(rate) + "/s  " + human_time(rate > 0 ? (whole - part) / rate : 0) + " left";
+  const std::string figures = " " + fixed(100 * part / whole, 0) + " %  " + amount_(part) + " of " + amount_(whole) +
+                              "  " + amount_(rate) + "/s  " + human_time(rate > 0 ? (whole - part) / rate : 0) +
+                              " left";
   const size_t taken = label_.size() + figures.size() + 4, width = terminal_width();
   const size_t bar = std::min<size_t>(width > taken ? width - taken : 0, 30);
   const size_t filled = static_cast<size_t>(static_cast<double>(bar) * part / whole);

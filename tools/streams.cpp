@@ -23,7 +23,8 @@ std::string read_all(int fd, const std::string& name, uint64_t limit) {
     if (n == 0) return bytes;
     bytes.append(block, static_cast<size_t>(n));
     if (bytes.size() > limit) {
-      fail(ExitCode::input, printable(name, 400) + ": expected at most " + std::to_string(limit) + " bytes, found more");
+      fail(ExitCode::input,
+           printable(name, 400) + ": expected at most " + std::to_string(limit) + " bytes, found more");
     }
   }
 }
@@ -58,7 +59,8 @@ std::string read_input_file(const std::string& path, uint64_t limit) {
 }
 
 void occupy_closed_descriptors() {
-  // Opened the wrong way round: reading stdin and writing stdout then fail with EBADF. Each takes the lowest free number.
+  // Opened the wrong way round: reading stdin and writing stdout then fail with EBADF. Each takes the lowest free
+  // number.
   constexpr int kModes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", kModes[fd]) != fd) {

@@ -18,8 +18,8 @@ void close_output();
 std::string read_stdin(uint64_t limit);
 std::string read_input_file(const std::string& path, uint64_t limit);
 
-// A standard descriptor that the caller closed would be taken by the next file opened; this puts something unusable there, so
-// that its use fails.
+// A standard descriptor that the caller closed would be taken by the next file opened; this puts something unusable
+// there, so that its use fails.
 void occupy_closed_descriptors();
 
 // Generated text on its way to stdout, whole characters at a time: as it is into a pipe, made safe for a terminal.

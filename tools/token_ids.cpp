@@ -28,8 +28,8 @@ std::vector<TokenId> parse_token_ids(std::string_view text, uint32_t n_vocab, st
     uint32_t id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id >= n_vocab) {
-      fail(ExitCode::input, std::string(what) + ": expected token ids from 0 to " + std::to_string(n_vocab - 1) + ", found \"" +
-                                printable(word) + "\"");
+      fail(ExitCode::input, std::string(what) + ": expected token ids from 0 to " + std::to_string(n_vocab - 1) +
+                                ", found \"" + printable(word) + "\"");
     }
     ids.push_back(static_cast<TokenId>(id));
     text.remove_prefix(word.size());

@@ -3,11 +3,11 @@
 . "$(dirname "$0")/lib.bash"
 
 greedy() { run "$GPT2" generate --greedy -n 12 "$@"; }
-same_text() { check "$1" eval 'quiet_success && same $T/out $T/expected'; }
+same_text() { check "$1" eval 'quiet_success && [ -s $T/expected ] && same $T/out $T/expected'; }
 
 greedy "The old captain said"
 check "a prompt" eval 'quiet_success && [ -s $T/out ]'
-check "the prompt is not echoed into a pipe" eval '! out_has captain'
+check "the prompt is not echoed into a pipe" eval '[ -s $T/out ] && ! out_has captain'
 cp "$T/out" "$T/expected"
 greedy < <(printf 'The old captain said\n'); same_text "stdin, one final newline dropped"
 greedy < <(printf 'The old captain said'); same_text "stdin without a final newline"
@@ -28,7 +28,6 @@ GPT2_MODEL=$BOOKS greedy "The old captain said"; same_text "GPT2_MODEL"
 GPT2_MODEL='' greedy "The old captain said"; same_text "an empty GPT2_MODEL is none"
 greedy --echo always "The old captain said"
 check "--echo always" eval 'quiet_success && [ "$(cat $T/out)" = "The old captain said$(cat $T/expected)" ]'
-greedy "The old captain said" < <(sleep 2; echo no) & wait $! 2>/dev/null
 { read -r first; "$GPT2" generate -n 1 --greedy x >/dev/null; read -r second; } < <(printf 'a\nb\n')
 check "a given prompt leaves stdin alone" [ "$first$second" = ab ]
 
@@ -46,6 +45,13 @@ greedy "$(yes word | head -n 3000)"; error "a prompt longer than the context" 4 
 greedy -m "$T/none" x; error "no such model" 3 "$T/none"
 greedy -m "$T/prompt" x; error "a model that is none" 3 "$T/prompt"
 greedy -m "$T" x; error "a directory without a checkpoint" 3 config.json
+cp -r "$BOOKS" "$T/nan"
+weights=$T/nan/model.safetensors
+data=$((8 + $(od -An -t u8 -N 8 "$weights")))
+for at in $data $(($(stat -c %s "$weights") - 2)); do
+  printf '\x00\x7e' | dd of="$weights" bs=1 seek="$at" conv=notrunc 2>/dev/null
+done
+greedy -m "$T/nan" x; error "weights that are not numbers" 3 "$T/nan" "not finite"
 mkfifo "$T/fifo"
 greedy -m "$T/fifo" x; error "a FIFO as model" 3 "$T/fifo"
 
@@ -68,7 +74,7 @@ run "$GPT2" generate --json -n 40 "It was"
 seed=$(json_number seed "$T/out")
 tokens=$(grep -o '"tokens":[^]]*]' "$T/out")
 run "$GPT2" generate --json -s "$seed" -n 40 "It was"
-check "the reported seed repeats a random run" [ "$(grep -o '"tokens":[^]]*]' "$T/out")" = "$tokens" ]
+check "the reported seed repeats a random run" [ "$(grep -o '"tokens":[^]]*]' "$T/out")" = "${tokens:-none}" ]
 run "$GPT2" generate -s 18446744073709551615 -n 2 x; check "the largest seed" quiet_success
 run "$GPT2" generate -s 7 -n 20 --top-k 0 --top-p 0 "It was"; cp "$T/out" "$T/expected"
 run "$GPT2" generate --greedy -n 20 "It was"; same_text "--top-p 0 is greedy"
@@ -122,9 +128,12 @@ done
 best=1000000
 for i in 1 2 3 4 5; do
   start=$(date +%s%N)
-  "$GPT2" generate --greedy -n 1 "Once" >/dev/null
+  "$GPT2" generate --greedy -n 1 "Once" >/dev/null || break
   took=$((($(date +%s%N) - start) / 1000))
   ((took < best)) && best=$took
 done
-check "one token in under 60 ms (took $best us)" [ "$best" -lt 60000 ]
+case ${BUILD:-build} in
+  *asan* | *ubsan*) skip "one token in under 60 ms" "a build with sanitizers" ;;
+  *) check "one token in under 60 ms (took $best us)" [ "$best" -lt 60000 ] ;;
+esac
 finish

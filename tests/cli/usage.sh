@@ -12,7 +12,7 @@ for arguments in --help -h help "help generate" "generate --help" "generate -h" 
   "inspect --help" "generate --help --no-such"; do
   run "$GPT2" $arguments </dev/null
   check "gpt2 $arguments" eval 'quiet_success && out_has "Usage: gpt2" && out_has "Examples:"'
-  check "gpt2 $arguments: 80 columns" eval '! grep -qE "^.{81}" $T/out'
+  check "gpt2 $arguments: 80 columns" eval '[ -s $T/out ] && ! grep -qE "^.{81}" $T/out'
 done
 run "$GPT2" generate -h
 check "-h is short" eval '(($(wc -l <$T/out) <= 40))'
@@ -57,8 +57,7 @@ for name in --max-tokens --n-predict --predict --max-new-tokens; do
   run "$GPT2" generate --greedy $name 8 "The sea"; same_text "$name is -n"
 done
 run "$GPT2" generate --temp 0 -n8 "The sea"; same_text "--temp 0 is greedy"
-run "$GPT2" generate -T 1e-40 -n8 "The sea"; error "a temperature that is no float" 2 --temperature
-run "$GPT2" generate -T 1e-37 -n8 "The sea"; same_text "a temperature of almost 0 is greedy"
+run "$GPT2" generate -T 1e-40 -n8 "The sea"; same_text "a temperature of almost 0 is greedy"
 run "$GPT2" generate -n 3 --greedy -n 8 "The sea"; same_text "the last of an option given twice counts"
 run "$GPT2" generate -n 8 --greedy -- "The sea"; same_text "-- ends the options"
 run "$GPT2" generate -n 4 --greedy --echo always -- "--greedy is a word"
