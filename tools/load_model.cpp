@@ -20,9 +20,11 @@ std::optional<std::string> environment(const char* name) {
 
 Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
   MemorySink sink;
-  ProgressBar bar("converting " + printable(directory, 40), verbosity);
-  const auto progress = [&](uint64_t done, uint64_t total) { bar.update(done, total); };
-  const ConvertReport report = convert_checkpoint(directory, {}, sink, progress);
+  ConvertReport report;
+  {
+    ProgressBar bar("converting " + printable(directory, 40), verbosity);
+    report = convert_checkpoint(directory, {}, sink, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
+  }
   if (shows_notes(verbosity)) {
     for (const std::string& warning : report.warnings) say("warning: " + warning);
     const std::string name = printable(directory, 400);

@@ -24,11 +24,12 @@ void ProgressBar::update(uint64_t done, uint64_t total) {
   if (!visible_ || now < next_draw_ || total == 0) return;
   next_draw_ = now + std::chrono::milliseconds(100);
   drawn_ = true;
-  const auto part = static_cast<double>(done), whole = static_cast<double>(total);
+  const auto whole = static_cast<double>(total), part = std::min(static_cast<double>(done), whole);
   const double rate = part / seconds();
-  const std::string figures = " " + fixed(100 * part / whole, 0) + " %  " + amount_(part) + " of " + amount_(whole) +
-                              "  " + amount_(rate) + "/s  " + human_time(rate > 0 ? (whole - part) / rate : 0) +
-                              " left";
+  const std::string percent = fixed(100 * part / whole, 0);
+  const std::string figures = std::string(4 - percent.size(), ' ') + percent + " %  " + amount_(part) + " of " +
+                              amount_(whole) + "  " + amount_(rate) + "/s  " +
+                              human_time(rate > 0 ? (whole - part) / rate : 0) + " left";
   const size_t taken = label_.size() + figures.size() + 4, width = terminal_width();
   const size_t bar = std::min<size_t>(width > taken ? width - taken : 0, 30);
   const size_t filled = static_cast<size_t>(static_cast<double>(bar) * part / whole);

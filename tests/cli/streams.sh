@@ -16,8 +16,7 @@ run "$GPT2" generate --greedy -n 5 "The sea" <&-
 check "a closed stdin that is not needed" quiet_success
 "$GPT2" generate --greedy -n 5 "The sea" 2>&- >"$T/out"; status=$?; : >"$T/err"
 check "a closed stderr" eval 'quiet_success && [ -s $T/out ]'
-echo 1234567890 >"$T/short"
-(ulimit -f 1; "$GPT2" generate --help; exec "$GPT2" generate --help) >"$T/short" 2>"$T/err"; status=$?
+(ulimit -f 1; exec "$GPT2" generate --help) >"$T/short" 2>"$T/err"; status=$?
 check "a file size limit is an error, not a signal" eval 'status_is 1 && err_has "File too large"'
 
 # 256 tokens of the plain kernels take long enough to be interrupted.
