@@ -36,7 +36,7 @@ TOOLS_O = $(call object,$(TOOLS))
 TESTS_O = $(call object,$(TESTS))
 BENCH_O = $(call object,$(BENCH))
 BUILTIN = $(BUILD)/books.gpt2
-HEADERS = $(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)
+HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)) $(TIERS:%=kernels/simd_%.h)
 
 .PHONY: all help test check asan ubsan install uninstall clean bench
 .DELETE_ON_ERROR:
@@ -103,8 +103,9 @@ objects: $(LIBRARY_O) $(TOOLS_O)
 header-check: $(HEADERS:%=$(BUILD)/headers/%.ok)
 $(BUILD)/headers/%.ok: % $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) -Wno-unused-function -Wno-unused-const-variable -x c++ -fsyntax-only -include $< /dev/null
+	$(CXX) $(FLAGS) $(FILE_FLAGS) -Wno-unused-function -Wno-unused-const-variable -x c++ -fsyntax-only -include $< /dev/null
 	@touch $@
+$(foreach t,$(TIERS),$(eval $(BUILD)/headers/kernels/simd_$(t).h.ok: FILE_FLAGS = $(FLAGS_$(t))))
 
 asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
 	$(MAKE) BUILD=$(BUILD)-asan OPT="-O1 -g" SANITIZE="-fsanitize=address -fno-omit-frame-pointer" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" test

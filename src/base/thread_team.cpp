@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <latch>
 #include <limits>
 #include <set>
 #include <sstream>
@@ -35,6 +36,9 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
+// About 50 microseconds.
+constexpr uint32_t kSpins = 2000;
+
 }  // namespace
 
 // A central counter: the last to arrive opens the next phase. Spins first (phases are microseconds long), then yields, at
@@ -57,13 +61,19 @@ void Worker::barrier() noexcept {
   }
 }
 
-ThreadTeam::ThreadTeam(uint32_t n_threads) : n_threads_(n_threads) {
+ThreadTeam::ThreadTeam(uint32_t n_threads) : n_threads_(std::min(n_threads, static_cast<uint32_t>(omp_get_thread_limit()))) {
   GPT2_CHECK(n_threads >= 1 && n_threads <= kMaxThreads);
   cpu_set_t mask;
   const bool known = sched_getaffinity(0, sizeof mask, &mask) == 0;
   const auto cpus = known ? static_cast<uint32_t>(CPU_COUNT(&mask)) : 1u;
-  spins_before_yield_ = n_threads <= cpus ? 20000 : 0;
+  spins_before_yield_ = n_threads_ <= cpus ? kSpins : 0;
   omp_set_dynamic(0);
+  if (n_threads_ == 1) return;
+  // Threads are made here, and this one sleeps until they run: a new thread often starts on its maker's CPU, where it would
+  // wait 4 to 20 ms behind a maker that spins.
+  std::latch started(n_threads_);
+#pragma omp parallel num_threads(static_cast<int>(n_threads_))
+  started.arrive_and_wait();
 }
 
 void ThreadTeam::run_region(RegionBody body, void* context) noexcept {

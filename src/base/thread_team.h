@@ -36,7 +36,7 @@ class Worker {
 
 class ThreadTeam {
  public:
-  // 1 <= n_threads <= kMaxThreads.
+  // 1 <= n_threads <= kMaxThreads; OMP_THREAD_LIMIT may leave fewer.
   explicit ThreadTeam(uint32_t n_threads);
   uint32_t size() const noexcept { return n_threads_; }
 

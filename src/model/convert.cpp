@@ -161,6 +161,14 @@ class CheckpointSource final : public ParameterSource {
   std::map<std::string, const Checkpoint::Tensor*, std::less<>> tensors_;
 };
 
+// The directory's own name, however its path was written.
+std::string name_of(const std::string& directory) {
+  std::error_code error;
+  std::string path = std::filesystem::absolute(directory, error).lexically_normal().string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return std::filesystem::path(path).filename().string();
+}
+
 uint64_t count_parameters(const Config& config) {
   uint64_t n = 0;
   for (const TensorSpec& spec : model_schema(config)) n += spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
@@ -182,7 +190,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   const TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   WriteOptions write_options;
   write_options.dtype = options.dtype;
-  write_options.source = std::filesystem::path(directory).lexically_normal().filename().string();
+  write_options.source = name_of(directory);
   write_model(config, tokenizer.tables(), source, write_options, sink, progress);
   return report;
 }
