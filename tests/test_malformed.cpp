@@ -307,7 +307,7 @@ struct ModelBytes {
   }
   Failure open() const {
     AlignedBuffer<std::byte> memory(bytes.size());
-    std::memcpy(memory.data(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(memory.data(), bytes.data(), bytes.size());
     return failure_of([&] {
       const Model model = Model::from_memory(std::move(memory), "m.gpt2");
       verify_checksums(model.file(), "m.gpt2");

@@ -35,7 +35,7 @@ std::string hex64(uint64_t value) {
 std::optional<uint64_t> parse_hex64(std::string_view text) {
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  if (text.size() != 16 || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || hex64(value) != text) return std::nullopt;
   return value;
 }
 

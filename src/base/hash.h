@@ -26,7 +26,8 @@ class Xxh3Stream {
   void* state_;
 };
 
-std::string hex64(uint64_t value);                        // 16 digits
-std::optional<uint64_t> parse_hex64(std::string_view text);  // exactly 16 digits
+std::string hex64(uint64_t value);  // 16 digits, lower case
+// Reads what hex64 writes, and nothing else.
+std::optional<uint64_t> parse_hex64(std::string_view text);
 
 }  // namespace gpt2
