@@ -83,7 +83,7 @@ $(BUILD)/gpt2: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/builtin.o
 TOOLS_LIB_O = $(filter-out $(BUILD)/obj/tools/gpt2.o,$(TOOLS_O))
 $(BUILD)/gpt2-tests: $(TESTS_O) $(LIBRARY_O) $(TOOLS_LIB_O) $(BUILD)/obj/models/builtin.o
 	$(CXX) $(LINK) $^ $(LIBS) -o $@
-$(BUILD)/gpt2-bench: $(BENCH_O) $(LIBRARY_O)
+$(BUILD)/gpt2-bench: $(BENCH_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) $^ $(LIBS) -lbenchmark -o $@
 
 test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests

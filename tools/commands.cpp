@@ -9,6 +9,8 @@ constexpr CommandEntry kCommands[] = {
     {"tokenize", make_tokenize},
     {"detokenize", make_detokenize},
     {"inspect", make_inspect},
+    {"bench", make_bench},
+    {"doctor", make_doctor},
 };
 
 }  // namespace

@@ -1,0 +1,32 @@
+#include "tests/counting_allocator.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace gpt2::test {
+namespace {
+
+std::atomic<size_t> count{0};
+
+void* counted(size_t size) {
+  count.fetch_add(1, std::memory_order_relaxed);
+  void* memory = std::malloc(size > 0 ? size : 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+size_t allocations() { return count.load(); }
+
+void* count_and_allocate(size_t size) { return counted(size); }
+
+}  // namespace gpt2::test
+
+void* operator new(size_t size) { return gpt2::test::count_and_allocate(size); }
+void* operator new[](size_t size) { return gpt2::test::count_and_allocate(size); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }

@@ -1,0 +1,99 @@
+// The engine's three verbs: what they give does not depend on how they are driven, and a step allocates nothing.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "src/engine/engine.h"
+#include "tests/counting_allocator.h"
+#include "tests/fixtures.h"
+
+using namespace gpt2;
+using namespace gpt2::test;
+
+namespace {
+
+EngineOptions options(uint32_t threads, uint32_t slots = 1, uint32_t chunk = 256) {
+  EngineOptions options;
+  options.kernels = runnable_kernels().tables[0];
+  options.threads = threads;
+  options.max_slots = slots;
+  options.prefill_chunk = chunk;
+  return options;
+}
+
+Request sampled(uint64_t seed, uint32_t n) {
+  Request request;
+  request.seed = seed;
+  request.max_new_tokens = n;
+  request.ignore_eos = true;
+  return request;
+}
+
+std::vector<int32_t> run(const Model& model, const EngineOptions& options, const std::vector<int32_t>& prompt,
+                         const Request& request) {
+  Engine engine(model, options);
+  engine.insert(*engine.prefill(prompt), request);
+  std::vector<int32_t> tokens;
+  for (;;) {
+    const StepResult step = engine.generate()[0];
+    if (step.token) tokens.push_back(*step.token);
+    if (step.finish != FinishReason::running) return tokens;
+  }
+}
+
+const std::vector<int32_t> kPrompt = {501, 816, 544, 358, 480, 638, 11, 349, 1102, 554};
+
+}  // namespace
+
+TEST_CASE("engine: sampled text is the same over threads, chunks and the slots beside it") {
+  const std::vector<int32_t> expected = run(books(), options(1), kPrompt, sampled(5, 40));
+  CHECK(expected.size() == 40);
+  CHECK(run(books(), options(2), kPrompt, sampled(5, 40)) == expected);
+  CHECK(run(books(), options(3, 1, 3), kPrompt, sampled(5, 40)) == expected);
+  CHECK(run(books(), options(1), kPrompt, sampled(6, 40)) != expected);
+  Engine engine(books(), options(2, 3));
+  const SlotId other = engine.insert(*engine.prefill(std::vector<int32_t>{7, 8, 9}), sampled(1, 200));
+  engine.generate();
+  const SlotId mine = engine.insert(*engine.prefill(kPrompt), sampled(5, 40));
+  std::vector<int32_t> tokens;
+  while (tokens.size() < 40) {
+    for (const StepResult& step : engine.generate()) {
+      if (step.slot == mine) tokens.push_back(*step.token);
+    }
+    if (tokens.size() == 10) engine.release(other);
+  }
+  CHECK(tokens == expected);
+}
+
+TEST_CASE("engine: a request ends at its length, at the end of the context and at the end of the text") {
+  const std::vector<int32_t> prompt(250, 262);
+  CHECK(run(books(), options(1), prompt, sampled(1, 100)).size() == 7);  // the last token needs no position of its own
+  CHECK(run(books(), options(1), kPrompt, sampled(1, 3)).size() == 3);
+  CHECK(run(books(), options(1), kPrompt, sampled(1, 0)).empty());
+}
+
+TEST_CASE("engine: a step allocates nothing") {
+  for (const bool greedy : {true, false}) {
+    Engine engine(books(), options(2, 2));
+    for (int i = 0; i < 2; ++i) {
+      Request request = sampled(static_cast<uint64_t>(i), 200);
+      request.sampling.greedy = greedy;
+      request.sampling.top_p = 0.9f;
+      request.sampling.min_p = 0.01f;
+      engine.insert(*engine.prefill(kPrompt), request);
+    }
+    engine.generate();
+    engine.generate();
+    const size_t before = allocations();
+    for (int i = 0; i < 150; ++i) engine.generate();  // passes two block boundaries
+    CHECK(allocations() == before);
+  }
+}
+
+TEST_CASE("engine: a cancelled prefill gives nothing and leaves the engine usable") {
+  Engine engine(books(), options(1, 1, 4));
+  std::atomic<bool> cancel{true};
+  CHECK_FALSE(engine.prefill(kPrompt, &cancel).has_value());
+  cancel = false;
+  CHECK(engine.prefill(kPrompt, &cancel).has_value());
+}

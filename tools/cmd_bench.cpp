@@ -1,0 +1,208 @@
+// gpt2 bench: a model's speed beside the machine's own limits, measured in the same run.
+#include <sstream>
+#include <utility>
+
+#include "src/base/error.h"
+#include "src/engine/benchmark.h"
+#include "tools/commands.h"
+#include "tools/format.h"
+#include "tools/json_object.h"
+#include "tools/load_model.h"
+#include "tools/progress.h"
+#include "tools/streams.h"
+
+namespace gpt2 {
+namespace {
+
+constexpr double kBusy = 0.1;  // share of the CPUs in other hands that is worth a warning
+
+std::string_view test_name(BenchTest test) {
+  switch (test) {
+    case BenchTest::prefill: return "prefill";
+    case BenchTest::decode: return "decode";
+    case BenchTest::rows: return "rows";
+  }
+  return "?";
+}
+
+// "512,1024": whole numbers from `min`.
+OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
+  return {"N,...", "whole numbers from " + std::to_string(min) + ", with commas between them", [&out, min](std::string_view text) {
+            out.clear();
+            for (const std::string& word : split_names(text)) {
+              uint32_t number = 0;
+              if (!whole_value(number, min, 1u << 20).set(word)) return false;
+              out.push_back(number);
+            }
+            return !out.empty();
+          }};
+}
+
+enum class Format { table, csv, json };
+
+class Bench final : public Command {
+ public:
+  CommandText text() const override {
+    return {"bench", "", "Times a model against the machine's limits.",
+            "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
+            "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
+            "prefill: (2 x weights of the blocks x tokens + 2 x weights of the head + flops of causal attention) / "
+            "multiply-add peak / time. decode: one token after another, from a depth on; (weight bytes + cache bytes) / "
+            "read bandwidth / time. rows: one step of N sequences, the same limit.\n"
+            "The probes read 512 MiB in four streams a thread, and keep twelve chains of multiply-adds in registers.",
+            "gpt2 bench --shape 124M\n"
+            "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
+            "gpt2 bench --shape 355M --json > speed.json"};
+  }
+
+  std::vector<OptionGroup> options() override {
+    std::vector<Option> model = model_options(model_);
+    model.push_back({"--shape", "", "Random weights of a GPT-2 size, made in memory: 82M, 124M, 355M, 774M or 1558M.",
+                     name_value("SHAPE", shape_)});
+    model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}})});
+    model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",
+                     choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
+    model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",
+                     whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
+    return {{"What is timed",
+             {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
+              {"--decode", "", "Tokens generated one by one (default 32; 0: none).", list_value(decode_, 0)},
+              {"--rows", "", "Sequences of one step (default: none).", list_value(rows_, 0)},
+              {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
+              {"-r,--repetitions", "", "Samples of each row (default 5).", whole_value(repetitions_, 1, 1000)}}},
+            {"Output",
+             {{"--csv", "", "Comma-separated values.", flag_value(format_, Format::csv)},
+              {"--json", "", "A JSON array of objects.", flag_value(format_, Format::json)}}},
+            {"Model", std::move(model)}};
+  }
+
+  int run(const std::vector<std::string>& operands) override {
+    if (!operands.empty()) fail(ExitCode::usage, "bench: expected options only, found \"" + printable(operands[0]) + "\"");
+    if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
+    const KernelTable& kernels = choose_kernels();
+    warn_if_busy();
+    const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
+    const DType dtype = model.weights().lm_head.dtype;
+    const KvType kv_type = kv_type_ ? *kv_type_ : dtype == DType::f32 ? KvType::f32 : KvType::f16;
+    const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
+    const std::vector<BenchCase> cases = plan(model.config());
+    ModelBenchmark benchmark(model, kernels, threads, kv_type);
+    std::vector<BenchResult> results;
+    ProgressBar bar("bench", model_.verbosity, human_count);
+    for (const BenchCase& bench : cases) {
+      results.push_back(benchmark.run(bench, repetitions_));
+      bar.update(results.size(), cases.size());
+    }
+    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, threads,
+                         kv_type == KvType::f32 ? "f32" : "f16"};
+    write_output(format_ == Format::json ? as_json(results, shown)
+                 : format_ == Format::csv ? as_csv(results, shown)
+                                          : as_table(results, shown));
+    return static_cast<int>(ExitCode::ok);
+  }
+
+ private:
+  struct Shown {
+    std::string shape, dtype, isa;
+    uint32_t threads;
+    std::string kv_dtype;
+  };
+
+  void warn_if_busy() const {
+    const double busy = busy_fraction(0.1);
+    if (busy > kBusy) {
+      say("warning: other processes use " + fixed(100 * busy, 0) + " % of the CPUs; the figures will be low and noisy");
+    }
+  }
+
+  // The rows that fit the model's context.
+  std::vector<BenchCase> plan(const Config& config) const {
+    std::vector<BenchCase> cases;
+    const auto add = [&](BenchTest test, uint32_t n, uint32_t depth) {
+      if (n == 0) return;
+      const uint64_t positions = uint64_t{depth} + (test == BenchTest::rows ? 1 : n);
+      if (positions > config.n_ctx) {
+        say("note: " + std::string(test_name(test)) + " of " + std::to_string(n) + " at depth " + std::to_string(depth) +
+            " left out: the model has " + std::to_string(config.n_ctx) + " positions");
+      } else {
+        cases.push_back({test, n, depth});
+      }
+    };
+    for (const uint32_t n : prefill_) add(BenchTest::prefill, n, 0);
+    for (const uint32_t depth : depth_) {
+      for (const uint32_t n : decode_) add(BenchTest::decode, n, depth);
+      for (const uint32_t n : rows_) add(BenchTest::rows, n, depth);
+    }
+    if (cases.empty()) fail(ExitCode::usage, "bench: nothing to time");
+    return cases;
+  }
+
+  static std::string as_table(const std::vector<BenchResult>& results, const Shown& shown) {
+    std::string text = printable(shown.shape, 400) + ", " + shown.dtype + ", cache " + shown.kv_dtype + ", " + shown.isa + ", " +
+                       std::to_string(shown.threads) + (shown.threads == 1 ? " thread\n" : " threads\n");
+    constexpr auto kRight = Table::Align::right, kLeft = Table::Align::left;
+    Table table({kLeft, kRight, kRight, kRight, kRight, kRight, kLeft, kRight, kRight});
+    table.row({"test", "n", "depth", "tokens/s", "ms", "reached", "", "limit", "% of limit (spread)"});
+    for (const BenchResult& r : results) {
+      const bool read = r.limit == "read";
+      const double reached = r.limit_value() * r.percent() / 100;
+      table.row({std::string(test_name(r.bench.test)), std::to_string(r.bench.n), std::to_string(r.bench.depth),
+                 fixed(r.tokens_per_second(), 1), fixed(1000 * r.bench.n / r.tokens_per_second(), 2), fixed(reached / 1e9, 1),
+                 read ? "GB/s" : "Gflop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
+                 fixed(r.percent(), 1) + " (" + fixed(r.percent_low(), 1) + ".." + fixed(r.percent_high(), 1) + ")"});
+    }
+    return text + table.text();
+  }
+
+  static std::string as_csv(const std::vector<BenchResult>& results, const Shown& shown) {
+    std::string text =
+        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,work,limit,limit_value,percent_of_limit,percent_low,percent_high\n";
+    for (const BenchResult& r : results) {
+      std::ostringstream line;
+      line << test_name(r.bench.test) << ",\"" << shown.shape << "\"," << shown.dtype << ',' << shown.kv_dtype << ',' << shown.isa
+           << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ',' << r.tokens_per_second() << ',' << r.work << ','
+           << r.limit << ',' << r.limit_value() << ',' << r.percent() << ',' << r.percent_low() << ',' << r.percent_high() << '\n';
+      text += line.str();
+    }
+    return text;
+  }
+
+  static std::string as_json(const std::vector<BenchResult>& results, const Shown& shown) {
+    std::string text;
+    for (const BenchResult& r : results) {
+      JsonObject object;
+      object.string("test", test_name(r.bench.test))
+          .string("shape", shown.shape)
+          .string("dtype", shown.dtype)
+          .string("kv_dtype", shown.kv_dtype)
+          .string("isa", shown.isa)
+          .whole("threads", shown.threads)
+          .whole("n", r.bench.n)
+          .whole("depth", r.bench.depth)
+          .real("tokens_per_s", r.tokens_per_second())
+          .real("work", r.work)
+          .string("limit", r.limit)
+          .real("limit_value", r.limit_value())
+          .real("percent_of_limit", r.percent())
+          .real("percent_low", r.percent_low())
+          .real("percent_high", r.percent_high());
+      text += (text.empty() ? "" : ",\n ") + object.text();
+    }
+    return "[" + text + "]\n";
+  }
+
+  ModelChoice model_;
+  std::optional<std::string> shape_;
+  DType dtype_ = DType::f32;
+  std::optional<KvType> kv_type_;
+  std::optional<uint32_t> threads_;
+  std::vector<uint32_t> prefill_ = {512}, decode_ = {32}, rows_ = {0}, depth_ = {0};
+  uint32_t repetitions_ = 5;
+  Format format_ = Format::table;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_bench() { return std::make_unique<Bench>(); }
+
+}  // namespace gpt2

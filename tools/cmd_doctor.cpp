@@ -1,0 +1,147 @@
+// gpt2 doctor: what the program found on this machine, what it chose, and why.
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "kernels/cpu.h"
+#include "src/base/error.h"
+#include "src/engine/probe.h"
+#include "src/model/builtin.h"
+#include "tools/commands.h"
+#include "tools/format.h"
+#include "tools/json_object.h"
+#include "tools/load_model.h"
+#include "tools/streams.h"
+#include "tools/version.h"
+
+namespace gpt2 {
+namespace {
+
+struct Finding {
+  std::string name, value;
+};
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::string cpu_text() {
+  char name[64];
+  cpu_name(name);
+  return name;
+}
+
+// "avx512 (chosen: best that runs here), avx2, scalar"
+std::string tiers_text(const KernelTable& chosen) {
+  TierInfo tiers[12];
+  const size_t count = all_tiers(tiers);
+  const char* forced = std::getenv("GPT2_ISA");
+  std::string text;
+  for (size_t i = 0; i < count; ++i) {
+    text += (text.empty() ? "" : ", ") + std::string(tiers[i].name);
+    if (std::string_view(tiers[i].name) == chosen.name) {
+      text += forced != nullptr && *forced != '\0' ? " (chosen: GPT2_ISA)" : " (chosen: the best that runs here)";
+    } else if (tiers[i].missing != nullptr) {
+      text += " (not here: " + std::string(tiers[i].missing) + ")";
+    }
+  }
+  return text;
+}
+
+std::string memory_text() {
+  struct sysinfo info = {};
+  sysinfo(&info);
+  const double unit = info.mem_unit;
+  return human_bytes(static_cast<double>(info.totalram) * unit) + ", free " + human_bytes(static_cast<double>(info.freeram) * unit) +
+         ", pages of " + human_bytes(static_cast<double>(sysconf(_SC_PAGESIZE)));
+}
+
+std::string builtin_text() {
+  const auto bytes = builtin_model();
+  if (bytes.empty()) return "none";
+  const Model model = Model::view(bytes, kBuiltinName);
+  return std::string(kBuiltinName) + ", " + human_bytes(static_cast<double>(bytes.size())) + ", context " +
+         std::to_string(model.config().n_ctx) + ", " + std::to_string(model.config().n_vocab) + " tokens";
+}
+
+std::string model_text() {
+  const char* path = std::getenv("GPT2_MODEL");
+  return path != nullptr && *path != '\0' ? "$GPT2_MODEL: " + printable(path, 400) : "the built-in one (GPT2_MODEL is not set)";
+}
+
+class Doctor final : public Command {
+ public:
+  CommandText text() const override {
+    return {"doctor", "", "Shows what the program found on this machine and chose.",
+            "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, and the machine's limits by "
+            "short probes: read bandwidth (median of 3 passes over 512 MiB) and multiply-add peak with the chosen kernels.",
+            "gpt2 doctor\n"
+            "GPT2_ISA=avx2 gpt2 doctor\n"
+            "gpt2 doctor --json"};
+  }
+
+  std::vector<OptionGroup> options() override {
+    return {{"Options",
+             {{"--no-probes", "", "Do not measure the machine's limits.", flag_value(no_probes_)},
+              {"--json", "", "Print one JSON object.", flag_value(json_)},
+              {"-t,--threads", "", "Threads of the probes.", whole_value(threads_, 1, ThreadTeam::kMaxThreads)}}}};
+  }
+
+  int run(const std::vector<std::string>& operands) override {
+    if (!operands.empty()) fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
+    const KernelTable& kernels = choose_kernels();
+    const ThreadChoice choice = threads_ ? ThreadChoice{*threads_, "-t"} : choose_threads();
+    std::vector<Finding> findings = {{"version", std::string(version())},
+                                     {"cpu", cpu_text()},
+                                     {"kernels", tiers_text(kernels)},
+                                     {"threads", std::to_string(choice.threads) + " (" + choice.reason + ")"},
+                                     {"memory", memory_text()},
+                                     {"huge pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
+                                     {"built-in model", builtin_text()},
+                                     {"model without -m", model_text()},
+                                     {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
+    if (!no_probes_) probe(kernels, choice.threads, findings);
+    write_output(json_ ? as_json(findings) : as_text(findings));
+    return static_cast<int>(ExitCode::ok);
+  }
+
+ private:
+  static void probe(const KernelTable& kernels, uint32_t threads, std::vector<Finding>& findings) {
+    ThreadTeam team(threads);
+    MachineProbe probe(kernels, team);
+    double read[3];
+    for (double& value : read) value = probe.read_bandwidth();
+    std::sort(std::begin(read), std::end(read));
+    findings.push_back({"read bandwidth", fixed(read[1] / 1e9, 1) + " GB/s (" + fixed(read[0] / 1e9, 1) + ".." +
+                                              fixed(read[2] / 1e9, 1) + ")"});
+    findings.push_back({"f32 peak", fixed(probe.fma_peak() / 1e9, 1) + " Gflop/s"});
+  }
+
+  static std::string as_text(const std::vector<Finding>& findings) {
+    Table table({Table::Align::left, Table::Align::left});
+    for (const Finding& finding : findings) table.row({finding.name, finding.value});
+    return table.text();
+  }
+
+  static std::string as_json(const std::vector<Finding>& findings) {
+    JsonObject object;
+    for (const Finding& finding : findings) object.string(finding.name, finding.value);
+    return object.text() + "\n";
+  }
+
+  bool no_probes_ = false, json_ = false;
+  std::optional<uint32_t> threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_doctor() { return std::make_unique<Doctor>(); }
+
+}  // namespace gpt2
