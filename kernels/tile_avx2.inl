@@ -3,7 +3,7 @@ namespace gpt2 {
 namespace {
 
 static constexpr int kTileRows = 6, kTilePanels = 1;  // many rows
-static constexpr int kGemvPanels = 4;                 // one row: as many streams of weights
+static constexpr int kGemvPanels = 4;                 // one row: four streams of weights
 static constexpr size_t kProbeWidth = 6;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 1;
 
@@ -13,10 +13,7 @@ GPT2_INLINE void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, si
   for (size_t k = 0; k < n_k; ++k, lines += line_stride) {
     V16 w[kPanels];
 #pragma GCC unroll 8
-    for (int p = 0; p < kPanels; ++p) {
-      if constexpr (kRows == 1 && kPanels > 1) prefetch_line(lines + static_cast<size_t>(p) * panel_stride + 1024);
-      w[p] = Line::load(lines + static_cast<size_t>(p) * panel_stride);
-    }
+    for (int p = 0; p < kPanels; ++p) w[p] = Line::load(lines + static_cast<size_t>(p) * panel_stride);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const __m256 xr = _mm256_broadcast_ss(x + static_cast<size_t>(r) * x_stride + k);
