@@ -13,6 +13,7 @@ std::string_view finish_reason_name(FinishReason reason) {
     case FinishReason::eos: return "eos";
     case FinishReason::length: return "length";
     case FinishReason::context: return "context";
+    case FinishReason::no_token: return "no_token";
     case FinishReason::nonfinite: return "nonfinite";
   }
   return "?";
@@ -44,6 +45,8 @@ std::optional<Prefix> Engine::prefill(std::span<const int32_t> tokens, const std
   const Config& config = model_.config();
   GPT2_CHECK(!tokens.empty() && tokens.size() <= config.n_ctx);
   Prefix prefix(KvSequence(pool_, config.n_ctx));
+  prefix.tokens_.reserve(size_t{config.n_ctx} + 1);
+  prefix.tokens_.assign(tokens.begin(), tokens.end());
   for (size_t begin = 0; begin < tokens.size();) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) return std::nullopt;
     const size_t end = std::min(tokens.size(), begin + workspace_.max_rows());
@@ -70,7 +73,8 @@ std::optional<Prefix> Engine::prefill(std::span<const int32_t> tokens, const std
 SlotId Engine::insert(Prefix prefix, const Request& request) {
   const auto free = std::find(slots_.begin(), slots_.end(), std::nullopt);
   GPT2_CHECK(free != slots_.end());
-  *free = Slot{std::move(prefix.kv_), request, std::move(prefix.logits_), prefix.finite_, -1, 0, FinishReason::running};
+  *free = Slot{std::move(prefix.kv_), request, std::move(prefix.tokens_), std::move(prefix.logits_), prefix.finite_,
+               -1, 0, FinishReason::running};
   return static_cast<SlotId>(free - slots_.begin());
 }
 
@@ -96,7 +100,7 @@ std::span<const StepResult> Engine::generate() {
     } else {
       const bool extended = slot.kv.extend(position + 1);
       GPT2_CHECK(extended);
-      const Wants wants = slot.request.sampling.greedy ? Wants::argmax : Wants::logits;
+      const Wants wants = slot.request.sampling.is_plain_argmax() ? Wants::argmax : Wants::logits;
       rows_.push_back({static_cast<uint32_t>(sequences_.size()), position, slot.last_token, wants});
       sequences_.push_back(&slot.kv);
       stepped_.push_back(id);
@@ -106,7 +110,7 @@ std::span<const StepResult> Engine::generate() {
   const ForwardResult result =
       forward(config, model_.weights(), rows_, sequences_, pool_.layout(), workspace_, *options_.kernels, team_);
   for (size_t i = 0; i < stepped_.size(); ++i) {
-    const bool sampled = result.logits.rows() > 0 && !slots_[stepped_[i]]->request.sampling.greedy;
+    const bool sampled = result.logits.rows() > 0 && !slots_[stepped_[i]]->request.sampling.is_plain_argmax();
     const auto logits = sampled ? result.logits.row(i) : std::span<const float>();
     results_.push_back(advance(stepped_[i], logits, result.argmax[i]));
   }
@@ -125,8 +129,17 @@ StepResult Engine::advance(SlotId id, std::span<const float> logits, const Argma
     slot.finish = FinishReason::length;
     return {id, std::nullopt, slot.finish};
   }
-  const PositionNoise noise(request.seed, request.sample, slot.kv.length());
-  slot.last_token = request.sampling.greedy ? argmax.token : sampler_.sample(logits, request.sampling, noise);
+  std::optional<int32_t> token = argmax.token;
+  if (!request.sampling.is_plain_argmax()) {
+    const TextSoFar text = {slot.tokens, slot.n_generated, model_.config().eos_token_ids};
+    token = sampler_.sample(logits, request.sampling, text, PositionNoise(request.seed, request.sample, slot.kv.length()));
+  }
+  if (!token) {
+    slot.finish = FinishReason::no_token;
+    return {id, std::nullopt, slot.finish};
+  }
+  slot.last_token = *token;
+  slot.tokens.push_back(*token);
   ++slot.n_generated;
   if (!request.ignore_eos && model_.is_eos(slot.last_token)) {
     slot.finish = FinishReason::eos;
@@ -134,6 +147,18 @@ StepResult Engine::advance(SlotId id, std::span<const float> logits, const Argma
     slot.finish = FinishReason::length;
   }
   return {id, slot.last_token, slot.finish};
+}
+
+void Engine::restart(SlotId id, uint32_t sample) {
+  GPT2_CHECK(id < slots_.size() && slots_[id]);
+  Slot& slot = *slots_[id];
+  const size_t n_prompt = slot.tokens.size() - slot.n_generated;
+  slot.kv.truncate(static_cast<uint32_t>(n_prompt));
+  slot.tokens.resize(n_prompt);
+  slot.request.sample = sample;
+  slot.last_token = -1;
+  slot.n_generated = 0;
+  slot.finish = FinishReason::running;
 }
 
 void Engine::release(SlotId slot) {

@@ -24,6 +24,7 @@ enum class FinishReason : uint8_t {
   eos,          // the model ended the text
   length,       // max_new_tokens were generated
   context,      // the model has no position left
+  no_token,     // the request's options forbid every token
   nonfinite,    // a logit was NaN or infinite: the model file is unusable
 };
 std::string_view finish_reason_name(FinishReason reason);  // "eos", "length", "context", ...
@@ -55,6 +56,7 @@ class Prefix {
   friend class Engine;
   explicit Prefix(KvSequence kv) : kv_(std::move(kv)) {}
   KvSequence kv_;
+  std::vector<int32_t> tokens_;
   std::vector<float> logits_;
   bool finite_ = true;
 };
@@ -64,7 +66,7 @@ using SlotId = uint32_t;
 // What one step did to one slot.
 struct StepResult {
   SlotId slot = 0;
-  std::optional<int32_t> token;  // none if the request ended without one (context, nonfinite)
+  std::optional<int32_t> token;  // none if the request ended without one (context, no_token, nonfinite)
   FinishReason finish = FinishReason::running;
 };
 
@@ -79,6 +81,8 @@ class Engine {
   SlotId insert(Prefix prefix, const Request& request);
   // One step for every slot that is running: one token each. Valid until the next call. Allocates nothing.
   std::span<const StepResult> generate();
+  // Cuts a slot back to its prompt, from where another sample of the same request begins. Computes nothing.
+  void restart(SlotId slot, uint32_t sample);
   // Frees a slot, finished or not.
   void release(SlotId slot);
 
@@ -89,6 +93,7 @@ class Engine {
   struct Slot {
     KvSequence kv;
     Request request;
+    std::vector<int32_t> tokens;       // the prompt and what was generated
     std::vector<float> prefix_logits;  // of the prompt's last row; used by the first step
     bool prefix_finite = true;
     int32_t last_token = -1;           // sampled, not yet computed; -1 before the first step

@@ -1,6 +1,7 @@
 #include "src/engine/sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -8,21 +9,28 @@
 #include "src/base/portable_math.h"
 
 namespace gpt2 {
+namespace {
 
-Sampler::Sampler(uint32_t n_vocab) {
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+constexpr float kLargest = std::numeric_limits<float>::max();
+
+}  // namespace
+
+Sampler::Sampler(uint32_t n_vocab) : marked_(n_vocab, 0) {
+  logits_.reserve(n_vocab);
   candidates_.reserve(n_vocab);
   scratch_.reserve(n_vocab);
 }
 
-int32_t Sampler::sample(std::span<const float> logits, const SamplingOptions& options, const PositionNoise& noise) {
-  if (options.greedy) return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  int32_t best = -1;
+std::optional<int32_t> Sampler::sample(std::span<const float> logits, const SamplingOptions& options,
+                                       const TextSoFar& text, const PositionNoise& noise) {
+  std::optional<int32_t> best;
   double best_score = -std::numeric_limits<double>::infinity();
-  for (const Candidate& candidate : filter(logits, options)) {
-    const uint64_t bits = noise.bits(candidate.token);
-    if (candidate.logit + PositionNoise::gumbel_bound(bits) < best_score) continue;
-    const double score = candidate.logit + PositionNoise::gumbel(bits);
-    if (score > best_score || (score == best_score && candidate.token < best)) {
+  for (const Candidate& candidate : filter(logits, options, text)) {
+    const uint64_t bits = options.greedy ? 0 : noise.bits(candidate.token);
+    if (!options.greedy && candidate.logit + PositionNoise::gumbel_bound(bits) < best_score) continue;
+    const double score = options.greedy ? double{candidate.logit} : candidate.logit + PositionNoise::gumbel(bits);
+    if (!best || score > best_score || (score == best_score && candidate.token < *best)) {
       best = candidate.token;
       best_score = score;
     }
@@ -30,16 +38,62 @@ int32_t Sampler::sample(std::span<const float> logits, const SamplingOptions& op
   return best;
 }
 
-std::span<const Candidate> Sampler::filter(std::span<const float> logits, const SamplingOptions& options) {
-  GPT2_CHECK(!logits.empty() && logits.size() <= candidates_.capacity() && options.temperature > 0);
+std::span<const Candidate> Sampler::filter(std::span<const float> logits, const SamplingOptions& options,
+                                           const TextSoFar& text) {
+  GPT2_CHECK(!logits.empty() && logits.size() <= marked_.size() && options.temperature > 0);
+  if (options.changes_logits()) {
+    process(logits, options, text);
+    logits = logits_;
+  }
+  const float temperature = options.greedy ? 1.0f : options.temperature;
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
-    candidates_.push_back({static_cast<int32_t>(i), logits[i] / options.temperature});
+    if (logits[i] == kForbidden) continue;
+    candidates_.push_back({static_cast<int32_t>(i), std::clamp(logits[i] / temperature, -kLargest, kLargest)});
   }
+  if (options.greedy || candidates_.empty()) return candidates_;
   if (options.top_k > 0 && options.top_k < candidates_.size()) keep_top_k(options.top_k);
   if (options.top_p < 1.0f) keep_top_p(options.top_p);
   if (options.min_p > 0.0f) keep_min_p(options.min_p);
+  if (options.typical_p < 1.0f) keep_typical(options.typical_p);
   return candidates_;
+}
+
+void Sampler::process(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text) {
+  logits_.assign(logits.begin(), logits.end());
+  const auto at = [&](int32_t token) -> float& {
+    GPT2_CHECK(token >= 0 && static_cast<size_t>(token) < logits_.size());
+    return logits_[static_cast<size_t>(token)];
+  };
+  for (const TokenBias& bias : options.logit_bias) at(bias.token) += bias.bias;
+  if (options.repetition_penalty != 1.0f) penalize_repetition(options.repetition_penalty, text.tokens);
+  if (options.no_repeat_ngram > 0) forbid_repeated_ngrams(options.no_repeat_ngram, text.tokens);
+  if (text.n_generated < options.min_new_tokens) {
+    for (const int32_t token : text.end_of_text) at(token) = kForbidden;
+  }
+  for (const int32_t token : options.forbidden) at(token) = kForbidden;
+}
+
+// Keskar et al. 2019, section 4.1, with the sign rule of transformers: each token of the text counts once.
+void Sampler::penalize_repetition(float penalty, std::span<const int32_t> tokens) {
+  for (const int32_t token : tokens) {
+    const auto id = static_cast<size_t>(token);
+    if (marked_[id] != 0) continue;
+    marked_[id] = 1;
+    logits_[id] = logits_[id] < 0 ? logits_[id] * penalty : logits_[id] / penalty;
+  }
+  for (const int32_t token : tokens) marked_[static_cast<size_t>(token)] = 0;
+}
+
+// Forbids each token that has followed the text's last n - 1 tokens before.
+void Sampler::forbid_repeated_ngrams(uint32_t n, std::span<const int32_t> tokens) {
+  if (tokens.size() < n) return;
+  const auto last = tokens.last(n - 1);
+  for (size_t i = 0; i + last.size() < tokens.size(); ++i) {
+    if (std::equal(last.begin(), last.end(), tokens.begin() + static_cast<ptrdiff_t>(i))) {
+      logits_[static_cast<size_t>(tokens[i + last.size()])] = kForbidden;
+    }
+  }
 }
 
 void Sampler::keep_top_k(uint32_t k) {
@@ -50,7 +104,8 @@ void Sampler::keep_top_k(uint32_t k) {
   std::erase_if(candidates_, [&](const Candidate& c) { return c.logit < threshold; });
 }
 
-// Ascending cumulative probability; what lies at or below 1 - p goes, the most likely token stays.
+// Ascending cumulative probability; what lies at or below 1 - p goes, the most likely token stays. Of equal tokens the higher
+// ids go first (transformers sorts without a rule for them).
 void Sampler::keep_top_p(float p) {
   std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
     return a.logit < b.logit || (a.logit == b.logit && a.token > b.token);
@@ -70,9 +125,36 @@ void Sampler::keep_top_p(float p) {
 }
 
 void Sampler::keep_min_p(float p) {
-  float max = -std::numeric_limits<float>::infinity();
+  float max = kForbidden;
   for (const Candidate& c : candidates_) max = std::max(max, c.logit);
   std::erase_if(candidates_, [&](const Candidate& c) { return portable_exp(double{c.logit} - max) < p; });
+}
+
+// A token's distance is | -log p - H |, H the entropy. In order of distance, tokens stay until their probability has reached
+// `mass`; those as far as the last of them stay too.
+void Sampler::keep_typical(float mass) {
+  double max = kForbidden, sum = 0, weighted = 0;
+  for (const Candidate& c : candidates_) max = std::max(max, double{c.logit});
+  for (const Candidate& c : candidates_) {
+    const double shifted = c.logit - max, weight = portable_exp(shifted);
+    sum += weight;
+    weighted += weight * shifted;
+  }
+  // -log p = log(sum) - shifted, and H = log(sum) - weighted / sum: the distance needs no logarithm.
+  const double mean = weighted / sum;
+  const auto distance = [&](const Candidate& c) { return std::abs(mean - (c.logit - max)); };
+  std::sort(candidates_.begin(), candidates_.end(), [&](const Candidate& a, const Candidate& b) {
+    const double da = distance(a), db = distance(b);
+    return da < db || (da == db && a.token < b.token);
+  });
+  double cumulative = 0;
+  size_t last = 0;
+  for (; last + 1 < candidates_.size(); ++last) {
+    cumulative += portable_exp(candidates_[last].logit - max);
+    if (cumulative >= static_cast<double>(mass) * sum) break;
+  }
+  const double furthest = distance(candidates_[last]);
+  std::erase_if(candidates_, [&](const Candidate& c) { return distance(c) > furthest; });
 }
 
 }  // namespace gpt2
