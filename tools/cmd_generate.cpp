@@ -10,11 +10,14 @@
 
 #include "src/base/error.h"
 #include "src/engine/engine.h"
+#include "src/engine/stop.h"
 #include "tools/commands.h"
+#include "tools/escapes.h"
 #include "tools/generation.h"
 #include "tools/help.h"
 #include "tools/load_model.h"
 #include "tools/prompt.h"
+#include "tools/sampling_arguments.h"
 #include "tools/signals.h"
 #include "tools/streams.h"
 #include "tools/terminal.h"
@@ -25,10 +28,10 @@ namespace {
 
 constexpr uint64_t kMaxPromptBytes = uint64_t{64} << 20;
 constexpr uint32_t kPrefillChunk = 256;
-constexpr float kColdest = 1e-30f;  // logits divided by less could overflow: below it, the most likely token
 
 enum class Echo { automatic, always, never };
 enum class Stats { none, table, json };
+enum class Overflow { stop, error, truncate_left };
 enum class KvChoice { by_model, f32, f16 };
 
 using Clock = std::chrono::steady_clock;
@@ -54,19 +57,26 @@ class Generate final : public Command {
   int run(const std::vector<std::string>& operands) override;
 
  private:
+  std::optional<std::string> read_prompt(const std::vector<std::string>& operands) const;
+  std::vector<std::string> read_stops() const;
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
+  void fit_prompt(Generation& generation, uint32_t n_ctx) const;
   void note_on_prompt(const std::string& prompt) const;
   EngineOptions engine_options(const Model& model, size_t prompt_tokens) const;
   void note_on_machine(const Generation& generation) const;
-  Request request(uint64_t seed) const;
-  void stream(Engine& engine, Generation& generation, TextStream* out) const;
+  Request request(const Config& config, uint64_t seed) const;
+  bool prefill(Engine& engine, Generation& generation) const;
+  void decode(Engine& engine, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const;
+  void write_samples(Engine& engine, Generation& generation, const std::string& echo) const;
   void report(const Generation& generation) const;
 
   ModelChoice model_;
   std::optional<std::string> file_, tokens_;
-  bool special_ = false, greedy_ = false, ignore_eos_ = false, json_ = false;
-  SamplingOptions sampling_;
-  uint32_t max_new_tokens_ = 256;
+  bool special_ = false, escape_ = false, ignore_eos_ = false, include_stop_ = false, json_ = false;
+  SamplingArguments sampling_;
+  std::vector<std::string> stops_;
+  uint32_t max_new_tokens_ = 256, n_samples_ = 1;
+  Overflow overflow_ = Overflow::stop;
   std::optional<uint64_t> seed_;
   std::optional<uint32_t> threads_;
   KvChoice kv_ = KvChoice::by_model;
@@ -84,14 +94,19 @@ CommandText Generate::text() const {
       "An empty prompt starts from the model's beginning-of-text token.\n"
       "Only generated text goes to stdout. It appears as soon as its bytes are whole characters: as they are in a "
       "pipe; on a terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
-      "A token is drawn with the formulas and in the order of Hugging Face's generate: temperature, then --top-k, "
-      "--top-p, --min-p, each on what the one before has left. The same model, prompt, options and seed give the same "
-      "text, whatever the number of threads.\n"
+      "A token is drawn with the formulas and in the order of Hugging Face's generate: --logit-bias, "
+      "--repetition-penalty, --no-repeat-ngram, --min-new-tokens, --forbid-token; then, unless --greedy takes the most "
+      "likely token, --temperature, --top-k, --top-p, --min-p, --typical-p, each on what the one before has left. The "
+      "same model, prompt, options and seed give the same text, whatever the number of threads.\n"
+      "The text ends with the model's end-of-text token, before the first --stop string, after -n tokens, or where the "
+      "model's context is full; --json says which (finish_reason eos, stop, length, context), and no_token when the "
+      "options forbid every token.\n"
       "Ctrl-C stops after the current token, a second one at once.",
       "gpt2 generate \"Once upon a time\"\n"
       "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
       "gpt2 generate -m model.gpt2 -T 0.8 --top-p 0.95 -s 42 < prompt.txt\n"
       "git log -5 | gpt2 generate -m model.gpt2 - $'\\n\\nSummary:'\n"
+      "gpt2 generate -N 3 --stop . \"The sea was\"\n"
       "gpt2 generate --json \"Alice was\" | jq -r .text"};
 }
 
@@ -112,6 +127,17 @@ std::vector<OptionGroup> Generate::options() {
        {{"-f,--file", "", "Read the prompt from FILE (-: stdin).", name_value("FILE", file_)},
         {"--tokens", "", "The prompt as token ids: \"464,1545,318\".", text_value("IDS", tokens_)},
         {"--special", "", "Read <|endoftext|> in the prompt as the special token, not as text.", flag_value(special_)},
+        {"-e,--escape", "",
+         "Backslash escapes in PROMPT and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a byte) "
+         "\\uHHHH \\UHHHHHHHH (a character).",
+         flag_value(escape_)},
+        {"--on-overflow", "",
+         "Prompt and text longer than the model's context. stop (default): the text ends where the context does; error: "
+         "refused if -n tokens cannot fit after the prompt; truncate-left: the prompt's beginning is dropped as far as "
+         "-n tokens need, at most to half of the context. Without truncate-left a prompt that is longer is an error.",
+         choice_value(overflow_, {{"stop", Overflow::stop},
+                                  {"error", Overflow::error},
+                                  {"truncate-left", Overflow::truncate_left}})},
         {"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
          choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})}}},
       {"Length",
@@ -119,23 +145,23 @@ std::vector<OptionGroup> Generate::options() {
          "Tokens to generate at most (default 256). The end of the model's context is always an end; 0 only computes "
          "the prompt.",
          whole_value(max_new_tokens_, 0, kMax)},
-        {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos_)}}},
-      {"Sampling, in this order",
-       {{"--greedy", "", "Always take the most likely token; as -T 0.", flag_value(greedy_)},
-        {"-T,--temperature", "--temp",
-         "Divide the logits by X (default 1): below 1 plainer, above 1 wilder; 0: --greedy.",
-         real_value(sampling_.temperature, 0, 1000)},
-        {"--top-k", "", "Keep the N most likely tokens (default 50; 0: all).", whole_value(sampling_.top_k, 0, kMax)},
-        {"--top-p", "", "Keep the fewest most likely tokens whose probabilities reach X together (default 1: all).",
-         real_value(sampling_.top_p, 0, 1)},
-        {"--min-p", "", "Keep the tokens at least X times as likely as the most likely one (default 0: all).",
-         real_value(sampling_.min_p, 0, 1)},
+        {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos_)},
+        {"--stop", "--reverse-prompt",
+         "End before TEXT, however its bytes fall into tokens; can be given several times.",
+         texts_value("TEXT", stops_)},
+        {"--include-stop", "", "Print the --stop text that ended the text.", flag_value(include_stop_)}}},
+      {"Choice of a token, in this order", sampling_.options()},
+      {"Samples",
+       {{"-N,--samples", "--num-samples,--num-return-sequences",
+         "Continue the prompt N times (default 1), each time with other draws. Each text ends with a newline; --json "
+         "prints an object a line.",
+         whole_value(n_samples_, 1, kMax)},
         {"-s,--seed", "", "The same seed gives the same text (default: a random one, which --json and --stats tell).",
          seed_value(seed_)}}},
       {"Output",
        {{"--json", "",
-         "Print one JSON object instead of the text: text, tokens, finish_reason (eos, length, context, interrupted), "
-         "prompt_tokens, completion_tokens, seed, timings.",
+         "Print one JSON object instead of the text: sample, text, tokens, finish_reason (eos, stop, length, context, "
+         "no_token, interrupted), stop, prompt_tokens, prompt_tokens_dropped, completion_tokens, seed, timings.",
          flag_value(json_)},
         {"--stats", "", "Print times, rates, memory and seed on stderr.", std::move(stats)}}},
       {"Model and machine", std::move(model)},
@@ -156,11 +182,52 @@ std::vector<TokenId> Generate::encode_prompt(const Model& model, const std::opti
     }
     ids.push_back(config.bos_token_id);
   }
-  if (ids.size() > config.n_ctx) {
-    fail(ExitCode::input, "the prompt has " + std::to_string(ids.size()) + " tokens, the model's context only " +
-                              std::to_string(config.n_ctx));
-  }
   return ids;
+}
+
+// The prompt without its final newline, escapes undone; nothing if there is none.
+std::optional<std::string> Generate::read_prompt(const std::vector<std::string>& operands) const {
+  std::vector<std::string> words = operands;
+  if (escape_) {
+    for (std::string& word : words) {
+      if (word != "-") word = unescape(word, "generate: --escape");
+    }
+  }
+  return read_text("generate", words, {file_, FinalNewline::drop, kMaxPromptBytes});
+}
+
+std::vector<std::string> Generate::read_stops() const {
+  std::vector<std::string> stops = stops_;
+  if (escape_) {
+    for (std::string& stop : stops) stop = unescape(stop, "generate: --stop");
+  }
+  return stops;
+}
+
+// Makes the prompt fit the context as --on-overflow says. The last token that is generated needs no position.
+void Generate::fit_prompt(Generation& generation, uint32_t n_ctx) const {
+  const size_t n_prompt = generation.prompt.size();
+  const size_t room = max_new_tokens_ > n_ctx ? 0 : size_t{n_ctx} + (max_new_tokens_ > 0 ? 1 : 0) - max_new_tokens_;
+  if (overflow_ == Overflow::truncate_left) {
+    const size_t most = std::max<size_t>(room, (size_t{n_ctx} + 1) / 2);
+    generation.n_dropped = n_prompt > most ? n_prompt - most : 0;
+    const auto begin = generation.prompt.begin();
+    generation.prompt.erase(begin, begin + static_cast<ptrdiff_t>(generation.n_dropped));
+    if (generation.n_dropped > 0 && shows_notes(model_.verbosity)) {
+      say("note: the first " + std::to_string(generation.n_dropped) + " of the prompt's " + std::to_string(n_prompt) +
+          " tokens were dropped");
+    }
+    return;
+  }
+  if (n_prompt > n_ctx) {
+    fail(ExitCode::input, "the prompt has " + std::to_string(n_prompt) + " tokens, the model's context only " +
+                              std::to_string(n_ctx) + " (--on-overflow truncate-left drops its beginning)");
+  }
+  if (overflow_ == Overflow::error && n_prompt > room) {
+    fail(ExitCode::input, "the prompt has " + std::to_string(n_prompt) + " tokens and -n asks for " +
+                              std::to_string(max_new_tokens_) + " more, the model's context has only " +
+                              std::to_string(n_ctx) + " (--on-overflow error)");
+  }
 }
 
 void Generate::note_on_prompt(const std::string& prompt) const {
@@ -185,53 +252,97 @@ void Generate::note_on_machine(const Generation& generation) const {
       ", seed " + std::to_string(generation.seed));
 }
 
-Request Generate::request(uint64_t seed) const {
+Request Generate::request(const Config& config, uint64_t seed) const {
   Request request;
-  request.sampling = sampling_;
-  request.sampling.greedy = greedy_ || sampling_.temperature < kColdest;
+  request.sampling = sampling_.resolve(config);
   request.seed = seed;
   request.max_new_tokens = max_new_tokens_;
   request.ignore_eos = ignore_eos_;
   return request;
 }
 
-// Prefills and generates until an end or a signal; each token's text goes to `out` (nullptr: nowhere) at once.
-void Generate::stream(Engine& engine, Generation& generation, TextStream* out) const {
-  const Model& model = engine.model();
-  generation.finish_reason = "interrupted";
-  const auto prefill_start = Clock::now();
+// False if a signal came first.
+bool Generate::prefill(Engine& engine, Generation& generation) const {
+  const auto start = Clock::now();
   std::optional<Prefix> prefix = engine.prefill(generation.prompt, &interrupt_flag());
-  generation.prefill_ms = milliseconds_since(prefill_start);
-  if (!prefix) return;
-  engine.insert(std::move(*prefix), request(generation.seed));
-  const auto decode_start = Clock::now();
-  auto last = decode_start;
-  for (StepResult step; step.finish == FinishReason::running && !interrupt_flag();) {
+  generation.prefill_ms = milliseconds_since(start);
+  if (!prefix) return false;
+  engine.insert(std::move(*prefix), request(engine.model().config(), generation.seed));
+  return true;
+}
+
+// Generates until an end or a signal; text goes to `out` (nullptr: nowhere) as soon as no stop string can begin in it.
+void Generate::decode(Engine& engine, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const {
+  const Model& model = engine.model();
+  sample.finish_reason = "interrupted";
+  const auto start = Clock::now();
+  auto last = start;
+  const auto print = [&](size_t begin) {
+    if (out != nullptr) out->push(std::string_view(sample.text).substr(begin));
+  };
+  for (StepResult step; step.finish == FinishReason::running && !stop.matched() && !interrupt_flag();) {
     step = engine.generate().front();
     if (step.finish == FinishReason::nonfinite) {
       fail(ExitCode::model,
            printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
     }
-    if (step.finish != FinishReason::running) generation.finish_reason = finish_reason_name(step.finish);
+    if (step.finish != FinishReason::running) sample.finish_reason = finish_reason_name(step.finish);
     if (!step.token) continue;
     if (step.finish != FinishReason::eos) {
-      const std::string_view bytes = model.tokenizer().token_bytes(*step.token);
-      generation.text += bytes;
-      if (out != nullptr) out->push(bytes);
+      const size_t before = sample.text.size();
+      stop.push(model.tokenizer().token_bytes(*step.token), sample.text);
+      print(before);
     }
-    if (generation.completion.empty()) {
-      generation.first_token_ms = milliseconds_since(start_);
-    } else {
-      generation.token_intervals_ms.push_back(static_cast<float>(milliseconds_since(last)));
-    }
+    if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
+    if (!sample.tokens.empty()) generation.token_intervals_ms.push_back(static_cast<float>(milliseconds_since(last)));
     last = Clock::now();
-    generation.completion.push_back(*step.token);
+    sample.tokens.push_back(*step.token);
+    ++generation.n_tokens;
   }
-  generation.decode_ms = milliseconds_since(decode_start);
+  if (stop.matched()) {
+    sample.finish_reason = "stop";
+    sample.stop = stop.stop();
+  } else {
+    const size_t before = sample.text.size();
+    stop.finish(sample.text);
+    print(before);
+  }
+  sample.decode_ms = milliseconds_since(start);
+  generation.decode_ms += sample.decode_ms;
+  generation.n_steps += sample.tokens.empty() ? 0 : sample.tokens.size() - 1;
+  generation.finish_reason = sample.finish_reason;
+}
+
+void Generate::write_samples(Engine& engine, Generation& generation, const std::string& echo) const {
+  const bool on_terminal = is_terminal(STDOUT_FILENO);
+  const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && on_terminal));
+  TextStream out(on_terminal ? TextStream::Target::terminal : TextStream::Target::pipe);
+  StopMatcher stop(read_stops(), include_stop_ ? StopMatcher::Keep::stop : StopMatcher::Keep::nothing);
+  if (echoes) out.push_faint(echo);
+  const bool computed = prefill(engine, generation);
+  generation.finish_reason = "interrupted";
+  for (uint32_t i = 0; i < n_samples_ && (i == 0 || !interrupt_flag()); ++i) {
+    Sample sample;
+    sample.index = i;
+    sample.finish_reason = "interrupted";
+    sample.tokens.reserve(std::min<size_t>(max_new_tokens_, engine.model().config().n_ctx + 1 - generation.prompt.size()));
+    if (i > 0) {
+      engine.restart(0, i);
+      stop.reset();
+      if (echoes) out.push_faint(echo);
+    }
+    if (computed) decode(engine, generation, sample, stop, json_ ? nullptr : &out);
+    ++generation.n_samples;
+    if (json_) {
+      write_output(sample_json(generation, sample));
+    } else {
+      out.finish();
+      if (n_samples_ > 1) out.end_line();
+    }
+  }
 }
 
 void Generate::report(const Generation& generation) const {
-  if (json_) write_output(generation_json(generation));
   if (stats_ == Stats::none) return;
   const std::string text = stats_ == Stats::json ? stats_json(generation) : stats_table(generation);
   std::fputs(text.c_str(), stderr);
@@ -239,9 +350,10 @@ void Generate::report(const Generation& generation) const {
 
 int Generate::run(const std::vector<std::string>& operands) {
   if (tokens_ && (file_ || !operands.empty())) fail(ExitCode::usage, "generate: give a prompt or --tokens, not both");
+  read_stops();
   std::optional<std::string> prompt;
   if (!tokens_) {
-    prompt = read_text("generate", operands, {file_, FinalNewline::drop, kMaxPromptBytes});
+    prompt = read_prompt(operands);
     if (!prompt) {
       std::fputs(("gpt2: generate: no prompt given\n\n" + short_help(*this)).c_str(), stderr);
       return static_cast<int>(ExitCode::usage);
@@ -252,25 +364,19 @@ int Generate::run(const std::vector<std::string>& operands) {
   const auto load_start = Clock::now();
   const Model model = load_model(model_);
   generation.load_ms = milliseconds_since(load_start);
+  sampling_.resolve(model.config());
   generation.prompt = encode_prompt(model, prompt);
+  const std::string echo = prompt ? *prompt : model.tokenizer().decode(generation.prompt);
+  fit_prompt(generation, model.config().n_ctx);
   generation.seed = seed_ ? *seed_ : random_seed();
   const EngineOptions options = engine_options(model, generation.prompt.size());
   generation.model = model.name();
   generation.kernels = options.kernels->name;
   generation.threads = options.threads;
   note_on_machine(generation);
-  const size_t most = std::min<size_t>(max_new_tokens_, model.config().n_ctx - generation.prompt.size() + 1);
-  generation.completion.reserve(most);
-  generation.token_intervals_ms.reserve(most);
-
-  const bool on_terminal = is_terminal(STDOUT_FILENO);
-  TextStream out(on_terminal ? TextStream::Target::terminal : TextStream::Target::pipe);
   catch_interrupts();
   Engine engine(model, options);
-  const bool echoes = echo_ == Echo::always || (echo_ == Echo::automatic && on_terminal);
-  if (echoes && !json_) out.push(prompt ? *prompt : model.tokenizer().decode(generation.prompt));
-  stream(engine, generation, json_ ? nullptr : &out);
-  if (!json_) out.finish();
+  write_samples(engine, generation, echo);
   report(generation);
   if (interrupt_flag()) throw Interrupted{};
   return static_cast<int>(ExitCode::ok);

@@ -17,9 +17,8 @@ double per_second(size_t count, double milliseconds) {
 }
 
 double prefill_rate(const Generation& g) { return per_second(g.prompt.size(), g.prefill_ms); }
-double decode_rate(const Generation& g) {
-  return per_second(g.completion.empty() ? 0 : g.completion.size() - 1, g.decode_ms);
-}
+double decode_rate(const Generation& g) { return per_second(g.n_steps, g.decode_ms); }
+size_t steps_of(const Sample& sample) { return sample.tokens.empty() ? 0 : sample.tokens.size() - 1; }
 
 // The q-quantile by nearest rank; 0 of nothing.
 double quantile(std::vector<float> values, double q) {
@@ -45,23 +44,25 @@ double rounded(double value) { return std::round(value * 1000) / 1000; }
 
 }  // namespace
 
-std::string generation_json(const Generation& g) {
+std::string sample_json(const Generation& g, const Sample& sample) {
   JsonObject timings;
   timings.real("load_ms", rounded(g.load_ms))
       .real("prefill_ms", rounded(g.prefill_ms))
-      .real("decode_ms", rounded(g.decode_ms))
+      .real("decode_ms", rounded(sample.decode_ms))
       .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
-      .real("decode_tokens_per_s", rounded(decode_rate(g)));
-  return JsonObject()
-             .string("text", g.text)
-             .raw("tokens", "[" + join_token_ids(g.completion, ",") + "]")
-             .string("finish_reason", g.finish_reason)
-             .whole("prompt_tokens", g.prompt.size())
-             .whole("completion_tokens", g.completion.size())
-             .whole("seed", g.seed)
-             .raw("timings", timings.text())
-             .text() +
-         "\n";
+      .real("decode_tokens_per_s", rounded(per_second(steps_of(sample), sample.decode_ms)));
+  JsonObject record;
+  record.whole("sample", sample.index)
+      .string("text", sample.text)
+      .raw("tokens", "[" + join_token_ids(sample.tokens, ",") + "]")
+      .string("finish_reason", sample.finish_reason)
+      .raw("stop", sample.stop ? json_quote(*sample.stop) : "null")
+      .whole("prompt_tokens", g.prompt.size())
+      .whole("prompt_tokens_dropped", g.n_dropped)
+      .whole("completion_tokens", sample.tokens.size())
+      .whole("seed", g.seed)
+      .raw("timings", timings.text());
+  return record.text() + "\n";
 }
 
 std::string stats_json(const Generation& g) {
@@ -76,7 +77,8 @@ std::string stats_json(const Generation& g) {
              .whole("prompt_tokens", g.prompt.size())
              .real("prefill_ms", rounded(g.prefill_ms))
              .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
-             .whole("completion_tokens", g.completion.size())
+             .whole("samples", g.n_samples)
+             .whole("completion_tokens", g.n_tokens)
              .real("decode_ms", rounded(g.decode_ms))
              .real("decode_tokens_per_s", rounded(decode_rate(g)))
              .raw("token_interval_ms", intervals.text())
@@ -102,7 +104,7 @@ std::string stats_table(const Generation& g) {
   table.row({"load", milliseconds(g.load_ms)});
   table.row({"first token", milliseconds(g.first_token_ms) + " after the start"});
   table.row({"prefill", phase(g.prompt.size(), g.prefill_ms, prefill_rate(g))});
-  table.row({"decode", phase(g.completion.size(), g.decode_ms, decode_rate(g))});
+  table.row({"decode", phase(g.n_tokens, g.decode_ms, decode_rate(g))});
   table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.99))});

@@ -130,6 +130,32 @@ OptionValue real_value(float& out, float min, float max) {
           }};
 }
 
+OptionValue texts_value(std::string_view metavar, std::vector<std::string>& out) {
+  return {std::string(metavar), "text that is not empty", [&out](std::string_view text) {
+            out.emplace_back(text);
+            return !text.empty();
+          }};
+}
+
+OptionValue token_value(std::function<void(int32_t token)> add) {
+  return {"ID", "a token id", [add = std::move(add)](std::string_view text) {
+            const auto token = parse_number<int32_t>(text, 0, std::numeric_limits<int32_t>::max());
+            if (token) add(*token);
+            return token.has_value();
+          }};
+}
+
+OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add) {
+  return {std::string(metavar), "a token id, a colon, and a number from -" + short_number(most) + " to " + short_number(most),
+          [most, add = std::move(add)](std::string_view text) {
+            const size_t colon = std::min(text.find(':'), text.size());
+            const auto token = parse_number<int32_t>(text.substr(0, colon), 0, std::numeric_limits<int32_t>::max());
+            const auto value = parse_number<float>(text.substr(std::min(colon + 1, text.size())), -most, most);
+            if (token && value) add(*token, *value);
+            return token && value;
+          }};
+}
+
 std::vector<std::string> split_names(std::string_view names) {
   std::vector<std::string> out;
   while (!names.empty()) {

@@ -41,6 +41,11 @@ OptionValue whole_value(std::optional<uint32_t>& out, uint32_t min, uint32_t max
 OptionValue seed_value(std::optional<uint64_t>& out);
 OptionValue real_value(float& out, float min, float max);
 
+// Those that can be given several times, each adding to what came before.
+OptionValue texts_value(std::string_view metavar, std::vector<std::string>& out);  // not empty
+OptionValue token_value(std::function<void(int32_t token)> add);
+OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add);
+
 // A flag that sets `out` to `meaning`.
 template <class T>
 OptionValue flag_value(T& out, typename std::type_identity<T>::type meaning) {

@@ -74,10 +74,22 @@ void TextStream::push(std::string_view bytes) {
   flush();
 }
 
+void TextStream::push_faint(std::string_view bytes) {
+  const bool faint = target_ == Target::terminal && shows_colors(STDOUT_FILENO);
+  if (faint) write_output("\x1b[2m");
+  push(bytes);
+  if (faint) write_output("\x1b[0m");
+}
+
 void TextStream::finish() {
   utf8_.finish(ready_);
   flush();
-  if (target_ == Target::terminal && last_ != '\n') write_output("\n");
+  if (target_ == Target::terminal) end_line();
+}
+
+void TextStream::end_line() {
+  if (last_ != '\n') write_output("\n");
+  last_ = '\n';
 }
 
 void TextStream::flush() {

@@ -29,15 +29,19 @@ class TextStream {
   explicit TextStream(Target target)
       : target_(target), utf8_(target == Target::terminal ? InvalidUtf8::replace : InvalidUtf8::keep) {}
   void push(std::string_view bytes);
+  // The same as a faint word on a terminal that shows colours.
+  void push_faint(std::string_view bytes);
   // Writes what was held back; leaves a terminal's cursor in column 0.
   void finish();
+  // Ends the line if one is open, into a pipe too.
+  void end_line();
 
  private:
   void flush();
   Target target_;
   Utf8Stream utf8_;
   std::string ready_;
-  char last_ = '\n';
+  char last_ = '\n';  // the last byte that was written; a line is open unless it is a newline
 };
 
 }  // namespace gpt2

@@ -4,10 +4,17 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace gpt2 {
 
 bool is_terminal(int fd) noexcept { return isatty(fd) == 1; }
+
+bool shows_colors(int fd) noexcept {
+  const char *term = std::getenv("TERM"), *no_color = std::getenv("NO_COLOR");
+  if (term == nullptr || std::string_view(term) == "dumb" || std::string_view(term).empty()) return false;
+  return is_terminal(fd) && (no_color == nullptr || *no_color == '\0');
+}
 
 uint32_t terminal_width() noexcept {
   winsize size = {};

@@ -8,6 +8,8 @@
 namespace gpt2 {
 
 bool is_terminal(int fd) noexcept;
+// A terminal whose user has not said otherwise with $NO_COLOR (https://no-color.org) or TERM=dumb.
+bool shows_colors(int fd) noexcept;
 // Columns of the terminal behind stderr; 80 if it does not say.
 uint32_t terminal_width() noexcept;
 

@@ -73,6 +73,12 @@ if ! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
   finish
 fi
 on_terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null >"$T/out" 2>"$T/err"; status=$?; tr -d '\r' <"$T/out" >"$T/text"; }
+export TERM=xterm
+on_terminal "$GPT2" generate --greedy -n 6 "The sea"
+check "terminal: the prompt is faint, the text is not" grep -qF $'\x1b[2mThe sea\x1b[0m' "$T/text"
+on_terminal env TERM=dumb "$GPT2" generate --greedy -n 6 "The sea"
+check "terminal: no colours for TERM=dumb" eval '[ -s $T/text ] && ! grep -qF "$(printf "\\033")" $T/text'
+export NO_COLOR=1
 on_terminal "$GPT2" generate --greedy -n 6 "The sea"
 check "terminal: the prompt is shown, the last line ended" \
   [ "$(cat "$T/text"; echo x)" = "The sea$("$GPT2" generate --greedy -n 6 "The sea")"$'\nx' ]
