@@ -18,17 +18,20 @@ LIBS = -lsimdjson
 
 # A tier's object has its own flags and no others' inline functions.
 KERNEL_FLAGS = -fno-exceptions -fno-rtti -fno-stack-protector -U_FORTIFY_SOURCE
-TIERS_x86_64 = avx2 avx512
+TIERS_x86_64 = avx2 avxvnni avx512 avx512vnni avx512bf16
 FLAGS_avx2 = -mavx2 -mfma -mf16c
+FLAGS_avxvnni = $(FLAGS_avx2) -mavxvnni
 # GCC 12 warns of uninitialised values inside its own AVX-512 header.
-FLAGS_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512 \
+FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 \
                -Wno-uninitialized -Wno-maybe-uninitialized
+FLAGS_avx512vnni = $(FLAGS_avx512) -mavx512vnni
+FLAGS_avx512bf16 = $(FLAGS_avx512vnni) -mavx512bf16
 TIERS = $(TIERS_$(ARCH))
 
 KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
 LIBRARY = $(KERNELS) $(wildcard src/*/*.cpp)
 TOOLS = $(wildcard tools/*.cpp)
-TESTS = $(wildcard tests/*.cpp)
+TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp))
 BENCH = $(wildcard bench/*.cpp)
 object = $(1:%.cpp=$(BUILD)/obj/%.o)
 LIBRARY_O = $(call object,$(LIBRARY))
@@ -36,7 +39,7 @@ TOOLS_O = $(call object,$(TOOLS))
 TESTS_O = $(call object,$(TESTS))
 BENCH_O = $(call object,$(BENCH))
 BUILTIN = $(BUILD)/books.gpt2
-HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)) $(TIERS:%=kernels/simd_%.h)
+HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)) $(wildcard $(TIERS:%=kernels/simd_%.h))
 
 .PHONY: all help test check asan ubsan install uninstall clean bench
 .DELETE_ON_ERROR:
@@ -64,7 +67,9 @@ $(call object,$(KERNELS)): FILE_FLAGS = $(KERNEL_FLAGS)
 $(foreach t,$(TIERS),$(eval $(BUILD)/obj/kernels/isa_$(t).o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_$(t))))
 $(BUILD)/obj/tools/version.o: $(BUILD)/commit
 $(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_COMMIT='"$(COMMIT)"'
-$(TESTS_O): FILE_FLAGS = -DGPT2_SOURCE_DIR='"$(CURDIR)"' -Wno-conversion -Wno-shadow
+# AVX-VNNI's text under AVX-512 VL's encoding, which machines at hand can run.
+$(BUILD)/obj/tests/sister_avxvnni.o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_avx512vnni)
+$(filter-out %/sister_avxvnni.o,$(TESTS_O)): FILE_FLAGS = -DGPT2_SOURCE_DIR='"$(CURDIR)"' -Wno-conversion -Wno-shadow
 $(BENCH_O): FILE_FLAGS = -Wno-conversion -Wno-shadow
 
 # Two stages: the program without a model converts the model that the second stage links in.

@@ -56,8 +56,8 @@ void bench_matmul(benchmark::State& state, const KernelTable& table, MatmulCase 
   MatmulArgs args = {};
   args.w = {nullptr, DType::f32, static_cast<uint32_t>(round_up(c.n_outputs, kPanelRows)), static_cast<uint32_t>(c.n_inputs)};
   args.panel_end = n_panels(args.w);
-  args.x = x.data();
-  args.x_stride = stride;
+  args.x = static_cast<const unsigned char*>(static_cast<const void*>(x.data()));
+  args.x_stride = stride * sizeof(float);
   args.n_rows = n_rows;
   args.out = out.data();
   args.out_stride = out_stride;

@@ -44,7 +44,12 @@ CpuFeatures cpu_features() noexcept {
   constexpr uint32_t kAvx2 = 1u << 5;
   constexpr uint32_t kAvx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
   features.avx2 = has(saved, kYmmState) && has(seven.b, kAvx2);
+  const Registers seven_one = cpuid(7, 1);
+  constexpr uint32_t kAvx512Vnni = 1u << 11, kAvxVnni = 1u << 4, kAvx512Bf16 = 1u << 5;
+  features.avxvnni = features.avx2 && has(seven_one.a, kAvxVnni);
   features.avx512 = features.avx2 && has(saved, kZmmState) && has(seven.b, kAvx512);
+  features.avx512vnni = features.avx512 && has(seven.c, kAvx512Vnni);
+  features.avx512bf16 = features.avx512vnni && has(seven_one.a, kAvx512Bf16);
   return features;
 }
 

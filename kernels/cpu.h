@@ -5,7 +5,10 @@ namespace gpt2 {
 
 struct CpuFeatures {
   bool avx2;        // AVX2, FMA, F16C, and an OS that saves the ymm registers
-  bool avx512;      // F, BW, DQ, VL, and an OS that saves zmm and the masks
+  bool avxvnni;     // AVX-VNNI besides avx2
+  bool avx512;      // F, BW, DQ, VL besides avx2, and an OS that saves zmm and the masks
+  bool avx512vnni;  // VNNI besides avx512
+  bool avx512bf16;  // BF16 besides avx512vnni
 };
 CpuFeatures cpu_features() noexcept;
 

@@ -16,8 +16,14 @@ size_t list_tiers(Tier (&tiers)[12]) noexcept {
   size_t count = 0;
 #if defined(__x86_64__)
   const CpuFeatures cpu = cpu_features();
-  tiers[count++] = {&kAvx512Table, cpu.avx512 ? nullptr : "this CPU or its OS lacks AVX-512 F, BW, DQ, VL"};
-  tiers[count++] = {&kAvx2Table, cpu.avx2 ? nullptr : "this CPU or its OS lacks AVX2, FMA or F16C"};
+  const auto add = [&](const KernelTable& table, bool runs, const char* missing) {
+    tiers[count++] = {&table, runs ? nullptr : missing};
+  };
+  add(kAvx512Bf16Table, cpu.avx512bf16, "this CPU lacks AVX-512 BF16");
+  add(kAvx512VnniTable, cpu.avx512vnni, "this CPU lacks AVX-512 VNNI");
+  add(kAvx512Table, cpu.avx512, "this CPU or its OS lacks AVX-512 F, BW, DQ, VL");
+  add(kAvxVnniTable, cpu.avxvnni, "this CPU lacks AVX-VNNI");
+  add(kAvx2Table, cpu.avx2, "this CPU or its OS lacks AVX2, FMA or F16C");
 #endif
   tiers[count++] = {&kScalarTable, nullptr};
   return count;

@@ -8,6 +8,10 @@
 #include "kernels/math.inl"
 #include "kernels/tile_avx2.inl"
 
+#include "kernels/bf16_fma.inl"
+#include "kernels/dot_avx2.inl"
+
+#include "kernels/prepare.inl"
 #include "kernels/matmul.inl"
 
 #include "kernels/attention.inl"
@@ -16,6 +20,6 @@
 
 namespace gpt2 {
 
-const KernelTable kAvx2Table = {"avx2", matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kAvx2Table = {"avx2", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
 
 }  // namespace gpt2

@@ -10,8 +10,9 @@
 
 namespace gpt2 {
 
-// What happens to an accumulator before it is stored. The accumulator starts at the bias and takes one fma per input,
-// k ascending; `residual` adds the value that `out` holds, last.
+// What happens to an accumulator before it is stored. The accumulator starts at the bias and takes, k ascending, one fma per
+// input (f32, bf16) or one fma(float(sum of w x in the group), weight scale * row scale, acc) per group (int8, int4);
+// `residual` adds the value that `out` holds, last.
 enum class Epilogue : uint8_t { none, gelu_tanh, gelu_erf, relu, residual };
 
 // Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel.
@@ -24,8 +25,8 @@ struct ArgmaxLanes {
 struct MatmulArgs {
   Panels w;
   size_t panel_begin, panel_end;  // outputs [16 * begin, 16 * end)
-  const float* x;                 // [n_rows][x_stride], n_cols used; 4-byte aligned
-  size_t x_stride;
+  const unsigned char* x;         // rows prepared for w.dtype (layout.h); f32: floats at any 4-byte alignment
+  size_t x_stride;                // bytes
   size_t n_rows;
   float* out;  // [n_rows][out_stride], element (r, 16 p + l); may be nullptr when `argmax` is set
   size_t out_stride;
@@ -52,6 +53,10 @@ struct AttentionArgs {
 
 struct KernelTable {
   const char* name;  // the GPT2_ISA name
+
+  // One row of n_cols floats becomes what matmul takes for matrices of this type; prepared_row_bytes(dtype, n_cols) are written.
+  // A value that is not finite makes the whole group's result NaN.
+  void (*prepare_row)(DType dtype, const float* x, size_t n_cols, unsigned char* row) noexcept;
 
   // out = epilogue(x w^T + bias) for panels [panel_begin, panel_end).
   void (*matmul)(const MatmulArgs& args) noexcept;
@@ -101,6 +106,8 @@ void clear_argmax(ArgmaxLanes& lanes) noexcept;
 int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
 
 // Packing. `rows` is [16][n_cols] row-major, `bias` 16 values. Writes panel_bytes(dtype, n_cols) bytes.
+// int8: scale = largest magnitude / 127, rounded to f16 so that no code is clamped by more than half a step; code = w / scale,
+// nearest even. int4: the scale, of either sign, with the least squared error among kInt4Candidates and their refits; codes -8..7.
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
 // The values that the kernels use: [16][n_cols], and the bias.
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;

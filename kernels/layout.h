@@ -62,6 +62,23 @@ struct Panels {
 static constexpr size_t n_panels(const Panels& w) { return w.n_rows / kPanelRows; }
 static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * panel_bytes(w.dtype, w.n_cols); }
 
+// A row of activations as a matrix of this type wants it, one blob on a 64-byte boundary:
+//   f32: n_cols floats. bf16: n_cols floats, or n_cols bf16 where the tier's dot instruction takes those.
+//   int8, int4: codes int8 [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
+//   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts on a line.
+static constexpr size_t groups_of(DType dtype, size_t n_cols) { return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group; }
+static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) { return round_up_size(padded_k(dtype, n_cols), kLineBytes); }
+static constexpr size_t row_offsets_offset(DType dtype, size_t n_cols) {
+  return row_scales_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(float), kLineBytes);
+}
+static constexpr size_t prepared_row_bytes(DType dtype, size_t n_cols) {
+  if (layout_of(dtype).k_per_group == 0) return round_up_size(n_cols * sizeof(float), kLineBytes);
+  return row_offsets_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(int32_t), kLineBytes);
+}
+static constexpr bool is_prepared(DType dtype) { return dtype != DType::f32; }
+// What the stored unsigned code of a weight is larger than the weight's own code.
+static constexpr int32_t code_offset(DType dtype) { return dtype == DType::int8 ? 128 : 8; }
+
 static constexpr size_t item_bytes(KvType type) { return type == KvType::f32 ? 4 : 2; }
 
 // One head's part of a KV block: K as 4 panels of 16 positions ([panel][d][16 positions]), V as rows ([position][d]);

@@ -24,4 +24,7 @@ static constexpr float kSqrtHalf = 0x1.6a09e6p-1f;
 // https://arxiv.org/abs/1606.08415
 static constexpr float kGelu0 = 0x1.988454p+0f, kGelu1 = 0x1.2444f2p-4f;
 
+// Rows whose scale would be smaller are zero: its reciprocal stays finite.
+static constexpr float kSmallestRowScale = 0x1p-120f;
+
 }  // namespace gpt2

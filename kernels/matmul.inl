@@ -1,9 +1,5 @@
-// The packed matrix product around the register tile: which rows and panels meet, and the fused epilogue. The tile itself
-// (tile_*.inl) is written by hand for each instruction set:
-//   template <int kRows, int kPanels, class Line>
-//   void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, size_t line_stride, size_t panel_stride,
-//             const float* x, size_t x_stride, size_t n_k)
-// adds sum over k of x[r][k] * line(lines + p * panel_stride + k * line_stride) to acc[r][p], k ascending, one fma each.
+// The packed matrix product around the register tiles: which rows and panels meet, and the fused epilogue. A product (one per
+// weight type, below and in dot_*.inl) adds w x to the accumulators of kRows rows and kPanels panels, k ascending.
 namespace gpt2 {
 namespace {
 
@@ -14,6 +10,67 @@ struct LineF32 {
 struct LineF16 {
   static constexpr size_t kBytes = 32;
   GPT2_INLINE V16 load(const unsigned char* p) { return load16_f16(p); }
+};
+
+GPT2_INLINE const float* as_floats(const unsigned char* p) { return static_cast<const float*>(static_cast<const void*>(p)); }
+
+struct F32Product {
+  static constexpr int kRows = kTileRows, kPanels = kTilePanels, kOneRowPanels = kGemvPanels;
+  template <int kR, int kP>
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+    tile<kR, kP, LineF32>(acc, panel + panel_lines_offset(DType::f32, args.w.n_cols), kLineBytes, bytes, as_floats(x),
+                          args.x_stride / sizeof(float), args.w.n_cols);
+  }
+};
+
+// Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies a line of weight codes:
+//   Acc start(int32_t offset), Line load(p), Acc step(Acc, Line, const unsigned char* x), I16 finish(Acc, int32_t offset)
+template <DType kType, class Dot>
+struct GroupProduct {
+  static constexpr int kRows = Dot::kRows, kPanels = Dot::kPanels, kOneRowPanels = Dot::kOneRowPanels;
+  template <int kR, int kP>
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+    constexpr size_t kLines = layout_of(kType).k_per_group / layout_of(kType).k_per_line;
+    constexpr size_t kStep = layout_of(kType).k_per_line;
+    const size_t n_cols = args.w.n_cols, stride = args.x_stride;
+    const unsigned char* lines = panel + panel_lines_offset(kType, n_cols);
+    const unsigned char* weight_scales = panel + panel_scales_offset();
+    const unsigned char* scales = x + row_scales_offset(kType, n_cols);
+    const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
+    for (size_t g = 0; g < groups_of(kType, n_cols); ++g) {
+      typename Dot::Acc sums[kR][kP];
+      int32_t offset[kR];
+#pragma GCC unroll 16
+      for (int r = 0; r < kR; ++r) {
+        __builtin_memcpy(&offset[r], offsets + static_cast<size_t>(r) * stride + g * sizeof(int32_t), sizeof(int32_t));
+#pragma GCC unroll 8
+        for (int p = 0; p < kP; ++p) sums[r][p] = Dot::start(offset[r]);
+      }
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += kStep) {
+        typename Dot::Line w[kP];
+#pragma GCC unroll 8
+        for (int p = 0; p < kP; ++p) w[p] = Dot::load(lines + static_cast<size_t>(p) * bytes);
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) Dot::step(sums[r], w, x + static_cast<size_t>(r) * stride);
+      }
+      V16 weight_scale[kP];
+#pragma GCC unroll 8
+      for (int p = 0; p < kP; ++p) {
+        weight_scale[p] = load16_f16(weight_scales + static_cast<size_t>(p) * bytes + g * kPanelRows * sizeof(uint16_t));
+      }
+#pragma GCC unroll 16
+      for (int r = 0; r < kR; ++r) {
+        float scale;
+        __builtin_memcpy(&scale, scales + static_cast<size_t>(r) * stride + g * sizeof(float), sizeof scale);
+#pragma GCC unroll 8
+        for (int p = 0; p < kP; ++p) {
+          const V16 sum = to_float16(Dot::finish(sums[r][p], offset[r]));
+          acc[r][p] = fma16(sum, mul16(weight_scale[p], set16(scale)), acc[r][p]);
+        }
+      }
+    }
+  }
 };
 
 GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
@@ -41,9 +98,9 @@ GPT2_INLINE void finish_output(const MatmulArgs& args, size_t row, size_t panel,
   }
 }
 
-template <int kRows, int kPanels>
+template <class Product, int kRows, int kPanels>
 void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
-  const size_t bytes = panel_bytes(DType::f32, args.w.n_cols);
+  const size_t bytes = panel_bytes(args.w.dtype, args.w.n_cols);
   const unsigned char* first = args.w.data + panel * bytes;
   V16 acc[kRows][kPanels];
 #pragma GCC unroll 8
@@ -52,8 +109,7 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) acc[r][p] = bias;
   }
-  tile<kRows, kPanels, LineF32>(acc, first + panel_lines_offset(DType::f32, args.w.n_cols), kLineBytes, bytes,
-                                args.x + row * args.x_stride, args.x_stride, args.w.n_cols);
+  Product::template add<kRows, kPanels>(acc, args, first, bytes, args.x + row * args.x_stride);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
@@ -64,35 +120,46 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
 }
 
 // The tile for a row count that is known only at run time.
-template <int kPanels, int kRows = kTileRows>
+template <class Product, int kPanels, int kRows = Product::kRows>
 GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, size_t panel) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return matmul_rows<kPanels, kRows - 1>(args, rows, row, panel);
+    if (rows < kRows) return matmul_rows<Product, kPanels, kRows - 1>(args, rows, row, panel);
   }
-  matmul_tile<kRows, kPanels>(args, row, panel);
+  matmul_tile<Product, kRows, kPanels>(args, row, panel);
 }
 
-// Rows in equal tiles of at most kTileRows; the weights of a panel group come from memory once and then from L2.
-template <int kPanels>
+// Rows in equal tiles of at most Product::kRows; the weights of a panel group come from memory once and then from L2.
+template <class Product, int kPanels>
 void matmul_group(const MatmulArgs& args, size_t panel) {
-  const size_t n_tiles = (args.n_rows + kTileRows - 1) / kTileRows;
+  const size_t n_tiles = (args.n_rows + Product::kRows - 1) / Product::kRows;
   const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles;
   for (size_t i = 0, row = 0; i < n_tiles; ++i) {
     const size_t rows = size + (i < larger ? 1 : 0);
-    matmul_rows<kPanels>(args, rows, row, panel);
+    matmul_rows<Product, kPanels>(args, rows, row, panel);
     row += rows;
   }
 }
 
-void matmul(const MatmulArgs& args) noexcept {
+template <class Product>
+void matmul_with(const MatmulArgs& args) {
+  constexpr int kOne = Product::kOneRowPanels, kMany = Product::kPanels;
   size_t panel = args.panel_begin;
   if (args.n_rows == 1) {
-    for (; panel + kGemvPanels <= args.panel_end; panel += kGemvPanels) matmul_tile<1, kGemvPanels>(args, 0, panel);
-    for (; panel < args.panel_end; ++panel) matmul_tile<1, 1>(args, 0, panel);
+    for (; panel + kOne <= args.panel_end; panel += kOne) matmul_tile<Product, 1, kOne>(args, 0, panel);
+    for (; panel < args.panel_end; ++panel) matmul_tile<Product, 1, 1>(args, 0, panel);
     return;
   }
-  for (; panel + kTilePanels <= args.panel_end; panel += kTilePanels) matmul_group<kTilePanels>(args, panel);
-  for (; panel < args.panel_end; ++panel) matmul_group<1>(args, panel);
+  for (; panel + kMany <= args.panel_end; panel += kMany) matmul_group<Product, kMany>(args, panel);
+  for (; panel < args.panel_end; ++panel) matmul_group<Product, 1>(args, panel);
+}
+
+void matmul(const MatmulArgs& args) noexcept {
+  switch (args.w.dtype) {
+    case DType::f32: return matmul_with<F32Product>(args);
+    case DType::bf16: return matmul_with<Bf16Product>(args);
+    case DType::int8: return matmul_with<GroupProduct<DType::int8, Int8Dot>>(args);
+    case DType::int4: return matmul_with<GroupProduct<DType::int4, Int4Dot>>(args);
+  }
 }
 
 }  // namespace

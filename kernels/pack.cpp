@@ -1,37 +1,167 @@
 // Packing and unpacking of panels, and the small parts of the kernel contract that have no vector form.
 #include "kernels/float_types.h"
 #include "kernels/kernels.h"
+#include "kernels/math_constants.h"
 
 namespace gpt2 {
 
+namespace {
+
+constexpr int kInt4Candidates = 20;
+
+// Nearest even for |x| < 2^22, by the adder.
+float round_even(float x) { return (x + kRoundMagic) - kRoundMagic; }
+
+float clamp(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
+
+// Element k of a panel's row: its line and its place in the line (layout.h).
+struct Place {
+  size_t line, byte;
+  int shift;  // int4: which nibble
+};
+Place place_of(DType dtype, size_t k, size_t lane) {
+  switch (dtype) {
+    case DType::f32: return {k, lane * 4, 0};
+    case DType::bf16: return {k / 2, lane * 4 + k % 2 * 2, 0};
+    case DType::int8: return {k / 4, lane * 4 + k % 4, 0};
+    case DType::int4: return {k / 8, lane * 4 + k % 4, k % 8 < 4 ? 0 : 4};
+  }
+  return {};
+}
+
+float largest_magnitude(const float* w, size_t n) {
+  float largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const float magnitude = w[i] < 0 ? -w[i] : w[i];
+    if (!(magnitude <= largest)) largest = magnitude;
+  }
+  return largest;
+}
+
+// The next f16 up where the nearest one would push the largest code past 127.5.
+uint16_t int8_scale(const float* w, size_t n) {
+  const float largest = largest_magnitude(w, n);
+  uint16_t scale = float_to_f16(largest / 127.0f);
+  while (scale < 0x7BFF && largest > 127.49f * f16_to_float(scale)) ++scale;
+  return scale;
+}
+
+int code_of(float w, float scale, float low, float high) {
+  return scale == 0.0f ? 0 : static_cast<int>(clamp(round_even(clamp(w / scale, -1e6f, 1e6f)), low, high));
+}
+
+// Squared error of a group at this scale; sums for the least-squares refit of the scale come with it.
+struct Fit {
+  double error, wq, qq;
+};
+Fit fit_int4(const float* w, size_t n, float scale) {
+  Fit fit = {};
+  for (size_t i = 0; i < n; ++i) {
+    const int q = code_of(w[i], scale, -8, 7);
+    const double difference = static_cast<double>(w[i]) - static_cast<double>(scale) * q;
+    fit.error += difference * difference;
+    fit.wq += static_cast<double>(w[i]) * q;
+    fit.qq += static_cast<double>(q) * q;
+  }
+  return fit;
+}
+
+uint16_t int4_scale(const float* w, size_t n) {
+  float extreme = 0;  // the value of largest magnitude, with its sign
+  for (size_t i = 0; i < n; ++i) {
+    if ((w[i] < 0 ? -w[i] : w[i]) > (extreme < 0 ? -extreme : extreme)) extreme = w[i];
+  }
+  if (!(extreme != 0.0f)) return 0;
+  uint16_t best = 0;
+  double best_error = 0;
+  bool found = false;
+  const auto consider = [&](float wanted) {
+    const uint16_t scale = float_to_f16(wanted);
+    if ((scale & 0x7FFFu) == 0 || (scale & 0x7FFFu) >= 0x7C00u) return Fit{};
+    const Fit fit = fit_int4(w, n, f16_to_float(scale));
+    if (!found || fit.error < best_error) {
+      best = scale;
+      best_error = fit.error;
+      found = true;
+    }
+    return fit;
+  };
+  // The extreme value lands on code -8 (divisor -8), is clamped a little (-7.x to -5) or not at all (7).
+  for (int i = 0; i < kInt4Candidates; ++i) {
+    const float divisor = i == 0 ? 7.0f : -8.6f + 0.2f * static_cast<float>(i);
+    const Fit fit = consider(extreme / divisor);
+    if (fit.qq > 0) consider(static_cast<float>(fit.wq / fit.qq));
+  }
+  return best;
+}
+
+void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t lane, unsigned char* scales, unsigned char* lines) {
+  const DTypeLayout layout = layout_of(dtype);
+  const uint16_t scale = dtype == DType::int8 ? int8_scale(w, n) : int4_scale(w, n);
+  memcpy(scales + (first_k / layout.k_per_group * kPanelRows + lane) * sizeof scale, &scale, sizeof scale);
+  const float low = dtype == DType::int8 ? -127.0f : -8.0f, high = dtype == DType::int8 ? 127.0f : 7.0f;
+  for (size_t i = 0; i < layout.k_per_group; ++i) {
+    const int code = (i < n ? code_of(w[i], f16_to_float(scale), low, high) : 0) + code_offset(dtype);
+    const Place place = place_of(dtype, first_k + i, lane);
+    unsigned char& byte = lines[place.line * kLineBytes + place.byte];
+    byte = static_cast<unsigned char>(byte | code << place.shift);
+  }
+}
+
+// The value of element k of a panel's row, as the kernels use it.
+float panel_value(DType dtype, const unsigned char* panel, size_t n_cols, size_t k, size_t lane) {
+  const Place place = place_of(dtype, k, lane);
+  const unsigned char* at = panel + panel_lines_offset(dtype, n_cols) + place.line * kLineBytes + place.byte;
+  if (dtype == DType::f32) {
+    float value;
+    memcpy(&value, at, sizeof value);
+    return value;
+  }
+  uint16_t half;
+  if (dtype == DType::bf16) {
+    memcpy(&half, at, sizeof half);
+    return bf16_to_float(half);
+  }
+  memcpy(&half, panel + panel_scales_offset() + (k / layout_of(dtype).k_per_group * kPanelRows + lane) * sizeof half, sizeof half);
+  const int mask = dtype == DType::int8 ? 255 : 15;
+  return static_cast<float>((*at >> place.shift & mask) - code_offset(dtype)) * f16_to_float(half);
+}
+
+}  // namespace
+
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept {
+  memset(panel, 0, panel_bytes(dtype, n_cols));
   memcpy(panel, bias, kPanelRows * sizeof(float));
   unsigned char* lines = panel + panel_lines_offset(dtype, n_cols);
-  for (size_t k = 0; k < n_cols; ++k) {
-    float line[kPanelRows];
-    for (size_t lane = 0; lane < kPanelRows; ++lane) line[lane] = rows[lane * n_cols + k];
-    memcpy(lines + k * kLineBytes, line, sizeof line);
+  const size_t group = layout_of(dtype).k_per_group;
+  for (size_t lane = 0; lane < kPanelRows; ++lane) {
+    const float* row = rows + lane * n_cols;
+    for (size_t k = 0; group > 0 && k < n_cols; k += group) {
+      pack_group(dtype, row + k, n_cols - k < group ? n_cols - k : group, k, lane, panel + panel_scales_offset(), lines);
+    }
+    for (size_t k = 0; group == 0 && k < n_cols; ++k) {
+      const Place place = place_of(dtype, k, lane);
+      unsigned char* at = lines + place.line * kLineBytes + place.byte;
+      const uint16_t half = float_to_bf16(row[k]);
+      if (dtype == DType::f32) {
+        memcpy(at, &row[k], sizeof row[k]);
+      } else {
+        memcpy(at, &half, sizeof half);
+      }
+    }
   }
 }
 
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept {
   memcpy(bias, panel, kPanelRows * sizeof(float));
-  const unsigned char* lines = panel + panel_lines_offset(dtype, n_cols);
-  for (size_t k = 0; k < n_cols; ++k) {
-    float line[kPanelRows];
-    memcpy(line, lines + k * kLineBytes, sizeof line);
-    for (size_t lane = 0; lane < kPanelRows; ++lane) rows[lane * n_cols + k] = line[lane];
+  for (size_t lane = 0; lane < kPanelRows; ++lane) {
+    for (size_t k = 0; k < n_cols; ++k) rows[lane * n_cols + k] = panel_value(dtype, panel, n_cols, k, lane);
   }
 }
 
 void embed_row(const Panels& w, size_t row, const float* add, float* out) noexcept {
   const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
-  const unsigned char* lines = panel + panel_lines_offset(w.dtype, w.n_cols) + row % kPanelRows * sizeof(float);
-  for (size_t i = 0; i < w.n_cols; ++i) {
-    float value;
-    memcpy(&value, lines + i * kLineBytes, sizeof value);
-    out[i] = value + add[i];
-  }
+  for (size_t k = 0; k < w.n_cols; ++k) out[k] = panel_value(w.dtype, panel, w.n_cols, k, row % kPanelRows) + add[k];
 }
 
 void clear_argmax(ArgmaxLanes& lanes) noexcept {

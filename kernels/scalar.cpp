@@ -66,23 +66,102 @@ void track_argmax(ArgmaxLanes& best, const float* values, size_t panel, size_t n
   }
 }
 
-// acc[lane] = bias + sum over k of w[lane][k] x[k], one chain per lane.
-void dot_panel_f32(const unsigned char* panel, const float* x, size_t n_cols, float* acc) {
-  memcpy(acc, panel, kPanelRows * sizeof(float));
-  const unsigned char* line = panel + panel_lines_offset(DType::f32, n_cols);
-  for (size_t k = 0; k < n_cols; ++k, line += kLineBytes) {
-    float w[kPanelRows];
-    memcpy(w, line, sizeof w);
-    for (size_t lane = 0; lane < kPanelRows; ++lane) acc[lane] = fma(w[lane], x[k], acc[lane]);
+float load_float(const unsigned char* p) {
+  float value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
+
+int32_t load_int(const unsigned char* p) {
+  int32_t value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
+
+// acc[lane] += sum over k of w[lane][k] x[k], one chain per lane.
+void dot_floats(DType dtype, const unsigned char* lines, const unsigned char* x, size_t n_cols, float* acc) {
+  const size_t width = layout_of(dtype).k_per_line;
+  for (size_t k = 0; k < n_cols; ++k) {
+    const unsigned char* line = lines + k / width * kLineBytes;
+    for (size_t lane = 0; lane < kPanelRows; ++lane) {
+      uint16_t half;
+      memcpy(&half, line + lane * 4 + k % width * 2, sizeof half);
+      const float w = dtype == DType::f32 ? load_float(line + lane * 4) : bf16_to_float(half);
+      acc[lane] = fma(w, load_float(x + k * sizeof(float)), acc[lane]);
+    }
+  }
+}
+
+// The stored code of weight k of a group, without its offset.
+int32_t weight_code(DType dtype, const unsigned char* lines, size_t k, size_t lane) {
+  if (dtype == DType::int8) return lines[k / 4 * kLineBytes + lane * 4 + k % 4];
+  const unsigned char byte = lines[k / 8 * kLineBytes + lane * 4 + k % 4];
+  return k % 8 < 4 ? byte & 15 : byte >> 4;
+}
+
+// acc[lane] = fma(float(sum of w x), weight scale * row scale, acc[lane]) for each group.
+void dot_groups(DType dtype, const unsigned char* panel, const unsigned char* x, size_t n_cols, float* acc) {
+  const size_t group = layout_of(dtype).k_per_group;
+  const unsigned char* lines = panel + panel_lines_offset(dtype, n_cols);
+  for (size_t g = 0; g < groups_of(dtype, n_cols); ++g) {
+    const float row_scale = load_float(x + row_scales_offset(dtype, n_cols) + g * sizeof(float));
+    for (size_t lane = 0; lane < kPanelRows; ++lane) {
+      int32_t sum = load_int(x + row_offsets_offset(dtype, n_cols) + g * sizeof(int32_t));
+      for (size_t k = g * group; k < (g + 1) * group; ++k) {
+        sum += weight_code(dtype, lines, k, lane) * static_cast<signed char>(x[k]);
+      }
+      uint16_t scale;
+      memcpy(&scale, panel + panel_scales_offset() + (g * kPanelRows + lane) * sizeof scale, sizeof scale);
+      acc[lane] = fma(static_cast<float>(sum), f16_to_float(scale) * row_scale, acc[lane]);
+    }
+  }
+}
+
+void prepare_row(DType dtype, const float* x, size_t n_cols, unsigned char* row) noexcept {
+  const size_t group = layout_of(dtype).k_per_group;
+  if (group == 0) {
+    memcpy(row, x, n_cols * sizeof(float));
+    return;
+  }
+  for (size_t g = 0; g < groups_of(dtype, n_cols); ++g) {
+    const size_t first = g * group, n = n_cols - first < group ? n_cols - first : group;
+    float largest = 0.0f;
+    bool finite = true;
+    for (size_t i = 0; i < n; ++i) {
+      const float magnitude = bits_float(float_bits(x[first + i]) & 0x7FFFFFFFu);
+      finite = finite && magnitude - magnitude == 0.0f;
+      largest = magnitude > largest ? magnitude : largest;
+    }
+    const float wanted = largest / 127.0f;
+    const float scale = !finite ? __builtin_nanf("") : wanted >= kSmallestRowScale ? wanted : 0.0f;
+    const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+    int32_t sum = 0;
+    for (size_t i = 0; i < group; ++i) {
+      const float code = finite && i < n ? (x[first + i] * inverse + kRoundMagic) - kRoundMagic : 0.0f;
+      const int32_t q = static_cast<int32_t>(at_most(127.0f, at_least(-127.0f, code)));
+      row[first + i] = static_cast<unsigned char>(q);
+      sum += q;
+    }
+    const int32_t offset = -code_offset(dtype) * sum;
+    memcpy(row + row_scales_offset(dtype, n_cols) + g * sizeof scale, &scale, sizeof scale);
+    memcpy(row + row_offsets_offset(dtype, n_cols) + g * sizeof offset, &offset, sizeof offset);
   }
 }
 
 void matmul(const MatmulArgs& args) noexcept {
-  const size_t bytes = panel_bytes(args.w.dtype, args.w.n_cols);
+  const DType dtype = args.w.dtype;
+  const size_t bytes = panel_bytes(dtype, args.w.n_cols);
   for (size_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    const unsigned char* data = args.w.data + panel * bytes;
     for (size_t row = 0; row < args.n_rows; ++row) {
+      const unsigned char* x = args.x + row * args.x_stride;
       float acc[kPanelRows];
-      dot_panel_f32(args.w.data + panel * bytes, args.x + row * args.x_stride, args.w.n_cols, acc);
+      memcpy(acc, data, sizeof acc);
+      if (layout_of(dtype).k_per_group == 0) {
+        dot_floats(dtype, data + panel_lines_offset(dtype, args.w.n_cols), x, args.w.n_cols, acc);
+      } else {
+        dot_groups(dtype, data, x, args.w.n_cols, acc);
+      }
       float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * kPanelRows : nullptr;
       for (size_t lane = 0; lane < kPanelRows; ++lane) {
         acc[lane] = apply(args.epilogue, acc[lane], args.epilogue == Epilogue::residual ? out[lane] : 0.0f);
@@ -222,6 +301,6 @@ float probe_fma(size_t n) noexcept {
 
 }  // namespace
 
-const KernelTable kScalarTable = {"scalar", matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kScalarTable = {"scalar", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
 
 }  // namespace gpt2

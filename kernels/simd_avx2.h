@@ -110,6 +110,31 @@ GPT2_INLINE float max16(V16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
+// 16 lanes of int32: two ymm.
+struct I16 {
+  __m256i a, b;  // lanes 0-7, 8-15
+};
+GPT2_INLINE I16 iset16(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+GPT2_INLINE I16 iload16(const void* p) {
+  const __m256i* words = static_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(words), _mm256_loadu_si256(words + 1)};
+}
+GPT2_INLINE V16 to_float16(I16 x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+// Whole numbers of -128..127 as bytes.
+GPT2_INLINE void store16_i8(void* p, V16 v) {
+  const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b));  // 0-3 8-11 4-7 12-15
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
+  _mm_storeu_si128(static_cast<__m128i*>(p),
+                   _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+}
+// The two bf16 of each lane as float.
+GPT2_INLINE V16 bf16_low16(I16 line) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(line.a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(line.b, 16))};
+}
+GPT2_INLINE V16 bf16_high16(I16 line) {
+  const __m256i mask = _mm256_set1_epi32(static_cast<int32_t>(0xFFFF0000u));
+  return {_mm256_castsi256_ps(_mm256_and_si256(line.a, mask)), _mm256_castsi256_ps(_mm256_and_si256(line.b, mask))};
+}
 GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 }  // namespace

@@ -63,6 +63,20 @@ GPT2_INLINE float sum_tree16(V16 v) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 GPT2_INLINE float max16(V16 v) { return _mm512_reduce_max_ps(v); }
+// 16 lanes of int32: one zmm.
+using I16 = __m512i;
+GPT2_INLINE I16 iset16(int32_t x) { return _mm512_set1_epi32(x); }
+GPT2_INLINE I16 iload16(const void* p) { return _mm512_loadu_si512(p); }
+GPT2_INLINE V16 to_float16(I16 x) { return _mm512_cvtepi32_ps(x); }
+// Whole numbers of -128..127 as bytes.
+GPT2_INLINE void store16_i8(void* p, V16 v) {
+  _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+// The two bf16 of each lane as float.
+GPT2_INLINE V16 bf16_low16(I16 line) { return _mm512_castsi512_ps(_mm512_slli_epi32(line, 16)); }
+GPT2_INLINE V16 bf16_high16(I16 line) {
+  return _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000u))));
+}
 GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,10 @@ std::string shared_dir() {
 }
 
 void skip(const char* why) {
-  std::printf("skip %s: %s\n", doctest::getContextOptions()->currentTest->m_name, why);
+  static std::set<std::string> said;  // once a test and reason
+  const std::string line = std::string("skip ") + doctest::getContextOptions()->currentTest->m_name + ": " + why;
+  if (!said.insert(line).second) return;
+  std::printf("%s\n", line.c_str());
   std::fflush(stdout);
 }
 

@@ -7,12 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu.h"
 #include "kernels/float_types.h"
 #include "kernels/kernels.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/checked.h"
 #include "tests/kernel_cases.h"
 #include "tests/support.h"
+
+#if defined(__x86_64__)
+namespace gpt2 {
+extern const KernelTable kAvxVnniSisterTable;  // sister_avxvnni.cpp
+}
+#endif
 
 using namespace gpt2;
 using namespace gpt2::test;
@@ -27,7 +34,7 @@ struct Matrix {
   Panels panels;
 };
 
-Matrix make_matrix(size_t n_outputs, size_t n_inputs, uint64_t seed) {
+Matrix make_matrix(size_t n_outputs, size_t n_inputs, uint64_t seed, DType dtype = DType::f32) {
   Matrix m;
   const size_t padded = round_up(n_outputs, kPanelRows);
   m.rows.assign(padded * n_inputs, 0.0f);
@@ -35,11 +42,11 @@ Matrix make_matrix(size_t n_outputs, size_t n_inputs, uint64_t seed) {
   Numbers numbers(seed);
   for (size_t i = 0; i < n_outputs * n_inputs; ++i) m.rows[i] = numbers.next(0.3f);
   for (size_t i = 0; i < n_outputs; ++i) m.bias[i] = numbers.next();
-  m.panels = {nullptr, DType::f32, static_cast<uint32_t>(padded), static_cast<uint32_t>(n_inputs)};
-  const size_t bytes = panel_bytes(DType::f32, n_inputs);
+  m.panels = {nullptr, dtype, static_cast<uint32_t>(padded), static_cast<uint32_t>(n_inputs)};
+  const size_t bytes = panel_bytes(dtype, n_inputs);
   m.bytes = AlignedBuffer<unsigned char>(padded / kPanelRows * bytes);
   for (size_t p = 0; p < padded / kPanelRows; ++p) {
-    pack_panel(DType::f32, &m.rows[p * kPanelRows * n_inputs], &m.bias[p * kPanelRows], n_inputs, m.bytes.data() + p * bytes);
+    pack_panel(dtype, &m.rows[p * kPanelRows * n_inputs], &m.bias[p * kPanelRows], n_inputs, m.bytes.data() + p * bytes);
   }
   m.panels.data = m.bytes.data();
   return m;
@@ -64,8 +71,19 @@ MatmulRun run_matmul(const KernelTable& table, const Matrix& m, const std::vecto
   MatmulArgs args = {};
   args.w = m.panels;
   args.panel_end = n_panels(m.panels);
-  args.x = x.data();
-  args.x_stride = x_stride;
+  AlignedBuffer<unsigned char> prepared;
+  if (is_prepared(m.panels.dtype)) {
+    const size_t bytes = prepared_row_bytes(m.panels.dtype, m.panels.n_cols) + kLineBytes;
+    prepared = AlignedBuffer<unsigned char>(n_rows * bytes);
+    for (size_t r = 0; r < n_rows; ++r) {
+      table.prepare_row(m.panels.dtype, &x[r * x_stride], m.panels.n_cols, prepared.data() + r * bytes);
+    }
+    args.x = prepared.data();
+    args.x_stride = bytes;
+  } else {
+    args.x = static_cast<const unsigned char*>(static_cast<const void*>(x.data()));
+    args.x_stride = x_stride * sizeof(float);
+  }
   args.n_rows = n_rows;
   args.out = run.out.data();
   args.out_stride = stride;
@@ -92,6 +110,9 @@ const KernelTable& scalar() { return *find_kernels("scalar"); }
 // Runs `check` on each tier but scalar; a tier that this machine lacks reports itself.
 template <class Check>
 void each_tier(Check check) {
+#if defined(__x86_64__)
+  if (cpu_features().avx512vnni) check(kAvxVnniSisterTable);
+#endif
   TierInfo tiers[12];
   const size_t count = all_tiers(tiers);
   for (size_t i = 0; i < count; ++i) {
@@ -224,18 +245,27 @@ TEST_CASE("kernels: scalar matmul equals double loops") {
   }
 }
 
-TEST_CASE("kernels: every tier's matmul has scalar's bits at every row count") {
+// What a tier promises of a type: scalar's bits, or for the bf16 dot instruction its own bits at every row count.
+bool has_scalar_bits(const KernelTable& table, DType dtype) {
+  return dtype != DType::bf16 || std::string_view(table.name) != "avx512bf16";
+}
+
+TEST_CASE("kernels: every tier's matmul has scalar's bits, for every type and row count") {
   each_tier([](const KernelTable& table) {
-    for (const MatmulCase& c : kSmallMatmuls) {
-      const Matrix m = make_matrix(c.n_outputs, c.n_inputs, 3);
-      const size_t stride = c.n_inputs + 1;  // rows of x at every alignment
-      for (const size_t n_rows : kRowCounts) {
-        const std::vector<float> x = make_x(n_rows * stride, n_rows);
-        for (const Epilogue epilogue : kEpilogues) {
-          const MatmulRun expected = run_matmul(scalar(), m, x, stride, n_rows, epilogue, c.n_outputs);
-          const MatmulRun got = run_matmul(table, m, x, stride, n_rows, epilogue, c.n_outputs);
-          REQUIRE_MESSAGE(same_bits(got.out.span(), expected.out.span()), c.name << " rows " << n_rows);
-          REQUIRE(std::memcmp(got.argmax.data(), expected.argmax.data(), n_rows * sizeof(ArgmaxLanes)) == 0);
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+      if (!has_scalar_bits(table, dtype)) continue;
+      for (const MatmulCase& c : kSmallMatmuls) {
+        const Matrix m = make_matrix(c.n_outputs, c.n_inputs, 3, dtype);
+        const size_t stride = c.n_inputs + 1;  // rows of x at every alignment
+        for (const size_t n_rows : kRowCounts) {
+          const std::vector<float> x = make_x(n_rows * stride, n_rows);
+          for (const Epilogue epilogue : kEpilogues) {
+            const MatmulRun expected = run_matmul(scalar(), m, x, stride, n_rows, epilogue, c.n_outputs);
+            const MatmulRun got = run_matmul(table, m, x, stride, n_rows, epilogue, c.n_outputs);
+            REQUIRE_MESSAGE(same_bits(got.out.span(), expected.out.span()),
+                            c.name << " rows " << n_rows << " type " << static_cast<int>(dtype));
+            REQUIRE(std::memcmp(got.argmax.data(), expected.argmax.data(), n_rows * sizeof(ArgmaxLanes)) == 0);
+          }
         }
       }
     }
@@ -245,14 +275,93 @@ TEST_CASE("kernels: every tier's matmul has scalar's bits at every row count") {
 TEST_CASE("kernels: every tier's matmul has scalar's bits at the real shapes") {
   each_tier([](const KernelTable& table) {
     const MatmulCase& c = kRealMatmuls[3];
-    const Matrix m = make_matrix(c.n_outputs, c.n_inputs, 4);
-    for (const size_t n_rows : {size_t{1}, size_t{13}}) {
-      const std::vector<float> x = make_x(n_rows * c.n_inputs, n_rows);
-      const MatmulRun expected = run_matmul(scalar(), m, x, c.n_inputs, n_rows, Epilogue::residual, c.n_outputs);
-      const MatmulRun got = run_matmul(table, m, x, c.n_inputs, n_rows, Epilogue::residual, c.n_outputs);
-      REQUIRE_MESSAGE(same_bits(got.out.span(), expected.out.span()), c.name << " rows " << n_rows);
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+      if (!has_scalar_bits(table, dtype)) continue;
+      const Matrix m = make_matrix(c.n_outputs, c.n_inputs, 4, dtype);
+      for (const size_t n_rows : {size_t{1}, size_t{13}}) {
+        const std::vector<float> x = make_x(n_rows * c.n_inputs, n_rows);
+        const MatmulRun expected = run_matmul(scalar(), m, x, c.n_inputs, n_rows, Epilogue::residual, c.n_outputs);
+        const MatmulRun got = run_matmul(table, m, x, c.n_inputs, n_rows, Epilogue::residual, c.n_outputs);
+        REQUIRE_MESSAGE(same_bits(got.out.span(), expected.out.span()), c.name << " rows " << n_rows);
+      }
     }
   });
+}
+
+TEST_CASE("kernels: a row's bits do not depend on the rows beside it, for every tier and type") {
+  const auto check = [](const KernelTable& table) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+      const Matrix m = make_matrix(97, 192, 5, dtype);
+      const std::vector<float> x = make_x(25 * 192, 9);
+      const MatmulRun all = run_matmul(table, m, x, 192, 25, Epilogue::gelu_tanh, 97);
+      const size_t stride = m.panels.n_rows + kPanelRows;
+      for (size_t r = 0; r < 25; ++r) {
+        const std::vector<float> one(x.begin() + static_cast<ptrdiff_t>(r * 192), x.begin() + static_cast<ptrdiff_t>((r + 1) * 192));
+        const MatmulRun alone = run_matmul(table, m, one, 192, 1, Epilogue::gelu_tanh, 97);
+        REQUIRE(std::memcmp(alone.out.data(), all.out.data() + r * stride, m.panels.n_rows * sizeof(float)) == 0);
+      }
+    }
+  };
+  check(scalar());
+  each_tier(check);
+}
+
+TEST_CASE("kernels: packed weights are as near as their type allows, and matmul computes with what unpack shows") {
+  for (const DType dtype : {DType::bf16, DType::int8, DType::int4}) {
+    const size_t n_inputs = 100;
+    const Matrix m = make_matrix(16, n_inputs, 8, dtype);
+    std::vector<float> unpacked(16 * n_inputs);
+    float bias[16];
+    unpack_panel(dtype, m.bytes.data(), n_inputs, unpacked.data(), bias);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < unpacked.size(); ++i) {
+      error += std::pow(unpacked[i] - double{m.rows[i]}, 2);
+      size += std::pow(double{m.rows[i]}, 2);
+    }
+    const double relative = std::sqrt(error / size);
+    CHECK(relative <= (dtype == DType::bf16 ? 0.002 : dtype == DType::int8 ? 0.006 : 0.085));
+    CHECK(std::memcmp(bias, m.bias.data(), sizeof bias) == 0);
+    // One input at a time: exact products, no rounding of activations beyond one code.
+    std::vector<float> x(n_inputs, 0.0f);
+    for (const size_t k : {size_t{0}, size_t{63}, size_t{64}, n_inputs - 1}) {
+      x.assign(n_inputs, 0.0f);
+      x[k] = 2.0f;
+      const MatmulRun run = run_matmul(scalar(), m, x, n_inputs, 1, Epilogue::none, 16);
+      for (size_t lane = 0; lane < 16; ++lane) {
+        const double expected = double{bias[lane]} + 2.0 * unpacked[lane * n_inputs + k];
+        const double difference = std::abs(run.out[lane] - expected);
+        REQUIRE(difference <= 1e-5 * (1 + std::abs(expected)));
+      }
+    }
+  }
+}
+
+TEST_CASE("kernels: prepared rows are the same on every tier, zeros and non-finite values included") {
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const DType dtype : {DType::int8, DType::int4}) {
+    for (const size_t n : {size_t{1}, size_t{31}, size_t{64}, size_t{100}, size_t{192}, size_t{257}}) {
+      for (const float special : {0.5f, 0.0f, inf, std::nanf(""), 1e-40f, 3e38f}) {
+        std::vector<float> x = make_x(n, n);
+        x[n / 2] = special;
+        if (special == 0.0f) std::fill(x.begin(), x.end(), 0.0f);
+        const size_t bytes = prepared_row_bytes(dtype, n);
+        AlignedBuffer<unsigned char> expected(bytes), got(bytes);
+        scalar().prepare_row(dtype, x.data(), n, expected.data());
+        const bool finite = std::isfinite(special);
+        each_tier([&](const KernelTable& table) {
+          table.prepare_row(dtype, x.data(), n, got.data());
+          const size_t scales = row_scales_offset(dtype, n), offsets = row_offsets_offset(dtype, n);
+          REQUIRE(std::memcmp(got.data(), expected.data(), padded_k(dtype, n)) == 0);
+          REQUIRE(std::memcmp(got.data() + offsets, expected.data() + offsets, bytes - offsets) == 0);
+          if (finite) REQUIRE(std::memcmp(got.data() + scales, expected.data() + scales, offsets - scales) == 0);
+        });
+        if (!finite) {
+          const Matrix m = make_matrix(16, n, 2, dtype);
+          CHECK(std::isnan(run_matmul(scalar(), m, x, n, 1, Epilogue::none, 16).out[0]));
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("kernels: GELU, erf and exp stay within a few ulp over their whole range") {

@@ -59,7 +59,7 @@ class Bench final : public Command {
     std::vector<Option> model = model_options(model_);
     model.push_back({"--shape", "", "Random weights of a GPT-2 size, made in memory: 82M, 124M, 355M, 774M or 1558M.",
                      name_value("SHAPE", shape_)});
-    model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}})});
+    model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",

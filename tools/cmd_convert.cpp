@@ -12,6 +12,20 @@
 namespace gpt2 {
 namespace {
 
+const std::vector<std::pair<std::string, DType>> kDTypes = {
+    {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
+
+// "TENSOR=DTYPE", appended to the rules.
+OptionValue keep_value(std::vector<KeepRule>& out) {
+  return {"TENSOR=DTYPE", "TENSOR=f32|bf16|int8|int4", [&out](std::string_view text) {
+            const size_t equals = text.rfind('=');
+            if (equals == 0 || equals == std::string_view::npos) return false;
+            const auto dtype = dtype_from_name(text.substr(equals + 1));
+            if (dtype) out.push_back({std::string(text.substr(0, equals)), *dtype});
+            return dtype.has_value();
+          }};
+}
+
 class Convert final : public Command {
  public:
   CommandText text() const override {
@@ -28,8 +42,12 @@ class Convert final : public Command {
 
   std::vector<OptionGroup> options() override {
     return {{"Options",
-             {{"--dtype", "", "Type of the weights in DST (default f32).",
-               choice_value(options_.dtype, {{"f32", DType::f32}})},
+             {{"--dtype", "",
+               "Type of the matrices in DST (default f32). int8 has groups of 64 weights with a scale, int4 groups of 32; "
+               "in int4 files wte stays int8.",
+               choice_value(options_.dtype, kDTypes)},
+              {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
+               keep_value(options_.keep)},
               {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
               {"-q,--quiet", "", "No progress, no warnings, no summary.", flag_value(verbosity_, Verbosity::quiet)},
               verbose_option(verbosity_)}}};

@@ -190,6 +190,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   const TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   WriteOptions write_options;
   write_options.dtype = options.dtype;
+  write_options.keep = options.keep;
   write_options.source = name_of(directory);
   write_model(config, tokenizer.tables(), source, write_options, sink, progress);
   return report;

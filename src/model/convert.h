@@ -17,6 +17,7 @@ struct ConvertReport {
 
 struct ConvertOptions {
   DType dtype = DType::f32;
+  std::vector<KeepRule> keep;
 };
 
 // Reads DIR/config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor of the schema is

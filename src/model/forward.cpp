@@ -14,6 +14,20 @@ namespace {
 // Rows are 64-byte aligned and a line longer than they need: strides of 4096 bytes would share a few cache sets.
 size_t row_stride(size_t n) { return round_up(n, kPanelRows) + kPanelRows; }
 
+// The widest prepared row of a type; every part of it grows with n.
+size_t prepared_stride(size_t n) {
+  size_t bytes = 0;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+    bytes = std::max(bytes, prepared_row_bytes(dtype, n));
+  }
+  return bytes + kLineBytes;
+}
+
+const unsigned char* as_bytes(const float* x) {
+  const void* bytes = x;
+  return static_cast<const unsigned char*>(bytes);
+}
+
 }  // namespace
 
 Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads)
@@ -23,12 +37,16 @@ Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outpu
   qkv_stride_ = row_stride(config.n_head * 3 * d_pad);
   inner_stride_ = row_stride(config.n_inner);
   vocab_stride_ = round_up(config.n_vocab, kPanelRows);
+  prepared_stride_ = prepared_stride(std::max(config.n_embd, config.n_inner));
+  const size_t input_rows = std::max<size_t>(max_rows, size_t{n_threads} * kFewRows);
   x_ = AlignedBuffer<float>(max_rows * embd_stride_);
-  normed_ = AlignedBuffer<float>(std::max<size_t>(max_rows, size_t{n_threads} * kFewRows) * embd_stride_);
+  normed_ = AlignedBuffer<float>(input_rows * embd_stride_);
+  prepared_ = AlignedBuffer<unsigned char>(input_rows * prepared_stride_);
   qkv_ = AlignedBuffer<float>(max_rows * qkv_stride_);
   heads_ = AlignedBuffer<float>(max_rows * embd_stride_);
   inner_ = AlignedBuffer<float>(max_rows * inner_stride_);
   output_ = AlignedBuffer<float>(max_outputs * embd_stride_);
+  output_prepared_ = AlignedBuffer<unsigned char>(max_outputs * prepared_stride_);
   logits_ = AlignedBuffer<float>(max_outputs * vocab_stride_);
   argmax_lanes_ = AlignedBuffer<ArgmaxLanes>(size_t{n_threads} * max_outputs);
   output_rows_ = AlignedBuffer<uint32_t>(max_outputs);
@@ -57,8 +75,8 @@ class ForwardPass {
     embed(worker);                                                           // tokens -> x [n_tokens, n_embd]
     for (uint32_t layer = 0; layer < c_.n_layer; ++layer) {
       const LayerWeights& block = w_.h[layer];
-      attention(worker, layer, norm(worker, block.ln_1_weight, block.ln_1_bias));  // x += attn(ln_1(x))
-      mlp(worker, block, norm(worker, block.ln_2_weight, block.ln_2_bias));        // x += mlp(ln_2(x))
+      attention(worker, layer, norm(worker, block.ln_1_weight, block.ln_1_bias, block.attn_c_attn));  // x += attn(ln_1(x))
+      mlp(worker, block, norm(worker, block.ln_2_weight, block.ln_2_bias, block.mlp_c_fc));           // x += mlp(ln_2(x))
     }
     if (n_outputs_ > 0) head(worker);                                        // lm_head(ln_f(x)) -> logits [outputs, n_vocab]
   }
@@ -72,9 +90,10 @@ class ForwardPass {
   }
 
  private:
+  // What a matrix reads: rows of its own type (layout.h).
   struct Input {
-    const float* x;
-    size_t stride;
+    const unsigned char* x;
+    size_t stride;  // bytes
   };
 
   // x = wte[token] + wpe[position]
@@ -91,16 +110,43 @@ class ForwardPass {
     kernels_.layer_norm(x, weight.data(), bias.data(), c_.n_embd, c_.layer_norm_epsilon, y);
   }
 
-  // ln(x) [n_tokens, n_embd]: all rows by every thread for itself when they are few, split and shared when they are many.
-  Input norm(Worker& worker, std::span<const float> weight, std::span<const float> bias) const noexcept {
-    const bool alone = rows_.size() <= kFewRows;
-    const Range mine = alone ? Range{0, rows_.size()} : worker.share(rows_.size());
-    float* y = s_.normed_.data() + (alone ? size_t{worker.index()} * kFewRows * s_.embd_stride_ : 0);
-    for (size_t r = mine.begin; r < mine.end; ++r) {
+  // Few rows: every thread takes all of them for itself. Many: split and shared.
+  struct Split {
+    bool alone;
+    Range rows;
+    size_t first_row;  // of this thread's own copy in normed_ and prepared_
+  };
+  Split split(Worker& worker) const noexcept {
+    if (rows_.size() > kFewRows) return {false, worker.share(rows_.size()), 0};
+    return {true, {0, rows_.size()}, size_t{worker.index()} * kFewRows};
+  }
+
+  // ln(x) [n_tokens, n_embd], as the matrix `next` reads it
+  Input norm(Worker& worker, std::span<const float> weight, std::span<const float> bias, const Panels& next) const noexcept {
+    const Split mine = split(worker);
+    float* y = s_.normed_.data() + mine.first_row * s_.embd_stride_;
+    unsigned char* prepared = s_.prepared_.data() + mine.first_row * s_.prepared_stride_;
+    for (size_t r = mine.rows.begin; r < mine.rows.end; ++r) {
       norm_row(s_.x_.data() + r * s_.embd_stride_, weight, bias, y + r * s_.embd_stride_);
+      if (is_prepared(next.dtype)) {
+        kernels_.prepare_row(next.dtype, y + r * s_.embd_stride_, next.n_cols, prepared + r * s_.prepared_stride_);
+      }
     }
-    if (!alone) worker.barrier();
-    return {y, s_.embd_stride_};
+    if (!mine.alone) worker.barrier();
+    if (is_prepared(next.dtype)) return {prepared, s_.prepared_stride_};
+    return {as_bytes(y), s_.embd_stride_ * sizeof(float)};
+  }
+
+  // x [n_tokens, next.n_cols] as the matrix `next` reads it
+  Input prepare(Worker& worker, const float* x, size_t stride, const Panels& next) const noexcept {
+    if (!is_prepared(next.dtype)) return {as_bytes(x), stride * sizeof(float)};
+    const Split mine = split(worker);
+    unsigned char* prepared = s_.prepared_.data() + mine.first_row * s_.prepared_stride_;
+    for (size_t r = mine.rows.begin; r < mine.rows.end; ++r) {
+      kernels_.prepare_row(next.dtype, x + r * stride, next.n_cols, prepared + r * s_.prepared_stride_);
+    }
+    if (!mine.alone) worker.barrier();
+    return {prepared, s_.prepared_stride_};
   }
 
   // out[:, panels] = epilogue(in @ w + b) for this range of w's panels.
@@ -134,7 +180,7 @@ class ForwardPass {
     }
     attend(worker, layer, own_heads);
     worker.barrier();
-    const Input heads = {s_.heads_.data(), s_.embd_stride_};
+    const Input heads = prepare(worker, s_.heads_.data(), s_.embd_stride_, block.attn_c_proj);
     linear(block.attn_c_proj, worker.share(n_panels(block.attn_c_proj)), heads, s_.x_.data(), s_.embd_stride_,
            Epilogue::residual);
     worker.barrier();
@@ -187,7 +233,7 @@ class ForwardPass {
   void mlp(Worker& worker, const LayerWeights& block, Input normed) const noexcept {
     linear(block.mlp_c_fc, worker.share(n_panels(block.mlp_c_fc)), normed, s_.inner_.data(), s_.inner_stride_, activation());
     worker.barrier();
-    const Input inner = {s_.inner_.data(), s_.inner_stride_};
+    const Input inner = prepare(worker, s_.inner_.data(), s_.inner_stride_, block.mlp_c_proj);
     linear(block.mlp_c_proj, worker.share(n_panels(block.mlp_c_proj)), inner, s_.x_.data(), s_.embd_stride_,
            Epilogue::residual);
     worker.barrier();
@@ -206,8 +252,11 @@ class ForwardPass {
   void head(Worker& worker) const noexcept {
     const Range mine = worker.share(n_outputs_);
     for (size_t i = mine.begin; i < mine.end; ++i) {
-      norm_row(s_.x_.data() + s_.output_rows_[i] * s_.embd_stride_, w_.ln_f_weight, w_.ln_f_bias,
-               s_.output_.data() + i * s_.embd_stride_);
+      float* y = s_.output_.data() + i * s_.embd_stride_;
+      norm_row(s_.x_.data() + s_.output_rows_[i] * s_.embd_stride_, w_.ln_f_weight, w_.ln_f_bias, y);
+      if (is_prepared(w_.lm_head.dtype)) {
+        kernels_.prepare_row(w_.lm_head.dtype, y, c_.n_embd, s_.output_prepared_.data() + i * s_.prepared_stride_);
+      }
     }
     worker.barrier();
     const Range panels = worker.share(n_panels(w_.lm_head));
@@ -217,8 +266,9 @@ class ForwardPass {
     args.w = w_.lm_head;
     args.panel_begin = panels.begin;
     args.panel_end = panels.end;
-    args.x = s_.output_.data();
-    args.x_stride = s_.embd_stride_;
+    const bool prepared = is_prepared(w_.lm_head.dtype);
+    args.x = prepared ? s_.output_prepared_.data() : as_bytes(s_.output_.data());
+    args.x_stride = prepared ? s_.prepared_stride_ : s_.embd_stride_ * sizeof(float);
     args.n_rows = n_outputs_;
     args.out = want_logits_ ? s_.logits_.data() : nullptr;
     args.out_stride = s_.vocab_stride_;

@@ -34,8 +34,8 @@ struct Argmax {
   bool finite = true;
 };
 
-// Up to this many rows every thread norms all rows for itself, which costs less than a barrier.
-inline constexpr uint32_t kFewRows = 16;
+// Up to this many rows every thread norms and prepares all rows for itself, which costs less than a barrier.
+inline constexpr uint32_t kFewRows = 2;
 
 // What a forward pass works in, sized once for at most `max_rows` rows of which at most `max_outputs` want something.
 class Workspace {
@@ -48,13 +48,15 @@ class Workspace {
  private:
   friend class ForwardPass;
   uint32_t max_rows_, max_outputs_;
-  size_t embd_stride_, qkv_stride_, inner_stride_, vocab_stride_;
+  size_t embd_stride_, qkv_stride_, inner_stride_, vocab_stride_, prepared_stride_;
   AlignedBuffer<float> x_;       // [max_rows, n_embd]: the residual stream
   AlignedBuffer<float> normed_;  // [max_rows, n_embd], or [n_threads, kFewRows, n_embd] where each thread norms for itself
+  AlignedBuffer<unsigned char> prepared_;  // the input of the next matrix, as its type wants it; rows as in normed_
   AlignedBuffer<float> qkv_;     // [max_rows, n_head x 3 x d_pad]
   AlignedBuffer<float> heads_;   // [max_rows, n_embd]: attention's output, head by head
   AlignedBuffer<float> inner_;   // [max_rows, n_inner]
   AlignedBuffer<float> output_;  // [max_outputs, n_embd]: final norm of the rows that want something
+  AlignedBuffer<unsigned char> output_prepared_;  // [max_outputs], as the head's type wants it
   AlignedBuffer<float> logits_;  // [max_outputs, n_vocab padded to panels]
   AlignedBuffer<ArgmaxLanes> argmax_lanes_;  // [n_threads, max_outputs]
   AlignedBuffer<uint32_t> output_rows_;      // [max_outputs]

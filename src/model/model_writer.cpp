@@ -1,5 +1,7 @@
 #include "src/model/model_writer.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -42,7 +44,7 @@ class Writer {
          ByteSink& sink, const Progress& progress)
       : config_(config), source_(source), options_(options), sink_(sink), progress_(progress) {
     for (TensorSpec& spec : model_schema(config)) {
-      const DType dtype = is_packed(spec.arrangement) ? options.dtype : DType::f32;
+      const DType dtype = is_packed(spec.arrangement) ? matrix_dtype(spec.name, options) : DType::f32;
       const uint64_t bytes = stored_bytes(spec, dtype, config);
       plan_.push_back({std::move(spec), dtype, data_bytes_, bytes, {}, 0});
       data_bytes_ += bytes;
@@ -201,6 +203,14 @@ class Writer {
 };
 
 }  // namespace
+
+DType matrix_dtype(std::string_view name, const WriteOptions& options) {
+  DType dtype = options.dtype == DType::int4 && name == "wte.weight" ? DType::int8 : options.dtype;
+  for (const KeepRule& rule : options.keep) {
+    if (fnmatch(rule.pattern.c_str(), std::string(name).c_str(), 0) == 0) dtype = rule.dtype;
+  }
+  return dtype;
+}
 
 void write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
                  ByteSink& sink, const Progress& progress) {

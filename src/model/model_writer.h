@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/io/byte_sink.h"
 #include "src/model/config.h"
@@ -25,10 +26,20 @@ class ParameterSource {
   virtual void done(const TensorSpec& /*spec*/) {}
 };
 
-struct WriteOptions {
-  DType dtype = DType::f32;  // of the matrices
-  std::string source;        // recorded in the file
+// A matrix whose name matches the pattern (shell wildcards: "wte.weight", "h.0.*", "*.c_proj.weight") gets this type.
+struct KeepRule {
+  std::string pattern;
+  DType dtype = DType::f32;
 };
+
+struct WriteOptions {
+  DType dtype = DType::f32;    // of the matrices
+  std::vector<KeepRule> keep;  // exceptions; the last that matches counts
+  std::string source;          // recorded in the file
+};
+
+// The type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in int4 files.
+DType matrix_dtype(std::string_view name, const WriteOptions& options);
 
 // Called now and then with the bytes written and their total.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;

@@ -1,0 +1,63 @@
+// Integer dot products with AVX-512 BW alone. vpmaddubsw saturates at 16 bits, so int8 takes |w| <= 127 times the activation with
+// the weight's sign: 2 x 127 x 127 < 2^15. int4's codes of 0..15 leave room for a whole group of 32 in 16 bits.
+namespace gpt2 {
+namespace {
+
+GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+struct Int8Dot {
+  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  using Acc = I16;
+  struct Line {
+    I16 magnitude;
+    __mmask64 negative;
+  };
+  GPT2_INLINE Acc start(int32_t /*offset*/) { return _mm512_setzero_si512(); }
+  GPT2_INLINE Line load(const unsigned char* p) {
+    const I16 w = _mm512_xor_si512(iload16(p), _mm512_set1_epi8(static_cast<char>(0x80)));
+    return {_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
+  }
+  template <int kP>
+  GPT2_INLINE void step(Acc (&acc)[kP], const Line (&w)[kP], const unsigned char* x) {
+    const I16 codes = broadcast_codes(x);
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) {
+      const I16 with_sign = _mm512_mask_sub_epi8(codes, w[p].negative, _mm512_setzero_si512(), codes);
+      const I16 pairs = _mm512_maddubs_epi16(w[p].magnitude, with_sign);
+      acc[p] = _mm512_add_epi32(acc[p], _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+    }
+  }
+  GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
+};
+
+struct Int4Dot {
+  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  using Acc = I16;  // 32 sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480
+  struct Line {
+    I16 low, high;
+  };
+  GPT2_INLINE Acc start(int32_t /*offset*/) { return _mm512_setzero_si512(); }
+  GPT2_INLINE Line load(const unsigned char* p) {
+    const I16 line = iload16(p), mask = _mm512_set1_epi8(15);
+    return {_mm512_and_si512(line, mask), _mm512_and_si512(_mm512_srli_epi16(line, 4), mask)};
+  }
+  template <int kP>
+  GPT2_INLINE void step(Acc (&acc)[kP], const Line (&w)[kP], const unsigned char* x) {
+    const I16 low = broadcast_codes(x), high = broadcast_codes(x + 4);
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) {
+      acc[p] = _mm512_add_epi16(acc[p], _mm512_maddubs_epi16(w[p].low, low));
+      acc[p] = _mm512_add_epi16(acc[p], _mm512_maddubs_epi16(w[p].high, high));
+    }
+  }
+  GPT2_INLINE I16 finish(Acc acc, int32_t offset) {
+    return _mm512_add_epi32(_mm512_madd_epi16(acc, _mm512_set1_epi16(1)), _mm512_set1_epi32(offset));
+  }
+};
+
+}  // namespace
+}  // namespace gpt2

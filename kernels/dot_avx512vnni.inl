@@ -1,0 +1,51 @@
+// Integer dot products by vpdpbusd: unsigned weight codes times signed activations, exact. The offset of the weights is undone by
+// where the accumulator starts.
+namespace gpt2 {
+namespace {
+
+GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
+  int32_t four;
+  __builtin_memcpy(&four, x, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+struct Int8Dot {
+  // 6 x 2: 12 sums, 12 accumulators, 2 lines, a broadcast and the scales in 32 registers.
+  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  using Acc = I16;
+  using Line = I16;
+  GPT2_INLINE Acc start(int32_t offset) { return _mm512_set1_epi32(offset); }
+  GPT2_INLINE Line load(const unsigned char* p) { return iload16(p); }
+  template <int kP>
+  GPT2_INLINE void step(Acc (&acc)[kP], const Line (&w)[kP], const unsigned char* x) {
+    const I16 codes = broadcast_codes(x);
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p], codes);
+  }
+  GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
+};
+
+struct Int4Dot {
+  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  using Acc = I16;
+  struct Line {
+    I16 low, high;  // inputs 0-3 and 4-7 of each output
+  };
+  GPT2_INLINE Acc start(int32_t offset) { return _mm512_set1_epi32(offset); }
+  GPT2_INLINE Line load(const unsigned char* p) {
+    const I16 line = iload16(p), mask = _mm512_set1_epi8(15);
+    return {_mm512_and_si512(line, mask), _mm512_and_si512(_mm512_srli_epi16(line, 4), mask)};
+  }
+  template <int kP>
+  GPT2_INLINE void step(Acc (&acc)[kP], const Line (&w)[kP], const unsigned char* x) {
+    const I16 low = broadcast_codes(x), high = broadcast_codes(x + 4);
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p].low, low);
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p].high, high);
+  }
+  GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
+};
+
+}  // namespace
+}  // namespace gpt2
