@@ -31,7 +31,7 @@ TIERS = $(TIERS_$(ARCH))
 KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
 LIBRARY = $(KERNELS) $(wildcard src/*/*.cpp)
 TOOLS = $(wildcard tools/*.cpp)
-TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp))
+TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp)) tests/fuzz/targets.cpp
 BENCH = $(wildcard bench/*.cpp)
 object = $(1:%.cpp=$(BUILD)/obj/%.o)
 LIBRARY_O = $(call object,$(LIBRARY))
@@ -39,7 +39,7 @@ TOOLS_O = $(call object,$(TOOLS))
 TESTS_O = $(call object,$(TESTS))
 BENCH_O = $(call object,$(BENCH))
 BUILTIN = $(BUILD)/books.gpt2
-HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h)) $(wildcard $(TIERS:%=kernels/simd_%.h))
+HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h tests/fuzz/*.h)) $(wildcard $(TIERS:%=kernels/simd_%.h))
 
 .PHONY: all help test check asan ubsan install uninstall clean bench
 .DELETE_ON_ERROR:
@@ -117,6 +117,25 @@ asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
 
 ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
 	$(MAKE) BUILD=$(BUILD)-ubsan OPT="-O1 -g" SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" test
+
+# libFuzzer needs clang; the corpus of each target stays in the build folder.
+FUZZ_SECONDS ?= 30
+FUZZ_TARGETS = safetensors json config tokenizer_files model_file tokenizer utf8 arguments sampler
+FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/fixtures.cpp tests/support.cpp \
+         tools/escapes.cpp tools/token_ids.cpp)
+$(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow
+$(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
+	$(CXX) $(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
+.PHONY: fuzz fuzz-run fuzz-long
+fuzz:  ## libFuzzer with clang-14, FUZZ_SECONDS=30 for each of FUZZ_TARGETS, in build-fuzz
+	$(MAKE) BUILD=$(BUILD)-fuzz CXX=clang++-14 OPT="-O1 -g" SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
+	  WARN="-Wno-unknown-warning-option" EXTRA="-U_FORTIFY_SOURCE" fuzz-run
+fuzz-run: $(BUILD)/gpt2-fuzz
+	BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh $(FUZZ_TARGETS)
+
+fuzz-long: $(BUILD)/gpt2-tests  ## the mutation driver of the tests, FUZZ_SECONDS=30 for each target
+	GPT2_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/gpt2-tests -tc='fuzz*'
 
 install: $(BUILD)/gpt2  ## install to $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin

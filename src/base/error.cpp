@@ -39,8 +39,9 @@ std::string printable(std::string_view text, size_t limit) {
   for (size_t i = 0; i < text.size();) {
     if (out.size() >= limit) return out + "...";
     const auto c = static_cast<unsigned char>(text[i]);
-    const size_t length = c >= 0x20 && c < 0x7F ? 1 : utf8_sequence_length(text.substr(i));
-    const bool control = length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;  // C1
+    const size_t length = utf8_sequence_length(text.substr(i));
+    const bool c1 = length == 2 && c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const bool control = c < 0x20 || c == 0x7F || c1;
     if (length > 0 && !control) {
       out.append(text.substr(i, length));
       i += length;

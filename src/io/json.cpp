@@ -62,7 +62,7 @@ class Copier {
       if (!keys.insert(member.key).second) {
         fail_model(file_, item_, "each key once", "\"" + std::string(member.key) + "\" twice in one object");
       }
-      json.object.emplace_back(std::string(member.key), copy(member.value));
+      json.object.push_back({std::string(member.key), copy(member.value)});
     }
   }
 

@@ -16,7 +16,7 @@ namespace gpt2 {
 class Json {
  public:
   enum class Kind { null, boolean, integer, unsigned_integer, real, string, array, object };
-  using Member = std::pair<std::string, Json>;
+  struct Member;
 
   Kind kind = Kind::null;
   bool boolean = false;
@@ -31,6 +31,11 @@ class Json {
   const Json* find(std::string_view key) const;
   // What the value is, for messages: "null", "the number 3", "the string \"x\"", "an array of 2", "an object".
   std::string describe() const;
+};
+
+struct Json::Member {
+  std::string first;  // the key
+  Json second;        // its value
 };
 
 // Parses one JSON document. `file` and `item` (may be empty) name it in the error (exit code 3 through fail_model).
