@@ -17,7 +17,8 @@ GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row)
 struct Bf16Product {
   static constexpr int kRows = 12, kPanels = 2, kOneRowPanels = 4;
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
+                       const Ahead& /*ahead*/) {
     const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
     for (size_t k = 0; k < args.w.n_cols; k += 2, lines += kLineBytes, x += 2 * sizeof(uint16_t)) {
       I16 w[kP];

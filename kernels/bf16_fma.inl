@@ -21,7 +21,8 @@ struct Bf16Product {
   }
 
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
+                       const Ahead& /*ahead*/) {
     const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
     for (size_t k = 0; k < args.w.n_cols; k += 2, lines += kLineBytes, x += 2 * sizeof(float)) {
       I16 line[kP];

@@ -11,6 +11,7 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
 
 struct Int8Dot {
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;
   struct Line {
     I16 magnitude;
@@ -36,6 +37,7 @@ struct Int8Dot {
 
 struct Int4Dot {
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;  // 32 sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480
   struct Line {
     I16 low, high;

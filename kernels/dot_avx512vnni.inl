@@ -12,6 +12,7 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
 struct Int8Dot {
   // 6 x 2: 12 sums, 12 accumulators, 2 lines, a broadcast and the scales in 32 registers.
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;
   using Line = I16;
   GPT2_INLINE Acc start(int32_t offset) { return _mm512_set1_epi32(offset); }
@@ -27,6 +28,7 @@ struct Int8Dot {
 
 struct Int4Dot {
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;
   struct Line {
     I16 low, high;  // inputs 0-3 and 4-7 of each output

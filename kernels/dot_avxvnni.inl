@@ -11,6 +11,7 @@ GPT2_INLINE __m256i broadcast_codes(const unsigned char* x) {
 
 struct Int8Dot {
   static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;
   using Line = I16;
   GPT2_INLINE Acc start(int32_t offset) { return iset16(offset); }
@@ -26,6 +27,7 @@ struct Int8Dot {
 
 struct Int4Dot {
   static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
+  static constexpr size_t kCodeBytes = 1;
   using Acc = I16;
   struct Line {
     I16 low, high;

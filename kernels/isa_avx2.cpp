@@ -5,6 +5,7 @@
 #include "kernels/math_constants.h"
 #include "kernels/tables.h"
 
+#include "kernels/product.inl"
 #include "kernels/math.inl"
 #include "kernels/tile_avx2.inl"
 

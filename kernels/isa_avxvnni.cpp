@@ -6,6 +6,7 @@
 #include "kernels/tables.h"
 
 #define GPT2_DPBUSD _mm256_dpbusd_avx_epi32
+#include "kernels/product.inl"
 #include "kernels/math.inl"
 #include "kernels/tile_avx2.inl"
 

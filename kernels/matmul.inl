@@ -17,26 +17,31 @@ GPT2_INLINE const float* as_floats(const unsigned char* p) { return static_cast<
 struct F32Product {
   static constexpr int kRows = kTileRows, kPanels = kTilePanels, kOneRowPanels = kGemvPanels;
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
+                       const Ahead& /*ahead*/) {
     tile<kR, kP, LineF32>(acc, panel + panel_lines_offset(DType::f32, args.w.n_cols), kLineBytes, bytes, as_floats(x),
                           args.x_stride / sizeof(float), args.w.n_cols);
   }
 };
 
 // Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies a line of weight codes:
-//   Acc start(int32_t offset), Line load(p), Acc step(Acc, Line, const unsigned char* x), I16 finish(Acc, int32_t offset)
+//   Acc start(int32_t offset), Line load(p), void step(Acc[], Line[], const unsigned char* x),
+//   I16 finish(Acc, int32_t offset)
+// and whether it reads the activation codes as bytes or as 16-bit numbers (kCodeBytes).
 template <DType kType, class Dot>
 struct GroupProduct {
   static constexpr int kRows = Dot::kRows, kPanels = Dot::kPanels, kOneRowPanels = Dot::kOneRowPanels;
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
+                       const Ahead& ahead) {
     constexpr size_t kLines = layout_of(kType).k_per_group / layout_of(kType).k_per_line;
-    constexpr size_t kStep = layout_of(kType).k_per_line;
+    constexpr size_t kStep = layout_of(kType).k_per_line * Dot::kCodeBytes;
     const size_t n_cols = args.w.n_cols, stride = args.x_stride;
     const unsigned char* lines = panel + panel_lines_offset(kType, n_cols);
     const unsigned char* weight_scales = panel + panel_scales_offset();
     const unsigned char* scales = x + row_scales_offset(kType, n_cols);
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
+    if (Dot::kCodeBytes == 2) x += row_wide_offset(kType, n_cols);
     for (size_t g = 0; g < groups_of(kType, n_cols); ++g) {
       typename Dot::Acc sums[kR][kP];
       int32_t offset[kR];
@@ -46,7 +51,15 @@ struct GroupProduct {
 #pragma GCC unroll 8
         for (int p = 0; p < kP; ++p) sums[r][p] = Dot::start(offset[r]);
       }
+      if (ahead.panel != nullptr && g % ahead.n_tiles == ahead.tile) {
+        const unsigned char* next = ahead.panel + (lines - panel);
 #pragma GCC unroll 4
+        for (size_t i = 0; i < kLines; ++i) {
+#pragma GCC unroll 8
+          for (int p = 0; p < kP; ++p) prefetch_line(next + i * kLineBytes + static_cast<size_t>(p) * bytes);
+        }
+      }
+#pragma GCC unroll 2
       for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += kStep) {
         typename Dot::Line w[kP];
 #pragma GCC unroll 8
@@ -99,7 +112,7 @@ GPT2_INLINE void finish_output(const MatmulArgs& args, size_t row, size_t panel,
 }
 
 template <class Product, int kRows, int kPanels>
-void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
+void matmul_tile(const MatmulArgs& args, size_t row, size_t panel, const Ahead& ahead) {
   const size_t bytes = panel_bytes(args.w.dtype, args.w.n_cols);
   const unsigned char* first = args.w.data + panel * bytes;
   V16 acc[kRows][kPanels];
@@ -109,7 +122,7 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) acc[r][p] = bias;
   }
-  Product::template add<kRows, kPanels>(acc, args, first, bytes, args.x + row * args.x_stride);
+  Product::template add<kRows, kPanels>(acc, args, first, bytes, args.x + row * args.x_stride, ahead);
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
@@ -121,11 +134,11 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel) {
 
 // The tile for a row count that is known only at run time.
 template <class Product, int kPanels, int kRows = Product::kRows>
-GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, size_t panel) {
+GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, size_t panel, const Ahead& ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return matmul_rows<Product, kPanels, kRows - 1>(args, rows, row, panel);
+    if (rows < kRows) return matmul_rows<Product, kPanels, kRows - 1>(args, rows, row, panel, ahead);
   }
-  matmul_tile<Product, kRows, kPanels>(args, row, panel);
+  matmul_tile<Product, kRows, kPanels>(args, row, panel, ahead);
 }
 
 // Rows in equal tiles of at most Product::kRows; the weights of a panel group come from memory once and then from L2.
@@ -133,9 +146,11 @@ template <class Product, int kPanels>
 void matmul_group(const MatmulArgs& args, size_t panel) {
   const size_t n_tiles = (args.n_rows + Product::kRows - 1) / Product::kRows;
   const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles;
+  const bool more = panel + 2 * kPanels <= args.panel_end;
+  const unsigned char* next = args.w.data + (panel + kPanels) * panel_bytes(args.w.dtype, args.w.n_cols);
   for (size_t i = 0, row = 0; i < n_tiles; ++i) {
     const size_t rows = size + (i < larger ? 1 : 0);
-    matmul_rows<Product, kPanels>(args, rows, row, panel);
+    matmul_rows<Product, kPanels>(args, rows, row, panel, {more ? next : nullptr, i, n_tiles});
     row += rows;
   }
 }
@@ -145,8 +160,12 @@ void matmul_with(const MatmulArgs& args) {
   constexpr int kOne = Product::kOneRowPanels, kMany = Product::kPanels;
   size_t panel = args.panel_begin;
   if (args.n_rows == 1) {
-    for (; panel + kOne <= args.panel_end; panel += kOne) matmul_tile<Product, 1, kOne>(args, 0, panel);
-    for (; panel < args.panel_end; ++panel) matmul_tile<Product, 1, 1>(args, 0, panel);
+    for (; panel + kOne <= args.panel_end; panel += kOne) {
+      const bool more = panel + 2 * kOne <= args.panel_end;
+      const unsigned char* next = args.w.data + (panel + kOne) * panel_bytes(args.w.dtype, args.w.n_cols);
+      matmul_tile<Product, 1, kOne>(args, 0, panel, {more ? next : nullptr, 0, 1});
+    }
+    for (; panel < args.panel_end; ++panel) matmul_tile<Product, 1, 1>(args, 0, panel, {});
     return;
   }
   for (; panel + kMany <= args.panel_end; panel += kMany) matmul_group<Product, kMany>(args, panel);

@@ -47,11 +47,22 @@ GPT2_INLINE void prepare_groups(const float* x, size_t n_cols, unsigned char* ro
   }
 }
 
+// The codes once more as 16-bit numbers, where the tier's product reads those.
+GPT2_INLINE void widen_codes(const unsigned char* codes, size_t n, unsigned char* wide) {
+  for (size_t i = 0; i < n; ++i) {
+    const int16_t code = static_cast<signed char>(codes[i]);
+    __builtin_memcpy(wide + i * sizeof code, &code, sizeof code);
+  }
+}
+
 void prepare_row(DType dtype, const float* x, size_t n_cols, unsigned char* row) noexcept {
   switch (dtype) {
     case DType::f32: __builtin_memcpy(row, x, n_cols * sizeof(float)); break;
     case DType::bf16: prepare_bf16(x, n_cols, row); break;
-    case DType::int8: prepare_groups<DType::int8>(x, n_cols, row); break;
+    case DType::int8:
+      prepare_groups<DType::int8>(x, n_cols, row);
+      if (Int8Dot::kCodeBytes == 2) widen_codes(row, padded_k(dtype, n_cols), row + row_wide_offset(dtype, n_cols));
+      break;
     case DType::int4: prepare_groups<DType::int4>(x, n_cols, row); break;
   }
 }

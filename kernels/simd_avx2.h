@@ -135,6 +135,7 @@ GPT2_INLINE V16 bf16_high16(I16 line) {
   const __m256i mask = _mm256_set1_epi32(static_cast<int32_t>(0xFFFF0000u));
   return {_mm256_castsi256_ps(_mm256_and_si256(line.a, mask)), _mm256_castsi256_ps(_mm256_and_si256(line.b, mask))};
 }
+GPT2_INLINE void prefetch_line(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 }  // namespace

@@ -77,6 +77,7 @@ GPT2_INLINE V16 bf16_low16(I16 line) { return _mm512_castsi512_ps(_mm512_slli_ep
 GPT2_INLINE V16 bf16_high16(I16 line) {
   return _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000u))));
 }
+GPT2_INLINE void prefetch_line(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 }  // namespace
