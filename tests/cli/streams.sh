@@ -72,7 +72,7 @@ if ! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
   skip "on a terminal" "no script(1)"
   finish
 fi
-on_terminal() { script -qec "$(printf '%q ' "$@")" /dev/null </dev/null >"$T/out" 2>"$T/err"; status=$?; tr -d '\r' <"$T/out" >"$T/text"; }
+on_terminal() { SHELL=$BASH script -qec "$(printf '%q ' "$@")" /dev/null </dev/null >"$T/out" 2>"$T/err"; status=$?; tr -d '\r' <"$T/out" >"$T/text"; }
 export TERM=xterm
 on_terminal "$GPT2" generate --greedy -n 6 "The sea"
 check "terminal: the prompt is faint, the text is not" grep -qF $'\x1b[2mThe sea\x1b[0m' "$T/text"
