@@ -12,7 +12,7 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
 struct Int8Dot {
   // 6 x 2: 12 sums, 12 accumulators, 2 lines, a broadcast and the scales in 32 registers.
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
-  static constexpr size_t kCodeBytes = 1;
+  static constexpr bool kFewRegisters = false;
   using Acc = I16;
   using Line = I16;
   GPT2_INLINE Acc start(int32_t offset) { return _mm512_set1_epi32(offset); }
@@ -23,12 +23,17 @@ struct Int8Dot {
 #pragma GCC unroll 8
     for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p], codes);
   }
+  template <int kR, int kP>
+  GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
+                         const unsigned char* x, size_t stride) {
+    group_by_lines<Int8Dot, 16, 4>(sums, offset, lines, bytes, x, stride);
+  }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };
 
 struct Int4Dot {
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
-  static constexpr size_t kCodeBytes = 1;
+  static constexpr bool kFewRegisters = false;
   using Acc = I16;
   struct Line {
     I16 low, high;  // inputs 0-3 and 4-7 of each output
@@ -45,6 +50,11 @@ struct Int4Dot {
     for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p].low, low);
 #pragma GCC unroll 8
     for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p].high, high);
+  }
+  template <int kR, int kP>
+  GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
+                         const unsigned char* x, size_t stride) {
+    group_by_lines<Int4Dot, 4, 8>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };

@@ -11,7 +11,7 @@ GPT2_INLINE __m256i broadcast_codes(const unsigned char* x) {
 
 struct Int8Dot {
   static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
-  static constexpr size_t kCodeBytes = 1;
+  static constexpr bool kFewRegisters = true;
   using Acc = I16;
   using Line = I16;
   GPT2_INLINE Acc start(int32_t offset) { return iset16(offset); }
@@ -22,12 +22,17 @@ struct Int8Dot {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) acc[p] = {GPT2_DPBUSD(acc[p].a, w[p].a, codes), GPT2_DPBUSD(acc[p].b, w[p].b, codes)};
   }
+  template <int kR, int kP>
+  GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
+                         const unsigned char* x, size_t stride) {
+    group_by_lines<Int8Dot, 16, 4>(sums, offset, lines, bytes, x, stride);
+  }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };
 
 struct Int4Dot {
   static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
-  static constexpr size_t kCodeBytes = 1;
+  static constexpr bool kFewRegisters = true;
   using Acc = I16;
   struct Line {
     I16 low, high;
@@ -47,6 +52,11 @@ struct Int4Dot {
       acc[p] = {GPT2_DPBUSD(acc[p].a, w[p].low.a, low), GPT2_DPBUSD(acc[p].b, w[p].low.b, low)};
       acc[p] = {GPT2_DPBUSD(acc[p].a, w[p].high.a, high), GPT2_DPBUSD(acc[p].b, w[p].high.b, high)};
     }
+  }
+  template <int kR, int kP>
+  GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
+                         const unsigned char* x, size_t stride) {
+    group_by_lines<Int4Dot, 4, 8>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };

@@ -65,19 +65,16 @@ static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * pan
 // A row of activations as a matrix of this type wants it, one blob on a 64-byte boundary:
 //   f32: n_cols floats. bf16: n_cols floats, or n_cols bf16 where the tier's dot instruction takes those.
 //   int8, int4: codes int8 [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
-//   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes; int8 only: room for the codes
-//   once more as int16 [padded_k], filled where a tier multiplies 16-bit numbers. Each part starts on a line.
+//   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts
+//   on a line.
 static constexpr size_t groups_of(DType dtype, size_t n_cols) { return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group; }
 static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) { return round_up_size(padded_k(dtype, n_cols), kLineBytes); }
 static constexpr size_t row_offsets_offset(DType dtype, size_t n_cols) {
   return row_scales_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(float), kLineBytes);
 }
-static constexpr size_t row_wide_offset(DType dtype, size_t n_cols) {
-  return row_offsets_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(int32_t), kLineBytes);
-}
 static constexpr size_t prepared_row_bytes(DType dtype, size_t n_cols) {
   if (layout_of(dtype).k_per_group == 0) return round_up_size(n_cols * sizeof(float), kLineBytes);
-  return row_wide_offset(dtype, n_cols) + (dtype == DType::int8 ? padded_k(dtype, n_cols) * sizeof(int16_t) : 0);
+  return row_offsets_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(int32_t), kLineBytes);
 }
 static constexpr bool is_prepared(DType dtype) { return dtype != DType::f32; }
 // What the stored unsigned code of a weight is larger than the weight's own code.

@@ -24,10 +24,9 @@ struct F32Product {
   }
 };
 
-// Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies a line of weight codes:
-//   Acc start(int32_t offset), Line load(p), void step(Acc[], Line[], const unsigned char* x),
-//   I16 finish(Acc, int32_t offset)
-// and whether it reads the activation codes as bytes or as 16-bit numbers (kCodeBytes).
+// Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies the lines of a group's codes:
+//   void group(I16 sums[kR][kP], const int32_t offset[kR], lines, bytes from panel to panel, x, bytes from row to row)
+// leaves offset + sum of w x. kFewRegisters: sums and accumulators together are more than the registers.
 template <DType kType, class Dot>
 struct GroupProduct {
   static constexpr int kRows = Dot::kRows, kPanels = Dot::kPanels, kOneRowPanels = Dot::kOneRowPanels;
@@ -35,21 +34,24 @@ struct GroupProduct {
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
                        const Ahead& ahead) {
     constexpr size_t kLines = layout_of(kType).k_per_group / layout_of(kType).k_per_line;
-    constexpr size_t kStep = layout_of(kType).k_per_line * Dot::kCodeBytes;
+    constexpr size_t kStep = layout_of(kType).k_per_group;
     const size_t n_cols = args.w.n_cols, stride = args.x_stride;
     const unsigned char* lines = panel + panel_lines_offset(kType, n_cols);
     const unsigned char* weight_scales = panel + panel_scales_offset();
     const unsigned char* scales = x + row_scales_offset(kType, n_cols);
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
-    if (Dot::kCodeBytes == 2) x += row_wide_offset(kType, n_cols);
-    for (size_t g = 0; g < groups_of(kType, n_cols); ++g) {
-      typename Dot::Acc sums[kR][kP];
+    for (size_t g = 0; g < groups_of(kType, n_cols); ++g, lines += kLines * kLineBytes, x += kStep) {
+      if constexpr (Dot::kFewRegisters) {  // else the compiler keeps these in registers and spills the sums, once a line
+#pragma GCC unroll 16
+        for (int r = 0; r < kR; ++r) {
+#pragma GCC unroll 8
+          for (int p = 0; p < kP; ++p) __asm__ volatile("" : "+m"(acc[r][p]));
+        }
+      }
       int32_t offset[kR];
 #pragma GCC unroll 16
       for (int r = 0; r < kR; ++r) {
         __builtin_memcpy(&offset[r], offsets + static_cast<size_t>(r) * stride + g * sizeof(int32_t), sizeof(int32_t));
-#pragma GCC unroll 8
-        for (int p = 0; p < kP; ++p) sums[r][p] = Dot::start(offset[r]);
       }
       if (ahead.panel != nullptr && g % ahead.n_tiles == ahead.tile) {
         const unsigned char* next = ahead.panel + (lines - panel);
@@ -59,14 +61,8 @@ struct GroupProduct {
           for (int p = 0; p < kP; ++p) prefetch_line(next + i * kLineBytes + static_cast<size_t>(p) * bytes);
         }
       }
-#pragma GCC unroll 2
-      for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += kStep) {
-        typename Dot::Line w[kP];
-#pragma GCC unroll 8
-        for (int p = 0; p < kP; ++p) w[p] = Dot::load(lines + static_cast<size_t>(p) * bytes);
-#pragma GCC unroll 16
-        for (int r = 0; r < kR; ++r) Dot::step(sums[r], w, x + static_cast<size_t>(r) * stride);
-      }
+      I16 sums[kR][kP];
+      Dot::group(sums, offset, lines, bytes, x, stride);
       V16 weight_scale[kP];
 #pragma GCC unroll 8
       for (int p = 0; p < kP; ++p) {
@@ -78,7 +74,7 @@ struct GroupProduct {
         __builtin_memcpy(&scale, scales + static_cast<size_t>(r) * stride + g * sizeof(float), sizeof scale);
 #pragma GCC unroll 8
         for (int p = 0; p < kP; ++p) {
-          const V16 sum = to_float16(Dot::finish(sums[r][p], offset[r]));
+          const V16 sum = to_float16(sums[r][p]);
           acc[r][p] = fma16(sum, mul16(weight_scale[p], set16(scale)), acc[r][p]);
         }
       }

@@ -10,23 +10,28 @@ GPT2_INLINE V16 load_row_part(const float* x, size_t i, size_t n) {
 template <size_t kGroup>
 GPT2_INLINE void prepare_group(const float* x, size_t n, int32_t weight_offset, unsigned char* codes, float* scale, int32_t* offset) {
   V16 values[kGroup / 16];
-  V16 largest = set16(0.0f);
-  bool finite = true;
+  V16 magnitudes = set16(0.0f);
 #pragma GCC unroll 4
   for (size_t i = 0; i < kGroup / 16; ++i) {
     values[i] = load_row_part(x, 16 * i, n);
-    finite = finite && all_finite16(values[i], first_lanes(16));
-    largest = at_least16(largest, abs16(values[i]));
+    magnitudes = larger_bits16(magnitudes, abs16(values[i]));
   }
-  const float wanted = max16(largest) / 127.0f;
-  *scale = !finite ? __builtin_nanf("") : wanted >= kSmallestRowScale ? wanted : 0.0f;
-  const V16 inverse = set16(finite && *scale > 0.0f ? 1.0f / *scale : 0.0f);
+  const float largest = largest_bits16(magnitudes);
+  if (largest - largest != 0.0f) {  // infinite or NaN
+    __builtin_memset(codes, 0, kGroup);
+    *scale = __builtin_nanf("");
+    *offset = 0;
+    return;
+  }
+  const float wanted = largest / 127.0f;
+  *scale = wanted >= kSmallestRowScale ? wanted : 0.0f;
+  const V16 inverse = set16(*scale > 0.0f ? 1.0f / *scale : 0.0f);
   const V16 magic = set16(kRoundMagic);
   V16 sum = set16(0.0f);  // of whole numbers: exact
 #pragma GCC unroll 4
   for (size_t i = 0; i < kGroup / 16; ++i) {
     V16 code = sub16(add16(mul16(values[i], inverse), magic), magic);
-    code = finite ? at_most16(set16(127.0f), at_least16(set16(-127.0f), code)) : set16(0.0f);
+    code = at_most16(set16(127.0f), at_least16(set16(-127.0f), code));
     store16_i8(codes + 16 * i, code);
     sum = add16(sum, code);
   }
@@ -47,22 +52,11 @@ GPT2_INLINE void prepare_groups(const float* x, size_t n_cols, unsigned char* ro
   }
 }
 
-// The codes once more as 16-bit numbers, where the tier's product reads those.
-GPT2_INLINE void widen_codes(const unsigned char* codes, size_t n, unsigned char* wide) {
-  for (size_t i = 0; i < n; ++i) {
-    const int16_t code = static_cast<signed char>(codes[i]);
-    __builtin_memcpy(wide + i * sizeof code, &code, sizeof code);
-  }
-}
-
 void prepare_row(DType dtype, const float* x, size_t n_cols, unsigned char* row) noexcept {
   switch (dtype) {
     case DType::f32: __builtin_memcpy(row, x, n_cols * sizeof(float)); break;
     case DType::bf16: prepare_bf16(x, n_cols, row); break;
-    case DType::int8:
-      prepare_groups<DType::int8>(x, n_cols, row);
-      if (Int8Dot::kCodeBytes == 2) widen_codes(row, padded_k(dtype, n_cols), row + row_wide_offset(dtype, n_cols));
-      break;
+    case DType::int8: prepare_groups<DType::int8>(x, n_cols, row); break;
     case DType::int4: prepare_groups<DType::int4>(x, n_cols, row); break;
   }
 }

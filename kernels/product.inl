@@ -9,5 +9,30 @@ struct Ahead {
   size_t tile, n_tiles;
 };
 
+// The usual order of a group: line after line, the weights of all panels are loaded and each row steps through them.
+template <class Dot, size_t kLines, size_t kStep, int kR, int kP>
+GPT2_INLINE void group_by_lines(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
+                                const unsigned char* x, size_t stride) {
+  typename Dot::Acc acc[kR][kP];
+#pragma GCC unroll 16
+  for (int r = 0; r < kR; ++r) {
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) acc[r][p] = Dot::start(offset[r]);
+  }
+#pragma GCC unroll 2
+  for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += kStep) {
+    typename Dot::Line w[kP];
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) w[p] = Dot::load(lines + static_cast<size_t>(p) * bytes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kR; ++r) Dot::step(acc[r], w, x + static_cast<size_t>(r) * stride);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kR; ++r) {
+#pragma GCC unroll 8
+    for (int p = 0; p < kP; ++p) sums[r][p] = Dot::finish(acc[r][p], offset[r]);
+  }
+}
+
 }  // namespace
 }  // namespace gpt2

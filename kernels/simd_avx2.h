@@ -110,6 +110,17 @@ GPT2_INLINE float max16(V16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
+// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+GPT2_INLINE __m256 larger_bits8(__m256 a, __m256 b) {
+  return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+GPT2_INLINE V16 larger_bits16(V16 a, V16 b) { return {larger_bits8(a.a, b.a), larger_bits8(a.b, b.b)}; }
+GPT2_INLINE float largest_bits16(V16 v) {
+  const __m256i a = _mm256_castps_si256(larger_bits8(v.a, v.b));
+  const __m128i b = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i c = _mm_max_epi32(b, _mm_unpackhi_epi64(b, b));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(c, _mm_shuffle_epi32(c, 1))));
+}
 // 16 lanes of int32: two ymm.
 struct I16 {
   __m256i a, b;  // lanes 0-7, 8-15

@@ -63,6 +63,17 @@ GPT2_INLINE float sum_tree16(V16 v) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 GPT2_INLINE float max16(V16 v) { return _mm512_reduce_max_ps(v); }
+// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+GPT2_INLINE V16 larger_bits16(V16 a, V16 b) {
+  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+GPT2_INLINE float largest_bits16(V16 v) {
+  const __m512i bits = _mm512_castps_si512(v);
+  const __m256i a = _mm256_max_epi32(_mm512_castsi512_si256(bits), _mm512_extracti32x8_epi32(bits, 1));
+  const __m128i b = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i c = _mm_max_epi32(b, _mm_unpackhi_epi64(b, b));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(c, _mm_shuffle_epi32(c, 1))));
+}
 // 16 lanes of int32: one zmm.
 using I16 = __m512i;
 GPT2_INLINE I16 iset16(int32_t x) { return _mm512_set1_epi32(x); }
