@@ -14,6 +14,15 @@ GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row)
   }
 }
 
+struct Bf16Peak {
+  using Register = __m512;
+  static constexpr size_t kChains = 12, kOperations = 64;
+  GPT2_INLINE Register start(float value) { return _mm512_set1_ps(value); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) {
+    acc = _mm512_dpbf16_ps(acc, as_bf16(_mm512_castps_si512(w)), as_bf16(_mm512_castps_si512(x)));
+  }
+};
+
 struct Bf16Product {
   static constexpr int kRows = 12, kPanels = 2, kOneRowPanels = 4;
   template <int kR, int kP>

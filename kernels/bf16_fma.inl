@@ -5,6 +5,8 @@ namespace {
 
 GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row) { __builtin_memcpy(row, x, n_cols * sizeof(float)); }
 
+using Bf16Peak = F32Peak;
+
 struct Bf16Product {
   static constexpr int kRows = kTileRows, kPanels = kTilePanels, kOneRowPanels = kGemvPanels;
 

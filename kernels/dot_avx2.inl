@@ -11,6 +11,17 @@ GPT2_INLINE __m256i broadcast_codes(const unsigned char* x) {
 
 GPT2_INLINE __m256i pairs_to_sums(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
+// Half of a product of 8-bit numbers: the other nibble costs the same again.
+struct Int8Peak {
+  using Register = __m256i;
+  static constexpr size_t kChains = 12, kOperations = 32;
+  GPT2_INLINE Register start(float /*value*/) { return _mm256_set1_epi8(1); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) {
+    GPT2_OPAQUE(x);  // else one product for all chains
+    acc = _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+  }
+};
+
 // A code of 0..255 is two of 0..15, and eight products of such a nibble with an activation fit 16 bits twice: per 32 products two
 // vpmaddubsw and two additions. |w| times the activation with w's sign (vpsignb, vpmaddubsw, vpmaddwd) is three instructions for the
 // same two ports; 16-bit numbers and vpmaddwd run as fast as this but read twice the activations.

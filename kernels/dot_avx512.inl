@@ -9,6 +9,16 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
   return _mm512_set1_epi32(four);
 }
 
+struct Int8Peak {
+  using Register = __m512i;
+  static constexpr size_t kChains = 12, kOperations = 128;
+  GPT2_INLINE Register start(float /*value*/) { return _mm512_set1_epi8(1); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) {
+    GPT2_OPAQUE(x);  // else one product for all chains
+    acc = _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
+  }
+};
+
 struct Int8Dot {
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
   static constexpr bool kFewRegisters = false;

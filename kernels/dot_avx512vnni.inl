@@ -9,6 +9,13 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
   return _mm512_set1_epi32(four);
 }
 
+struct Int8Peak {
+  using Register = __m512i;
+  static constexpr size_t kChains = 12, kOperations = 128;
+  GPT2_INLINE Register start(float /*value*/) { return _mm512_set1_epi8(1); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = _mm512_dpbusd_epi32(acc, w, x); }
+};
+
 struct Int8Dot {
   // 6 x 2: 12 sums, 12 accumulators, 2 lines, a broadcast and the scales in 32 registers.
   static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;

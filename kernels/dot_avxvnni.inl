@@ -9,6 +9,13 @@ GPT2_INLINE __m256i broadcast_codes(const unsigned char* x) {
   return _mm256_set1_epi32(four);
 }
 
+struct Int8Peak {
+  using Register = __m256i;
+  static constexpr size_t kChains = 12, kOperations = 64;
+  GPT2_INLINE Register start(float /*value*/) { return _mm256_set1_epi8(1); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = GPT2_DPBUSD(acc, w, x); }
+};
+
 struct Int8Dot {
   static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
   static constexpr bool kFewRegisters = true;

@@ -21,6 +21,6 @@
 
 namespace gpt2 {
 
-const KernelTable kAvx2Table = {"avx2", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kAvx2Table = {"avx2", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

@@ -21,6 +21,6 @@
 
 namespace gpt2 {
 
-const KernelTable kAvx512VnniTable = {"avx512vnni", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kAvx512VnniTable = {"avx512vnni", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

@@ -22,6 +22,6 @@
 
 namespace gpt2 {
 
-const KernelTable kAvxVnniTable = {"avxvnni", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kAvxVnniTable = {"avxvnni", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

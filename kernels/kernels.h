@@ -74,14 +74,11 @@ struct KernelTable {
                    unsigned char* v_plane) noexcept;
 
   // Probes of the machine's limits. read: touches every whole line of data[0, bytes), in four streams; the result only keeps
-  // the loads alive. fma: n x kProbeFlops operations in registers.
+  // the loads alive. peak: n rounds of what the tier multiplies weights of this type with, in registers and nothing else; returns the
+  // operations done, two for each multiply-add.
   uint64_t (*probe_read)(const unsigned char* data, size_t bytes) noexcept;
-  float (*probe_fma)(size_t n) noexcept;
+  double (*probe_peak)(DType dtype, size_t n) noexcept;
 };
-
-// Operations of one round of probe_fma: 12 chains of 16 lanes, a multiplication and an addition each.
-static constexpr size_t kProbeChains = 12;
-static constexpr size_t kProbeFlops = kProbeChains * kPanelRows * 2;
 
 // Every table that this build has and this CPU can run, best first; the last is "scalar".
 struct KernelList {

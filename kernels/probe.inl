@@ -16,19 +16,35 @@ uint64_t probe_read(const unsigned char* data, size_t bytes) noexcept {
   return words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7];
 }
 
-// As many chains at once as the registers hold (kProbeWidth, tile_*.inl), the same number of operations on every tier.
-float probe_fma(size_t n) noexcept {
-  static_assert(kProbeChains % kProbeWidth == 0);
-  V16 acc[kProbeWidth];
-  for (V16& a : acc) a = set16(1.0f);
-  const V16 x = set16(0.999f), y = set16(0.5f);
-  for (size_t i = 0; i < n * (kProbeChains / kProbeWidth); ++i) {
+// Chains of one instruction sequence, as many as the registers hold. `Peak` (tile_*.inl, bf16_*.inl, dot_*.inl) names the register
+// type, the number of chains, the operations of a step, and the step.
+template <class Peak>
+GPT2_INLINE double probe_chains(size_t n) {
+  typename Peak::Register acc[Peak::kChains], w = Peak::start(0.5f), x = Peak::start(0.999f);
 #pragma GCC unroll 12
-    for (V16& a : acc) a = fma16(a, x, y);
+  for (auto& a : acc) {
+    a = Peak::start(1.0f);
+    GPT2_OPAQUE(a);  // else all chains are one
   }
-  V16 sum = acc[0];
-  for (const V16& a : acc) sum = add16(sum, a);
-  return sum_tree16(sum);
+  for (size_t i = 0; i < n; ++i) {
+    GPT2_OPAQUE(w);  // else the same product again
+    GPT2_OPAQUE(x);
+#pragma GCC unroll 12
+    for (auto& a : acc) Peak::step(a, w, x);
+  }
+#pragma GCC unroll 12
+  for (auto& a : acc) GPT2_OPAQUE(a);
+  return static_cast<double>(n * Peak::kChains * Peak::kOperations);
+}
+
+double probe_peak(DType dtype, size_t n) noexcept {
+  switch (dtype) {
+    case DType::f32: return probe_chains<F32Peak>(n);
+    case DType::bf16: return probe_chains<Bf16Peak>(n);
+    case DType::int8:
+    case DType::int4: return probe_chains<Int8Peak>(n);
+  }
+  return 0;
 }
 
 }  // namespace

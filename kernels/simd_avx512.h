@@ -8,6 +8,8 @@
 #include "kernels/layout.h"
 
 #define GPT2_INLINE static inline __attribute__((always_inline))
+// A register whose value the compiler may not reason about.
+#define GPT2_OPAQUE(value) __asm__ volatile("" : "+v"(value))
 
 namespace gpt2 {
 namespace {

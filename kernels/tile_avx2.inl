@@ -4,8 +4,14 @@ namespace {
 
 static constexpr int kTileRows = 6, kTilePanels = 1;  // many rows
 static constexpr int kGemvPanels = 4;                 // one row: four streams of weights
-static constexpr size_t kProbeWidth = 6;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 1;
+
+struct F32Peak {
+  using Register = __m256;
+  static constexpr size_t kChains = 12, kOperations = 16;
+  GPT2_INLINE Register start(float value) { return _mm256_set1_ps(value); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = _mm256_fmadd_ps(acc, x, w); }
+};
 
 template <int kRows, int kPanels, class Line>
 GPT2_INLINE void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, size_t line_stride, size_t panel_stride,

@@ -6,8 +6,14 @@ static constexpr int kTileRows = 12, kTilePanels = 2;  // many rows
 // One row: four streams of weights, which is all that reading needs (99 to 100 % of the read probe). Software prefetch 512 to
 // 4096 bytes ahead cost 1 to 4 % in interleaved runs, transparent huge pages changed nothing: the hardware's prefetchers do.
 static constexpr int kGemvPanels = 4;
-static constexpr size_t kProbeWidth = 12;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 4;
+
+struct F32Peak {
+  using Register = __m512;
+  static constexpr size_t kChains = 12, kOperations = 32;
+  GPT2_INLINE Register start(float value) { return _mm512_set1_ps(value); }
+  GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = _mm512_fmadd_ps(acc, x, w); }
+};
 
 template <int kRows, int kPanels, class Line>
 GPT2_INLINE void tile(V16 (&acc)[kRows][kPanels], const unsigned char* lines, size_t line_stride, size_t panel_stride,

@@ -23,6 +23,6 @@
 namespace gpt2 {
 
 extern const KernelTable kAvxVnniSisterTable;
-const KernelTable kAvxVnniSisterTable = {"avxvnni (sister)", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_fma};
+const KernelTable kAvxVnniSisterTable = {"avxvnni (sister)", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

@@ -46,10 +46,13 @@ class Bench final : public Command {
     return {"bench", "", "Times a model against the machine's limits.",
             "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
             "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
-            "prefill: (2 x weights of the blocks x tokens + 2 x weights of the head + flops of causal attention) / "
-            "multiply-add peak / time. decode: one token after another, from a depth on; (weight bytes + cache bytes) / "
-            "read bandwidth / time. rows: one step of N sequences, the same limit.\n"
-            "The probes read 512 MiB in four streams a thread, and keep twelve chains of multiply-adds in registers.",
+            "A percentage is the least time that the limits allow / the time taken. prefill: operations of the weights (2 "
+            "each for every token, the head for the last one only) / peak of their type + flops of causal attention / f32 "
+            "peak. decode: one token after another, from a depth on; (weight bytes + cache bytes) / read bandwidth. rows: one "
+            "step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / read "
+            "bandwidth.\n"
+            "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the kernels use "
+            "(fma; bf16 and int8 as this CPU multiplies them) in registers.",
             "gpt2 bench --shape 124M\n"
             "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
             "gpt2 bench --shape 355M --json > speed.json"};
@@ -145,10 +148,10 @@ class Bench final : public Command {
     table.row({"test", "n", "depth", "tokens/s", "ms", "reached", "", "limit", "% of limit (spread)"});
     for (const BenchResult& r : results) {
       const bool read = r.limit == "read";
-      const double reached = r.limit_value() * r.percent() / 100;
+      const double reached = (read ? r.bytes : r.operations) * r.tokens_per_second() / r.bench.n;
       table.row({std::string(test_name(r.bench.test)), std::to_string(r.bench.n), std::to_string(r.bench.depth),
                  fixed(r.tokens_per_second(), 1), fixed(1000 * r.bench.n / r.tokens_per_second(), 2), fixed(reached / 1e9, 1),
-                 read ? "GB/s" : "Gflop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
+                 read ? "GB/s" : "Gop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
                  fixed(r.percent(), 1) + " (" + fixed(r.percent_low(), 1) + ".." + fixed(r.percent_high(), 1) + ")"});
     }
     return text + table.text();
@@ -156,12 +159,14 @@ class Bench final : public Command {
 
   static std::string as_csv(const std::vector<BenchResult>& results, const Shown& shown) {
     std::string text =
-        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,work,limit,limit_value,percent_of_limit,percent_low,percent_high\n";
+        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,limit,limit_value,percent_of_limit,percent_low,percent_high,"
+        "operations,bytes\n";
     for (const BenchResult& r : results) {
       std::ostringstream line;
       line << test_name(r.bench.test) << ",\"" << shown.shape << "\"," << shown.dtype << ',' << shown.kv_dtype << ',' << shown.isa
-           << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ',' << r.tokens_per_second() << ',' << r.work << ','
-           << r.limit << ',' << r.limit_value() << ',' << r.percent() << ',' << r.percent_low() << ',' << r.percent_high() << '\n';
+           << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ',' << r.tokens_per_second() << ','
+           << r.limit << ',' << r.limit_value() << ',' << r.percent() << ',' << r.percent_low() << ',' << r.percent_high() << ','
+           << r.operations << ',' << r.bytes << '\n';
       text += line.str();
     }
     return text;
@@ -180,12 +185,13 @@ class Bench final : public Command {
           .whole("n", r.bench.n)
           .whole("depth", r.bench.depth)
           .real("tokens_per_s", r.tokens_per_second())
-          .real("work", r.work)
           .string("limit", r.limit)
           .real("limit_value", r.limit_value())
           .real("percent_of_limit", r.percent())
           .real("percent_low", r.percent_low())
-          .real("percent_high", r.percent_high());
+          .real("percent_high", r.percent_high())
+          .real("operations", r.operations)
+          .real("bytes", r.bytes);
       text += (text.empty() ? "" : ",\n ") + object.text();
     }
     return "[" + text + "]\n";

@@ -81,7 +81,7 @@ class Doctor final : public Command {
   CommandText text() const override {
     return {"doctor", "", "Shows what the program found on this machine and chose.",
             "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, and the machine's limits by "
-            "short probes: read bandwidth (median of 3 passes over 512 MiB) and multiply-add peak with the chosen kernels.",
+            "short probes: read bandwidth (median of 3 passes over 512 MiB) and the multiply-add peaks of the chosen kernels.",
             "gpt2 doctor\n"
             "GPT2_ISA=avx2 gpt2 doctor\n"
             "gpt2 doctor --json"};
@@ -121,7 +121,9 @@ class Doctor final : public Command {
     std::sort(std::begin(read), std::end(read));
     findings.push_back({"read bandwidth", fixed(read[1] / 1e9, 1) + " GB/s (" + fixed(read[0] / 1e9, 1) + ".." +
                                               fixed(read[2] / 1e9, 1) + ")"});
-    findings.push_back({"f32 peak", fixed(probe.fma_peak() / 1e9, 1) + " Gflop/s"});
+    findings.push_back({"f32 peak", fixed(probe.peak(DType::f32) / 1e9, 1) + " Gflop/s"});
+    findings.push_back({"bf16 peak", fixed(probe.peak(DType::bf16) / 1e9, 1) + " Gflop/s"});
+    findings.push_back({"int8 peak", fixed(probe.peak(DType::int8) / 1e9, 1) + " Gop/s"});
   }
 
   static std::string as_text(const std::vector<Finding>& findings) {

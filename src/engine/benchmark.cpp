@@ -21,28 +21,28 @@ double median(std::vector<double> values) {
 std::vector<double> percentages(const BenchResult& result) {
   std::vector<double> percent;
   for (size_t i = 0; i < result.seconds.size(); ++i) {
-    percent.push_back(100.0 * result.work / result.limit_values[i] / result.seconds[i]);
+    percent.push_back(100.0 * result.least_seconds[i] / result.seconds[i]);
   }
   return percent;
 }
 
+// Weights with their padding, as they are multiplied.
 double matrix_weights(const Panels& w) { return static_cast<double>(w.n_rows) * w.n_cols; }
 
-double block_weights(const Weights& weights) {
-  double n = 0;
+// Each matrix of the model with how often its weights are used for `rows` rows of which `outputs` go through the head.
+template <class Visit>
+void for_each_matrix(const Weights& weights, double rows, double outputs, Visit&& visit) {
   for (const LayerWeights& h : weights.h) {
-    n += matrix_weights(h.attn_c_attn) + matrix_weights(h.attn_c_proj) + matrix_weights(h.mlp_c_fc) + matrix_weights(h.mlp_c_proj);
+    for (const Panels* w : {&h.attn_c_attn, &h.attn_c_proj, &h.mlp_c_fc, &h.mlp_c_proj}) visit(*w, rows);
   }
-  return n;
+  visit(weights.lm_head, outputs);
 }
 
-double weight_bytes(const Weights& weights) {
-  size_t n = panels_bytes(weights.lm_head);
-  for (const LayerWeights& h : weights.h) {
-    n += panels_bytes(h.attn_c_attn) + panels_bytes(h.attn_c_proj) + panels_bytes(h.mlp_c_fc) + panels_bytes(h.mlp_c_proj);
-  }
-  return static_cast<double>(n);
-}
+constexpr size_t kFma = 0, kBf16 = 1, kInt8 = 2, kRead = 3;
+constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "read"};
+constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8};
+
+size_t limit_of(DType dtype) { return dtype == DType::f32 ? kFma : dtype == DType::bf16 ? kBf16 : kInt8; }
 
 }  // namespace
 
@@ -61,18 +61,58 @@ double BenchResult::limit_value() const { return median(limit_values); }
 ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, uint32_t threads, KvType kv_type)
     : model_(model), kernels_(kernels), team_(threads), kv_(model.config(), kv_type), probe_(kernels, team_) {}
 
-double ModelBenchmark::work_of(const BenchCase& bench) const {
-  const Config& c = model_.config();
-  const Weights& w = model_.weights();
-  const double n = bench.n, depth = bench.depth;
-  if (bench.test == BenchTest::prefill) {
-    const double seen = n * depth + n * (n + 1) / 2;  // positions seen by all tokens together
-    const double attention = 4.0 * c.n_embd * c.n_layer * seen;
-    return 2 * block_weights(w) * n + 2 * matrix_weights(w.lm_head) + attention;
+// What one sample does, by limit.
+struct ModelBenchmark::Work {
+  bool reads_cold = false;         // weights come from memory once a step: one row, few rows
+  double operations[3] = {};       // of weights, where they bound: kFma, kBf16, kInt8
+  double attention = 0;            // flops
+  double all_operations = 0;       // whether they bound anything or not
+  double weight_bytes = 0, kv_bytes = 0;
+};
+
+// A probe of each limit, operations or bytes per second.
+struct ModelBenchmark::Limits {
+  double value[4] = {};
+
+  // Seconds that each limit alone needs for its part.
+  double seconds(const Work& work, size_t limit) const {
+    if (limit == kRead) return work.reads_cold ? work.weight_bytes / value[kRead] : 0;
+    return work.operations[limit] > 0 ? work.operations[limit] / value[limit] : 0;
   }
-  const double kv_position = 2.0 * c.n_embd * c.n_layer * static_cast<double>(item_bytes(kv_.type));
-  if (bench.test == BenchTest::rows) return weight_bytes(w) + n * (depth + 1) * kv_position;
-  return n * weight_bytes(w) + (n * depth + n * (n + 1) / 2) * kv_position;
+  double least(const Work& work) const {
+    const double compute = seconds(work, kFma) + seconds(work, kBf16) + seconds(work, kInt8);
+    if (!work.reads_cold) return compute + work.attention / value[kFma];
+    return std::max(seconds(work, kRead), compute) + work.kv_bytes / value[kRead];
+  }
+};
+
+ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
+  const Config& c = model_.config();
+  const double n = bench.n, depth = bench.depth;
+  const bool prefill = bench.test == BenchTest::prefill, rows = bench.test == BenchTest::rows;
+  Work work;
+  work.reads_cold = !prefill;
+  for_each_matrix(model_.weights(), n, prefill ? 1 : n, [&](const Panels& w, double uses) {
+    const double operations = 2 * matrix_weights(w) * uses;
+    if (bench.test != BenchTest::decode) work.operations[limit_of(w.dtype)] += operations;
+    work.all_operations += operations;
+    work.weight_bytes += static_cast<double>(panels_bytes(w)) * (bench.test == BenchTest::decode ? n : 1);
+  });
+  // Positions that all tokens together see.
+  const double seen = rows ? n * (depth + 1) : n * depth + n * (n + 1) / 2;
+  work.attention = 4.0 * c.n_embd * c.n_layer * seen;
+  work.all_operations += work.attention;
+  work.kv_bytes = 2.0 * c.n_embd * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * seen;
+  return work;
+}
+
+ModelBenchmark::Limits ModelBenchmark::probe(const Work& work) {
+  Limits limits;
+  if (work.reads_cold) limits.value[kRead] = probe_.read_bandwidth();
+  for (const size_t limit : {kFma, kBf16, kInt8}) {
+    if (work.operations[limit] > 0 || (limit == kFma && !work.reads_cold)) limits.value[limit] = probe_.peak(kLimitTypes[limit]);
+  }
+  return limits;
 }
 
 void ModelBenchmark::step(std::span<const Row> rows, std::span<KvSequence* const> sequences, Workspace& workspace) {
@@ -117,16 +157,25 @@ double ModelBenchmark::time(const BenchCase& bench) {
 BenchResult ModelBenchmark::run(const BenchCase& bench, uint32_t samples) {
   BenchResult result;
   result.bench = bench;
-  result.work = work_of(bench);
-  const bool compute = bench.test == BenchTest::prefill;
-  result.limit = compute ? "fma" : "read";
-  const auto probe = [&] { return compute ? probe_.fma_peak() : probe_.read_bandwidth(); };
+  const Work work = work_of(bench);
+  result.operations = work.all_operations;
+  result.bytes = work.weight_bytes + work.kv_bytes;
   time(bench);
+  std::vector<Limits> limits;
   for (uint32_t i = 0; i < samples; ++i) {
-    const double before = probe();
+    const Limits before = probe(work);
     result.seconds.push_back(time(bench));
-    result.limit_values.push_back(0.5 * (before + probe()));
+    Limits mean = probe(work);
+    for (size_t k = 0; k < 4; ++k) mean.value[k] = 0.5 * (mean.value[k] + before.value[k]);
+    result.least_seconds.push_back(mean.least(work));
+    limits.push_back(mean);
   }
+  size_t main = kRead;
+  for (const size_t limit : {kFma, kBf16, kInt8}) {
+    if (limits[0].seconds(work, limit) > limits[0].seconds(work, main)) main = limit;
+  }
+  result.limit = kLimitNames[main];
+  for (const Limits& sample : limits) result.limit_values.push_back(sample.value[main]);
   return result;
 }
 

@@ -1,7 +1,10 @@
 // Timing a model against the machine's limits: prefill, decode at a depth, and steps of a few rows. Each sample stands between
-// two probes of the limit it is compared with. Definitions:
-//   prefill: percent = (2 x weights of the blocks x tokens + 2 x weights of the head + causal attention flops) / fma peak / time
-//   decode, rows: percent = (weight bytes + KV bytes of every row) / read bandwidth / time
+// two probes of what bounds it, and is given as percent of: the least time that the machine allows / the time that it took.
+// Least times:
+//   prefill: operations of the weights (2 x weights of the blocks x tokens, 2 x weights of the head) / peak of their type
+//            + causal attention flops / f32 peak
+//   decode:  (weight bytes + KV bytes) / read bandwidth
+//   rows:    the larger of weight bytes / read bandwidth and operations / peak, + KV bytes of all rows / read bandwidth
 #pragma once
 
 #include <cstdint>
@@ -24,10 +27,12 @@ struct BenchCase {
 
 struct BenchResult {
   BenchCase bench;
-  std::string limit;                 // "read" or "fma"
-  std::vector<double> seconds;       // by sample, for all n
-  std::vector<double> limit_values;  // by sample: bytes/s or flop/s, the mean of the probes before and after
-  double work = 0;                   // bytes or flops of one sample, in the limit's unit
+  std::string limit;                  // what takes most of the least time: "read", "fma", "bf16" or "int8"
+  std::vector<double> seconds;        // by sample, for all n
+  std::vector<double> least_seconds;  // by sample: what the limits allow
+  std::vector<double> limit_values;   // by sample, of `limit`: bytes/s or operations/s, the mean of the probes before and after
+  double operations = 0;              // of one sample: multiplications and additions of weights and attention
+  double bytes = 0;                   // of weights and cache that one sample reads
 
   double tokens_per_second() const;  // median
   double percent() const;            // median of the samples' percentages
@@ -46,7 +51,10 @@ class ModelBenchmark {
   MachineProbe& probe() noexcept { return probe_; }
 
  private:
-  double work_of(const BenchCase& bench) const;
+  struct Work;
+  struct Limits;
+  Work work_of(const BenchCase& bench) const;
+  Limits probe(const Work& work);
   double time(const BenchCase& bench);
   void step(std::span<const Row> rows, std::span<KvSequence* const> sequences, Workspace& workspace);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -37,21 +38,16 @@ double MachineProbe::read_bandwidth() {
   return static_cast<double>(memory_.size()) / (now_seconds() - start);
 }
 
-double MachineProbe::fma_peak() {
-  constexpr size_t kRounds = 2000, kTargetSeconds = 20;  // thousandths
-  size_t n = kRounds;
+double MachineProbe::peak(DType dtype) {
+  constexpr double kSeconds = 0.02;
+  size_t n = 2000;
   for (;;) {
+    std::atomic<double> operations = 0;
     const double start = now_seconds();
-    team_.run([&](Worker&) noexcept {
-      volatile float sink = kernels_.probe_fma(n);
-      (void)sink;
-    });
+    team_.run([&](Worker&) noexcept { operations += kernels_.probe_peak(dtype, n); });
     const double seconds = now_seconds() - start;
-    if (seconds * 1000 >= kTargetSeconds) {
-      return static_cast<double>(n) * kProbeFlops * static_cast<double>(team_.size()) / seconds;
-    }
-    const double wanted = static_cast<double>(n) * kTargetSeconds * 1.2 / (seconds * 1000 + 1e-6);
-    n = std::max(2 * n, static_cast<size_t>(std::min(wanted, 1e10)));
+    if (seconds >= kSeconds) return operations / seconds;
+    n = std::max(2 * n, static_cast<size_t>(std::min(static_cast<double>(n) * kSeconds * 1.2 / (seconds + 1e-9), 1e10)));
   }
 }
 

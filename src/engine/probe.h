@@ -16,7 +16,8 @@ class MachineProbe {
   MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes = size_t{512} << 20);
 
   double read_bandwidth();  // bytes per second over all threads, one pass
-  double fma_peak();        // floating-point operations per second over all threads, about 20 ms
+  // Operations per second over all threads, about 20 ms: of multiply-adds in registers as the kernels multiply weights of this type.
+  double peak(DType dtype);
 
  private:
   const KernelTable& kernels_;
