@@ -24,7 +24,8 @@ struct Bf16Peak {
 };
 
 struct Bf16Product {
-  static constexpr int kRows = 12, kPanels = 2, kOneRowPanels = 4;
+  static constexpr int kOneRowPanels = 4;
+  static constexpr TileShape kTiles[] = {{12, 2}};
   template <int kR, int kP>
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
                        const Ahead& /*ahead*/) {

@@ -8,7 +8,8 @@ GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row)
 using Bf16Peak = F32Peak;
 
 struct Bf16Product {
-  static constexpr int kRows = kTileRows, kPanels = kTilePanels, kOneRowPanels = kGemvPanels;
+  static constexpr int kOneRowPanels = kGemvPanels;
+  static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
 
   template <int kR, int kP>
   GPT2_INLINE void multiply(V16 (&acc)[kR][kP], const V16 (&w)[kP], const unsigned char* x, size_t stride) {

@@ -26,8 +26,8 @@ struct Int8Peak {
 // vpmaddubsw and two additions. |w| times the activation with w's sign (vpsignb, vpmaddubsw, vpmaddwd) is three instructions for the
 // same two ports; 16-bit numbers and vpmaddwd run as fast as this but read twice the activations.
 struct Int8Dot {
-  static constexpr int kRows = 6, kPanels = 1, kOneRowPanels = 2;
-  static constexpr bool kFewRegisters = true;
+  static constexpr int kOneRowPanels = 2, kRoom = 0;
+  static constexpr TileShape kTiles[] = {{6, 1}};
   static constexpr size_t kLines = 16, kFull = 8;  // lines of a group, and what 16 bits have room for: 8 x 2 x 15 x 127 = 30480
 
   struct Four {
@@ -99,8 +99,8 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
-  static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
-  static constexpr bool kFewRegisters = true;
+  static constexpr int kOneRowPanels = 2, kRoom = 0;
+  static constexpr TileShape kTiles[] = {{4, 1}};
   using Acc = I16;  // sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480
   struct Line {
     I16 low, high;

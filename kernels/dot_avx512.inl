@@ -20,8 +20,8 @@ struct Int8Peak {
 };
 
 struct Int8Dot {
-  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
-  static constexpr bool kFewRegisters = false;
+  static constexpr int kOneRowPanels = 4, kRoom = 24;
+  static constexpr TileShape kTiles[] = {{6, 2}};
   using Acc = I16;
   struct Line {
     I16 magnitude;
@@ -51,8 +51,8 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
-  static constexpr int kRows = 6, kPanels = 2, kOneRowPanels = 4;
-  static constexpr bool kFewRegisters = false;
+  static constexpr int kOneRowPanels = 4, kRoom = 24;
+  static constexpr TileShape kTiles[] = {{6, 2}};
   using Acc = I16;  // 32 sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480
   struct Line {
     I16 low, high;

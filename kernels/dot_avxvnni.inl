@@ -17,8 +17,8 @@ struct Int8Peak {
 };
 
 struct Int8Dot {
-  static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
-  static constexpr bool kFewRegisters = true;
+  static constexpr int kOneRowPanels = 2, kRoom = 0;
+  static constexpr TileShape kTiles[] = {{4, 1}};
   using Acc = I16;
   using Line = I16;
   GPT2_INLINE Acc start(int32_t offset) { return iset16(offset); }
@@ -38,8 +38,8 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
-  static constexpr int kRows = 4, kPanels = 1, kOneRowPanels = 2;
-  static constexpr bool kFewRegisters = true;
+  static constexpr int kOneRowPanels = 2, kRoom = 0;
+  static constexpr TileShape kTiles[] = {{4, 1}};
   using Acc = I16;
   struct Line {
     I16 low, high;

@@ -1,5 +1,6 @@
 // The packed matrix product around the register tiles: which rows and panels meet, and the fused epilogue. A product (one per
-// weight type, below and in dot_*.inl) adds w x to the accumulators of kRows rows and kPanels panels, k ascending.
+// weight type, below and in bf16_*.inl) adds w x to the accumulators of some rows and panels, k ascending, and names its tiles: kTiles
+// for few rows first, of which the first that holds all rows is used, else the last; kOneRowPanels for one row.
 namespace gpt2 {
 namespace {
 
@@ -15,7 +16,8 @@ struct LineF16 {
 GPT2_INLINE const float* as_floats(const unsigned char* p) { return static_cast<const float*>(static_cast<const void*>(p)); }
 
 struct F32Product {
-  static constexpr int kRows = kTileRows, kPanels = kTilePanels, kOneRowPanels = kGemvPanels;
+  static constexpr int kOneRowPanels = kGemvPanels;
+  static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
   template <int kR, int kP>
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
                        const Ahead& /*ahead*/) {
@@ -26,10 +28,11 @@ struct F32Product {
 
 // Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies the lines of a group's codes:
 //   void group(I16 sums[kR][kP], const int32_t offset[kR], lines, bytes from panel to panel, x, bytes from row to row)
-// leaves offset + sum of w x. kFewRegisters: sums and accumulators together are more than the registers.
+// leaves offset + sum of w x. kRoom: how many vectors of sums and accumulators together the registers hold.
 template <DType kType, class Dot>
 struct GroupProduct {
-  static constexpr int kRows = Dot::kRows, kPanels = Dot::kPanels, kOneRowPanels = Dot::kOneRowPanels;
+  static constexpr int kOneRowPanels = Dot::kOneRowPanels;
+  static constexpr auto& kTiles = Dot::kTiles;
   template <int kR, int kP>
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
                        const Ahead& ahead) {
@@ -41,7 +44,7 @@ struct GroupProduct {
     const unsigned char* scales = x + row_scales_offset(kType, n_cols);
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
     for (size_t g = 0; g < groups_of(kType, n_cols); ++g, lines += kLines * kLineBytes, x += kStep) {
-      if constexpr (Dot::kFewRegisters) {  // else the compiler keeps these in registers and spills the sums, once a line
+      if constexpr (2 * kR * kP > Dot::kRoom) {  // else the compiler keeps these in registers and spills the sums, once a line
 #pragma GCC unroll 16
         for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 8
@@ -128,44 +131,61 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel, const Ahead& 
   }
 }
 
-// The tile for a row count that is known only at run time.
-template <class Product, int kPanels, int kRows = Product::kRows>
+// The tile of kPanels for a row count that is known only at run time, kMin .. kRows.
+template <class Product, int kPanels, int kMin, int kRows>
 GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, size_t panel, const Ahead& ahead) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) return matmul_rows<Product, kPanels, kRows - 1>(args, rows, row, panel, ahead);
+  if constexpr (kRows > kMin) {
+    if (rows < kRows) return matmul_rows<Product, kPanels, kMin, kRows - 1>(args, rows, row, panel, ahead);
   }
   matmul_tile<Product, kRows, kPanels>(args, row, panel, ahead);
 }
 
-// Rows in equal tiles of at most Product::kRows; the weights of a panel group come from memory once and then from L2.
-template <class Product, int kPanels>
+// Rows in equal tiles of kMin .. kRows; the weights of a panel group come from memory once and then from L2.
+template <class Product, int kPanels, int kMin, int kRows>
 void matmul_group(const MatmulArgs& args, size_t panel) {
-  const size_t n_tiles = (args.n_rows + Product::kRows - 1) / Product::kRows;
+  const size_t n_tiles = (args.n_rows + kRows - 1) / kRows;
   const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles;
   const bool more = panel + 2 * kPanels <= args.panel_end;
   const unsigned char* next = args.w.data + (panel + kPanels) * panel_bytes(args.w.dtype, args.w.n_cols);
   for (size_t i = 0, row = 0; i < n_tiles; ++i) {
     const size_t rows = size + (i < larger ? 1 : 0);
-    matmul_rows<Product, kPanels>(args, rows, row, panel, {more ? next : nullptr, i, n_tiles});
+    matmul_rows<Product, kPanels, kMin, kRows>(args, rows, row, panel, {more ? next : nullptr, i, n_tiles});
     row += rows;
   }
 }
 
+// All panels with the first tile shape from kShape on that holds all rows, else the last.
+template <class Product, size_t kShape = 0>
+void matmul_tiles(const MatmulArgs& args) {
+  constexpr size_t kShapes = sizeof Product::kTiles / sizeof(TileShape);
+  constexpr TileShape kTile = Product::kTiles[kShape];
+  constexpr bool kLast = kShape + 1 == kShapes;
+  constexpr int kMin = kLast || kShape == 0 ? 1 : Product::kTiles[kShape - 1].rows + 1;
+  if constexpr (!kLast) {
+    if (args.n_rows > static_cast<size_t>(kTile.rows)) return matmul_tiles<Product, kShape + 1>(args);
+  }
+  size_t panel = args.panel_begin;
+  for (; panel + kTile.panels <= args.panel_end; panel += kTile.panels) {
+    matmul_group<Product, kTile.panels, kMin, kTile.rows>(args, panel);
+  }
+  for (; panel < args.panel_end; ++panel) matmul_group<Product, 1, kMin, kTile.rows>(args, panel);
+}
+
+template <class Product>
+void matmul_one_row(const MatmulArgs& args) {
+  constexpr int kPanels = Product::kOneRowPanels;
+  size_t panel = args.panel_begin;
+  for (; panel + kPanels <= args.panel_end; panel += kPanels) {
+    const bool more = panel + 2 * kPanels <= args.panel_end;
+    const unsigned char* next = args.w.data + (panel + kPanels) * panel_bytes(args.w.dtype, args.w.n_cols);
+    matmul_tile<Product, 1, kPanels>(args, 0, panel, {more ? next : nullptr, 0, 1});
+  }
+  for (; panel < args.panel_end; ++panel) matmul_tile<Product, 1, 1>(args, 0, panel, {});
+}
+
 template <class Product>
 void matmul_with(const MatmulArgs& args) {
-  constexpr int kOne = Product::kOneRowPanels, kMany = Product::kPanels;
-  size_t panel = args.panel_begin;
-  if (args.n_rows == 1) {
-    for (; panel + kOne <= args.panel_end; panel += kOne) {
-      const bool more = panel + 2 * kOne <= args.panel_end;
-      const unsigned char* next = args.w.data + (panel + kOne) * panel_bytes(args.w.dtype, args.w.n_cols);
-      matmul_tile<Product, 1, kOne>(args, 0, panel, {more ? next : nullptr, 0, 1});
-    }
-    for (; panel < args.panel_end; ++panel) matmul_tile<Product, 1, 1>(args, 0, panel, {});
-    return;
-  }
-  for (; panel + kMany <= args.panel_end; panel += kMany) matmul_group<Product, kMany>(args, panel);
-  for (; panel < args.panel_end; ++panel) matmul_group<Product, 1>(args, panel);
+  args.n_rows == 1 ? matmul_one_row<Product>(args) : matmul_tiles<Product>(args);
 }
 
 void matmul(const MatmulArgs& args) noexcept {

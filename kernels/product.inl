@@ -9,6 +9,11 @@ struct Ahead {
   size_t tile, n_tiles;
 };
 
+// A register tile: rows of activations x panels of weights.
+struct TileShape {
+  int rows, panels;
+};
+
 // The usual order of a group: line after line, the weights of all panels are loaded and each row steps through them.
 template <class Dot, size_t kLines, size_t kStep, int kR, int kP>
 GPT2_INLINE void group_by_lines(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
