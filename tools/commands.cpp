@@ -9,6 +9,7 @@ constexpr CommandEntry kCommands[] = {
     {"tokenize", make_tokenize},
     {"detokenize", make_detokenize},
     {"inspect", make_inspect},
+    {"eval", make_eval},
     {"bench", make_bench},
     {"doctor", make_doctor},
 };

@@ -8,7 +8,7 @@ run "$GPT2" --version
 check "--version" out_is "gpt2 0.1.0"$'\n'
 run "$GPT2" --version -v
 check "--version -v names the kernels" eval 'quiet_success && out_has "kernels" && out_has scalar && out_has commit'
-for arguments in --help -h help "help generate" "generate --help" "generate -h" "convert -h" "tokenize --help" "detokenize -h" \
+for arguments in --help -h help "help generate" "generate --help" "generate -h" "convert -h" "eval --help" "eval -h" "tokenize --help" "detokenize -h" \
   "inspect --help" "generate --help --no-such"; do
   run "$GPT2" $arguments </dev/null
   check "gpt2 $arguments" eval 'quiet_success && out_has "Usage: gpt2" && out_has "Examples:"'

@@ -1,0 +1,68 @@
+// How well a model predicts a text, and what separates its predictions from another model's: perplexity over windows,
+// Kullback-Leibler divergence, agreement of the first choice. Knows tokens, not files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "src/model/model.h"
+
+namespace gpt2 {
+
+// Tokens [begin, end) are seen together; those from `first_scored` on are predicted, each from all before it in the window.
+struct EvalWindow {
+  size_t begin = 0, end = 0, first_scored = 0;
+};
+
+// Windows of `window` tokens that start `stride` apart, the last one cut at the end. The first scores all its tokens but the
+// first, the others those that no window before them has scored: every token from the second on is scored once.
+// Requires 1 <= stride < window.
+std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride);
+
+struct EvalOptions {
+  const KernelTable* kernels = nullptr;  // required
+  uint32_t threads = 1;
+  uint32_t window = 0, stride = 0;       // tokens; 1 <= stride < window <= n_ctx of every model
+  std::optional<KvType> kv_type;         // without: f32 for models whose wte is f32, f16 for the others
+};
+
+// Of one model against a reference, over the scored tokens; nats.
+struct Divergence {
+  double mean = 0, max = 0;  // of KL(reference || model)
+  size_t n_same_top = 0;     // tokens where both hold the same word most likely
+};
+
+struct Evaluation {
+  size_t n_scored = 0;
+  double nll = 0;  // total negative log-likelihood, nats
+  std::optional<Divergence> divergence;
+};
+
+// Called after every step with the scored tokens and their total; may throw to stop.
+using EvalProgress = std::function<void(uint64_t done, uint64_t total)>;
+
+// Scores `tokens` (at least 2, each below n_vocab). With a reference, which must have the same vocabulary, also the
+// divergence from it. The figures are sums in double in the order of the text: no bit depends on the threads.
+// Throws Error (exit 3) where a logit is not finite.
+Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens, const EvalOptions& options,
+                    const EvalProgress& progress = nullptr);
+
+// log(sum(exp(x))).
+double log_sum_exp(std::span<const float> logits);
+// Sum over words of p log(p / q) for p = softmax(reference), q = softmax(logits); never negative.
+double kl_divergence(std::span<const float> reference, std::span<const float> logits);
+
+// Words as separated by spaces, tabs and line ends (ASCII), as `wc -w` counts them.
+uint64_t count_words(std::string_view text);
+
+// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;
+// nothing if they give every text the same ids.
+std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
+
+}  // namespace gpt2
