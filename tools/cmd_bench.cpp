@@ -86,7 +86,7 @@ class Bench final : public Command {
     warn_if_busy();
     const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
     const DType dtype = model.weights().lm_head.dtype;
-    const KvType kv_type = kv_type_ ? *kv_type_ : dtype == DType::f32 ? KvType::f32 : KvType::f16;
+    const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
     const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
     const std::vector<BenchCase> cases = plan(model.config());
     ModelBenchmark benchmark(model, kernels, threads, kv_type);

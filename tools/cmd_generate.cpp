@@ -46,7 +46,7 @@ uint64_t random_seed() {
 }
 
 KvType kv_type_of(KvChoice choice, const Model& model) {
-  if (choice == KvChoice::by_model) return model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
+  if (choice == KvChoice::by_model) return default_kv_type(model.weights());
   return choice == KvChoice::f32 ? KvType::f32 : KvType::f16;
 }
 

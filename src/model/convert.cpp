@@ -11,6 +11,7 @@
 #include "src/base/error.h"
 #include "src/io/checkpoint.h"
 #include "src/model/config_json.h"
+#include "src/model/smoothing.h"
 #include "src/model/tokenizer_files.h"
 #include "src/text/tokenizer_builder.h"
 
@@ -192,7 +193,8 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   write_options.dtype = options.dtype;
   write_options.keep = options.keep;
   write_options.source = name_of(directory);
-  write_model(config, tokenizer.tables(), source, write_options, sink, progress);
+  SmoothedSource smoothed(config, source, write_options);
+  write_model(config, tokenizer.tables(), smoothed, write_options, sink, progress);
   return report;
 }
 

@@ -28,4 +28,9 @@ struct Weights {
   Panels lm_head;                  // wte where it is tied
 };
 
+// The cache's type where nobody names one: f32 for f32 models, f16 for all others.
+inline KvType default_kv_type(const Weights& weights) noexcept {
+  return weights.wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
+}
+
 }  // namespace gpt2
