@@ -137,12 +137,24 @@ fuzz-run: $(BUILD)/gpt2-fuzz
 fuzz-long: $(BUILD)/gpt2-tests  ## the mutation driver of the tests, FUZZ_SECONDS=30 for each target
 	GPT2_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/gpt2-tests -tc='fuzz*'
 
-install: $(BUILD)/gpt2  ## install to $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BUILD)/gpt2 $(DESTDIR)$(PREFIX)/bin/gpt2
+# The program prints its manual pages and completions, and knows their names.
+PREFIX_DIR = $(DESTDIR)$(PREFIX)
+MAN_DIR = $(PREFIX_DIR)/share/man/man1
+BASH_COMPLETION = $(PREFIX_DIR)/share/bash-completion/completions/gpt2
+ZSH_COMPLETION = $(PREFIX_DIR)/share/zsh/site-functions/_gpt2
+FISH_COMPLETION = $(PREFIX_DIR)/share/fish/vendor_completions.d/gpt2.fish
+
+install: $(BUILD)/gpt2  ## install program, manual pages and shell completions to $(DESTDIR)$(PREFIX)
+	install -d $(PREFIX_DIR)/bin $(MAN_DIR) $(dir $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION))
+	install -m 755 $(BUILD)/gpt2 $(PREFIX_DIR)/bin/gpt2
+	for page in $$($(BUILD)/gpt2 __manual); do $(BUILD)/gpt2 __manual $$page > $(MAN_DIR)/$$page.1 || exit 1; done
+	$(BUILD)/gpt2 completions bash > $(BASH_COMPLETION)
+	$(BUILD)/gpt2 completions zsh > $(ZSH_COMPLETION)
+	$(BUILD)/gpt2 completions fish > $(FISH_COMPLETION)
 
 uninstall:  ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/gpt2
+	for page in $$($(PREFIX_DIR)/bin/gpt2 __manual); do rm -f $(MAN_DIR)/$$page.1; done
+	rm -f $(PREFIX_DIR)/bin/gpt2 $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
 
 clean:  ## remove all build folders
 	rm -rf $(BUILD) $(BUILD)-*

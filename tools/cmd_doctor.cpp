@@ -15,6 +15,7 @@
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
+#include "tools/model_path.h"
 #include "tools/streams.h"
 #include "tools/version.h"
 
@@ -76,11 +77,20 @@ std::string model_text() {
   return path != nullptr && *path != '\0' ? "$GPT2_MODEL: " + printable(path, 400) : "the built-in one (GPT2_MODEL is not set)";
 }
 
+// One finding for each place where -m NAME looks, in its order.
+void append_places(std::vector<Finding>& findings) {
+  for (const ModelPlace& place : model_places()) {
+    std::string names;
+    for (const std::string& name : names_in(place)) names += (names.empty() ? "" : ", ") + printable(name);
+    findings.push_back({"models, " + place.origin, printable(place.folder, 400) + ": " + (names.empty() ? "none" : names)});
+  }
+}
+
 class Doctor final : public Command {
  public:
   CommandText text() const override {
     return {"doctor", "", "Shows what the program found on this machine and chose.",
-            "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, and the machine's limits by "
+            "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, the folders where -m NAME looks, and the machine's limits by "
             "short probes: read bandwidth (median of 3 passes over 512 MiB) and the multiply-add peaks of the chosen kernels.",
             "gpt2 doctor\n"
             "GPT2_ISA=avx2 gpt2 doctor\n"
@@ -107,6 +117,7 @@ class Doctor final : public Command {
                                      {"built-in model", builtin_text()},
                                      {"model without -m", model_text()},
                                      {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
+    append_places(findings);
     if (!no_probes_) probe(kernels, choice.threads, findings);
     write_output(json_ ? as_json(findings) : as_text(findings));
     return static_cast<int>(ExitCode::ok);

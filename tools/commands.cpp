@@ -12,6 +12,7 @@ constexpr CommandEntry kCommands[] = {
     {"eval", make_eval},
     {"bench", make_bench},
     {"doctor", make_doctor},
+    {"completions", make_completions},
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include "src/base/error.h"
 #include "tools/commands.h"
 #include "tools/help.h"
+#include "tools/manual.h"
+#include "tools/model_path.h"
 #include "tools/signals.h"
 #include "tools/streams.h"
 #include "tools/terminal.h"
@@ -50,6 +52,22 @@ int print_help(const std::vector<std::string>& arguments) {
   return kOk;
 }
 
+// What the build and the shells ask for; help does not list it.
+bool run_hidden(const std::string& word, const std::vector<std::string>& arguments) {
+  std::vector<std::string> lines;
+  if (word == "__manual" && arguments.size() == 1) {
+    write_output(manual_page(arguments[0]));
+  } else if (word == "__manual") {
+    lines = manual_pages();
+  } else if (word == "__models") {
+    lines = model_names();
+  } else {
+    return false;
+  }
+  for (const std::string& line : lines) write_output(line + "\n");
+  return true;
+}
+
 int run_command(Command& command, std::vector<std::string> arguments) {
   const ParsedLine line = parse_options(command.text().name, command.options(), std::move(arguments));
   if (line.wish == Wish::run) return command.run(line.operands);
@@ -71,6 +89,7 @@ int run(std::vector<std::string> arguments) {
     write_output(short_overview());
     return kOk;
   }
+  if (run_hidden(word, arguments)) return kOk;
   const auto command = make_command(word);
   if (command == nullptr) fail_unknown_command(word);
   return run_command(*command, std::move(arguments));

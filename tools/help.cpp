@@ -10,6 +10,31 @@ namespace {
 
 constexpr size_t kWidth = 80, kTextColumn = 30;
 
+constexpr NamedText kEnvironment[] = {
+    {"GPT2_MODEL", "The model of commands without -m: what -m takes."},
+    {"GPT2_MODELS", "Folders where -m NAME looks first, with colons between them."},
+    {"GPT2_ISA", "Forces a set of kernels by name (gpt2 --version -v lists them)."},
+    {"OMP_NUM_THREADS", "Threads of commands without -t."},
+    {"NO_COLOR", "If set, nothing is coloured."},
+};
+
+constexpr NamedText kExitStatus[] = {
+    {"0", "success"},
+    {"1", "input or output failed, or an internal error"},
+    {"2", "wrong usage"},
+    {"3", "a model file is missing, damaged or not supported"},
+    {"4", "the input cannot be used: prompt too long, no such token, ..."},
+    {"5", "the CPU lacks what GPT2_ISA asks for"},
+    {"6", "some records failed"},
+    {"130, 141, 143", "ended by SIGINT, SIGPIPE, SIGTERM"},
+};
+
+constexpr NamedText kProgramOptions[] = {
+    {"    --version", "Prints the version; with -v also commit, compiler and kernels."},
+    {"-h", "Short help."},
+    {"    --help", "This text."},
+};
+
 // Appends `text` word by word, the lines after the first indented; the cursor stands at `column`.
 void append_wrapped(std::string& out, std::string_view text, size_t column, size_t indent) {
   while (!text.empty()) {
@@ -49,6 +74,10 @@ void append_row(std::string& out, const std::string& heading, std::string_view t
   append_wrapped(out, text, kTextColumn, kTextColumn);
 }
 
+void append_rows(std::string& out, std::span<const NamedText> rows) {
+  for (const NamedText& row : rows) append_row(out, std::string(row.name), row.text);
+}
+
 std::string usage_line(const CommandText& text) {
   return "Usage: gpt2 " + std::string(text.name) + " [OPTION]... " + std::string(text.operands) + "\n";
 }
@@ -71,6 +100,16 @@ void append_commands(std::string& out) {
 }
 
 }  // namespace
+
+std::span<const NamedText> environment_table() { return kEnvironment; }
+std::span<const NamedText> exit_status_table() { return kExitStatus; }
+std::span<const NamedText> program_options() { return kProgramOptions; }
+
+std::string_view program_examples() {
+  return "gpt2 generate \"Once upon a time\"        continue it with the built-in model\n"
+         "gpt2 convert DIR model.gpt2             make one file of a Hugging Face GPT-2\n"
+         "gpt2 generate -m model.gpt2 < prompt    continue a file's text with it";
+}
 
 std::string short_help(Command& command) {
   const CommandText text = command.text();
@@ -110,10 +149,7 @@ std::string full_help(Command& command) {
 
 std::string short_overview() {
   std::string out = "Usage: gpt2 COMMAND [OPTION]... [ARGUMENT]...\nRuns GPT-2 on the CPU.\n";
-  append_examples(out,
-                  "gpt2 generate \"Once upon a time\"        continue it with the built-in model\n"
-                  "gpt2 convert DIR model.gpt2             make one file of a Hugging Face GPT-2\n"
-                  "gpt2 generate -m model.gpt2 < prompt    continue a file's text with it");
+  append_examples(out, program_examples());
   append_commands(out);
   return out + "\nMore: gpt2 --help, gpt2 COMMAND -h\n";
 }
@@ -122,21 +158,11 @@ std::string full_overview() {
   std::string out = short_overview();
   out.resize(out.rfind("\nMore:"));
   out += "\nOptions of gpt2 itself:\n";
-  append_row(out, "    --version", "Prints the version; with -v also commit, compiler and kernels.");
-  append_row(out, "-h", "Short help.");
-  append_row(out, "    --help", "This text.");
+  append_rows(out, kProgramOptions);
   out += "\nEnvironment:\n";
-  append_row(out, "GPT2_MODEL", "The model of commands without -m: a .gpt2 file or a checkpoint directory.");
-  append_row(out, "GPT2_ISA", "Forces a set of kernels by name (gpt2 --version -v lists them).");
-  append_row(out, "OMP_NUM_THREADS", "Threads of commands without -t.");
+  append_rows(out, kEnvironment);
   out += "\nExit status:\n";
-  append_row(out, "0", "success");
-  append_row(out, "1", "input or output failed, or an internal error");
-  append_row(out, "2", "wrong usage");
-  append_row(out, "3", "a model file is missing, damaged or not supported");
-  append_row(out, "4", "the input cannot be used: prompt too long, no such token, ...");
-  append_row(out, "5", "the CPU lacks what GPT2_ISA asks for");
-  append_row(out, "130, 141, 143", "ended by SIGINT, SIGPIPE, SIGTERM");
+  append_rows(out, kExitStatus);
   return out + "\nEach command has its own help: gpt2 COMMAND --help\n";
 }
 

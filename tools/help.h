@@ -1,11 +1,21 @@
 // Help, printed from the tables of commands and options.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "tools/commands.h"
 
 namespace gpt2 {
+
+struct NamedText {
+  std::string_view name, text;
+};
+std::span<const NamedText> environment_table();
+std::span<const NamedText> exit_status_table();
+std::span<const NamedText> program_options();  // of gpt2 itself
+std::string_view program_examples();
 
 // Of a command: the options with a short name and the examples; or everything.
 std::string short_help(Command& command);

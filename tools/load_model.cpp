@@ -6,6 +6,7 @@
 #include "src/io/checkpoint.h"
 #include "src/model/builtin.h"
 #include "src/model/convert.h"
+#include "tools/model_path.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
 
@@ -18,7 +19,8 @@ std::optional<std::string> environment(const char* name) {
   return value == nullptr || *value == '\0' ? std::nullopt : std::optional<std::string>(value);
 }
 
-Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
+// `target`: where the converted file would be of use.
+Model convert_in_memory(const std::string& directory, const std::string& target, Verbosity verbosity) {
   MemorySink sink;
   ConvertReport report;
   {
@@ -28,7 +30,7 @@ Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
   if (shows_notes(verbosity)) {
     for (const std::string& warning : report.warnings) say("warning: " + warning);
     const std::string name = printable(directory, 400);
-    say("converted " + name + " in memory; to do that once: gpt2 convert " + name + " FILE.gpt2");
+    say("converted " + name + " in memory; to do that once: gpt2 convert " + name + " " + printable(target, 400));
   }
   return Model::from_memory(sink.take(), directory);
 }
@@ -37,9 +39,9 @@ Model convert_in_memory(const std::string& directory, Verbosity verbosity) {
 
 std::vector<Option> model_options(ModelChoice& choice) {
   return {{"-m,--model", "",
-           "A .gpt2 file, or the directory of a Hugging Face GPT-2 checkpoint (default: $GPT2_MODEL, else the "
-           "built-in model).",
-           name_value("FILE|DIR", choice.path)},
+           "A .gpt2 file, the directory of a Hugging Face GPT-2 checkpoint, or the name of one in the folders that gpt2 "
+           "doctor lists (default: $GPT2_MODEL, else the built-in model).",
+           name_value("MODEL", choice.path)},
           verbose_option(choice.verbosity)};
 }
 
@@ -48,15 +50,17 @@ Option verbose_option(Verbosity& verbosity) {
 }
 
 Model load_model(const ModelChoice& choice) {
-  const std::optional<std::string> path = choice.path ? choice.path : environment("GPT2_MODEL");
-  if (!path) {
+  const std::optional<std::string> name = choice.path ? choice.path : environment("GPT2_MODEL");
+  if (!name) {
     if (builtin_model().empty()) {
       fail(ExitCode::model, "this build has no built-in model: name one with -m FILE or GPT2_MODEL");
     }
     return Model::view(builtin_model(), kBuiltinName);
   }
-  report_truncation_of(*path);
-  return is_directory(*path) ? convert_in_memory(*path, choice.verbosity) : Model::open(*path);
+  const std::string path = find_model(*name);
+  report_truncation_of(path);
+  if (!is_directory(path)) return Model::open(path);
+  return convert_in_memory(path, path == *name ? "FILE.gpt2" : conversion_target(*name), choice.verbosity);
 }
 
 const KernelTable& choose_kernels() {

@@ -12,7 +12,7 @@
 namespace gpt2 {
 
 struct ModelChoice {
-  std::optional<std::string> path;  // a .gpt2 file or a checkpoint directory
+  std::optional<std::string> path;  // a .gpt2 file, a checkpoint directory, or a name that find_model finds
   Verbosity verbosity = Verbosity::normal;
 };
 

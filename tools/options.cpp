@@ -156,6 +156,20 @@ OptionValue pairs_value(std::string_view metavar, float most, std::function<void
           }};
 }
 
+Offers offers_of(std::string_view placeholder) {
+  constexpr std::string_view kSmall = "abcdefghijklmnopqrstuvwxyz0123456789-_", kBetween = "[]| .";
+  Offers offers;
+  while (!placeholder.empty()) {
+    const size_t end = std::min(placeholder.find_first_of(kBetween), placeholder.size());
+    const std::string_view word = placeholder.substr(0, end);
+    placeholder.remove_prefix(std::min(end + 1, placeholder.size()));
+    if (word == "MODEL") offers.models = offers.files = true;
+    if (word == "FILE" || word == "DIR" || word == "SRC" || word == "DST") offers.files = true;
+    if (!word.empty() && word.find_first_not_of(kSmall) == std::string_view::npos) offers.words.emplace_back(word);
+  }
+  return offers;
+}
+
 std::vector<std::string> split_names(std::string_view names) {
   std::vector<std::string> out;
   while (!names.empty()) {

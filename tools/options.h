@@ -73,6 +73,14 @@ OptionValue choice_value(T& out, std::vector<std::pair<std::string, typename std
   return value;
 }
 
+// What a shell can offer for a placeholder. Words in small letters stand for themselves ("f32|f16"); MODEL stands for the
+// names that -m finds and for files, FILE, DIR, SRC and DST for files; all else is the user's to write.
+struct Offers {
+  std::vector<std::string> words;
+  bool files = false, models = false;
+};
+Offers offers_of(std::string_view placeholder);
+
 // "a,b" as {"a", "b"}.
 std::vector<std::string> split_names(std::string_view names);
 

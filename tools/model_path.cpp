@@ -1,0 +1,185 @@
+#include "tools/model_path.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "src/base/error.h"
+
+namespace gpt2 {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSuffix = ".gpt2", kHubPrefix = "models--", kHubBetween = "--";
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// $NAME, or FOLDER in the home directory; empty without either. A relative $NAME counts as unset, as the XDG base directory
+// specification has it.
+std::string base_folder(const char* name, const char* folder) {
+  const std::string set = environment(name), home = environment("HOME");
+  if (set.starts_with('/')) return set;
+  return home.empty() ? "" : home + "/" + folder;
+}
+
+// Also what cannot be opened (a loop of links, a folder without permission): opening it says why.
+bool exists(const std::string& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
+}
+
+bool is_checkpoint(const std::string& directory) { return exists(directory + "/config.json"); }
+
+// Entries of a folder, sorted; none if it cannot be read.
+std::vector<std::string> entries_of(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string hub_folder() {
+  const std::string cache = environment("HF_HUB_CACHE"), home = environment("HF_HOME");
+  if (!cache.empty()) return cache;
+  if (!home.empty()) return home + "/hub";
+  const std::string user = base_folder("XDG_CACHE_HOME", ".cache");
+  return user.empty() ? "" : user + "/huggingface/hub";
+}
+
+// "org/name" of "models--org--name"; empty for other entries.
+std::string hub_name(std::string_view entry) {
+  if (!entry.starts_with(kHubPrefix)) return "";
+  std::string name(entry.substr(kHubPrefix.size()));
+  const size_t between = name.find(kHubBetween);
+  if (between != std::string::npos) name.replace(between, kHubBetween.size(), "/");
+  return name;
+}
+
+// The checkpoint of a repository: the revision that refs/main names, else the last by name; empty if there is none.
+std::string hub_snapshot(const std::string& repository) {
+  const std::string snapshots = repository + "/snapshots/";
+  std::string revision;
+  std::ifstream(repository + "/refs/main") >> revision;
+  const bool plain = !revision.empty() && revision.find('/') == std::string::npos && revision[0] != '.';
+  if (plain && is_checkpoint(snapshots + revision)) return snapshots + revision;
+  const std::vector<std::string> revisions = entries_of(snapshots);
+  const auto last =
+      std::find_if(revisions.rbegin(), revisions.rend(), [&](const std::string& r) { return is_checkpoint(snapshots + r); });
+  return last == revisions.rend() ? "" : snapshots + *last;
+}
+
+// NAME, or ORG/NAME with any ORG where `name` has none; GPT-2's own organisation before others.
+std::string find_in_hub(const std::string& folder, const std::string& name) {
+  std::vector<std::string> candidates;
+  for (const std::string& entry : entries_of(folder)) {
+    const std::string full = hub_name(entry);
+    const bool same = full == name || (full.size() > name.size() && full.ends_with("/" + name));
+    if (!full.empty() && same) candidates.push_back(entry);
+  }
+  const auto strangeness = [&](const std::string& entry) {
+    const std::string full = hub_name(entry);
+    return full == name ? 0 : full.starts_with("openai-community/") ? 1 : 2;
+  };
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [&](const auto& a, const auto& b) { return strangeness(a) < strangeness(b); });
+  for (const std::string& candidate : candidates) {
+    const std::string snapshot = hub_snapshot(folder + "/" + candidate);
+    if (!snapshot.empty()) return snapshot;
+  }
+  return "";
+}
+
+std::string find_in_folder(const std::string& folder, const std::string& name) {
+  const std::string path = folder + "/" + name;
+  if (exists(path + std::string(kSuffix))) return path + std::string(kSuffix);
+  if (name.ends_with(kSuffix) && exists(path)) return path;
+  return is_checkpoint(path) ? path : "";
+}
+
+std::string find_in(const ModelPlace& place, const std::string& name) {
+  return place.kind == ModelPlace::Kind::hub ? find_in_hub(place.folder, name) : find_in_folder(place.folder, name);
+}
+
+// A name that leads out of a place is a path and nothing else.
+bool stays_inside(std::string_view name) {
+  return !name.starts_with('/') && !name.starts_with('.') && name.find("/.") == std::string_view::npos;
+}
+
+[[noreturn]] void fail_nowhere(const std::string& name, const std::vector<ModelPlace>& places) {
+  std::string found = "none here";
+  for (const ModelPlace& place : places) found += ", in " + printable(place.folder, 400);
+  fail_model(name, "model", "a .gpt2 file, a checkpoint directory or a name of one", found);
+}
+
+}  // namespace
+
+std::vector<ModelPlace> model_places() {
+  using Kind = ModelPlace::Kind;
+  std::vector<ModelPlace> places;
+  std::string list = environment("GPT2_MODELS");
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(':'), list.size());
+    if (end > 0) places.push_back({Kind::folder, "$GPT2_MODELS", list.substr(0, end)});
+    list.erase(0, end + 1);
+  }
+  const std::string data = base_folder("XDG_DATA_HOME", ".local/share"), cache = base_folder("XDG_CACHE_HOME", ".cache");
+  if (!data.empty()) places.push_back({Kind::folder, "data", data + "/gpt2/models"});
+  if (!cache.empty()) places.push_back({Kind::folder, "cache", cache + "/gpt2/models"});
+  const std::string hub = hub_folder();
+  if (!hub.empty()) places.push_back({Kind::hub, "Hugging Face hub", hub});
+  return places;
+}
+
+std::vector<std::string> names_in(const ModelPlace& place) {
+  std::vector<std::string> names;
+  for (const std::string& entry : entries_of(place.folder)) {
+    const std::string path = place.folder + "/" + entry;
+    if (place.kind == ModelPlace::Kind::hub) {
+      if (!hub_name(entry).empty() && !hub_snapshot(path).empty()) names.push_back(hub_name(entry));
+    } else if (entry.ends_with(kSuffix) && entry.size() > kSuffix.size()) {
+      names.push_back(entry.substr(0, entry.size() - kSuffix.size()));
+    } else if (is_checkpoint(path)) {
+      names.push_back(entry);
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const ModelPlace& place : model_places()) {
+    for (std::string& name : names_in(place)) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
+std::string conversion_target(const std::string& name) {
+  const std::vector<ModelPlace> places = model_places();
+  const std::string file = name.substr(name.rfind('/') + 1) + std::string(kSuffix);
+  return places.empty() || places[0].kind == ModelPlace::Kind::hub ? file : places[0].folder + "/" + file;
+}
+
+std::string find_model(const std::string& name) {
+  const bool path_first = name.find('/') != std::string::npos || name.ends_with(kSuffix);
+  if (path_first && (exists(name) || !stays_inside(name))) return name;
+  const std::vector<ModelPlace> places = model_places();
+  for (const ModelPlace& place : places) {
+    const std::string found = find_in(place, name);
+    if (!found.empty()) return found;
+  }
+  if (exists(name)) return name;
+  fail_nowhere(name, places);
+}
+
+}  // namespace gpt2

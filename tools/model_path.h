@@ -1,0 +1,30 @@
+// Where models are: `-m NAME` looks in $GPT2_MODELS, the user's data and cache folders and the Hugging Face hub's cache.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gpt2 {
+
+struct ModelPlace {
+  enum class Kind { folder, hub };  // hub: models--ORG--NAME/snapshots/REVISION/
+  Kind kind = Kind::folder;
+  std::string origin;  // "$GPT2_MODELS", "data", "cache", "Hugging Face hub"
+  std::string folder;
+};
+
+// In the order in which they are asked; those that exist and those that do not.
+std::vector<ModelPlace> model_places();
+// What -m finds there, sorted.
+std::vector<std::string> names_in(const ModelPlace& place);
+// The names of all places, each once.
+std::vector<std::string> model_names();
+
+// The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a path
+// last. Throws Error (exit 3) that names every place looked.
+std::string find_model(const std::string& name);
+
+// Where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
+std::string conversion_target(const std::string& name);
+
+}  // namespace gpt2
