@@ -137,6 +137,10 @@ fuzz-run: $(BUILD)/gpt2-fuzz
 fuzz-long: $(BUILD)/gpt2-tests  ## the mutation driver of the tests, FUZZ_SECONDS=30 for each target
 	GPT2_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/gpt2-tests -tc='fuzz*'
 
+.PHONY: faults
+faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)
+	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/faults.sh
+
 # The program prints its manual pages and completions, and knows their names.
 PREFIX_DIR = $(DESTDIR)$(PREFIX)
 MAN_DIR = $(PREFIX_DIR)/share/man/man1

@@ -33,8 +33,8 @@ class Convert final : public Command {
             "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and "
             "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. "
             "Nothing else is needed: no Python, no network.\n"
-            "DST appears whole or not at all: it is written beside its final place, synced and renamed. The same "
-            "checkpoint gives the same bytes.",
+            "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
+            "same checkpoint gives the same bytes.",
             "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
             "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
             "gpt2 inspect --verify model.gpt2"};
@@ -60,9 +60,9 @@ class Convert final : public Command {
     }
     const std::string &source = operands[0], &destination = operands[1];
     check_paths(source, destination);
-    report_truncation_of(source);
     catch_interrupts();
     OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse);
+    report_truncation_of(source, file.name_meanwhile());
     ConvertReport report;
     double seconds = 0;
     {

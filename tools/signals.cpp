@@ -15,6 +15,7 @@ std::atomic<bool> g_interrupted = false;
 std::atomic<int> g_signal = 0;
 char g_truncation_message[512];
 std::atomic<size_t> g_truncation_length = 0;
+char g_unfinished[4096];
 
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
@@ -29,6 +30,7 @@ void on_interrupt(int signal_number) {
 void on_bus_error(int) {
   const ssize_t ignored = write(STDERR_FILENO, g_truncation_message, g_truncation_length);
   static_cast<void>(ignored);
+  if (g_unfinished[0] != '\0') unlink(g_unfinished);
   _exit(static_cast<int>(ExitCode::model));
 }
 
@@ -65,11 +67,12 @@ void end_by_signal(int signal_number) {
   _exit(128 + signal_number);
 }
 
-void report_truncation_of(const std::string& file) {
+void report_truncation_of(const std::string& file, const std::string& unfinished) {
   const std::string message = "gpt2: " + printable(file, 400) + ": the file became shorter while it was in use\n";
   const size_t length = std::min(message.size(), sizeof g_truncation_message);
   memcpy(g_truncation_message, message.data(), length);
   g_truncation_length = length;
+  g_unfinished[unfinished.copy(g_unfinished, sizeof g_unfinished - 1)] = '\0';
   handle(SIGBUS, on_bus_error);
 }
 

@@ -23,6 +23,7 @@ const std::atomic<bool>& interrupt_flag() noexcept;
 [[noreturn]] void end_by_signal(int signal);
 
 // A read from a mapped file that has become shorter raises SIGBUS: exit 3 with a line that names `file`.
-void report_truncation_of(const std::string& file);
+// `unfinished`, a file that would be left behind, is removed.
+void report_truncation_of(const std::string& file, const std::string& unfinished = "");
 
 }  // namespace gpt2

@@ -37,15 +37,40 @@ int rename_new(const char* from, const char* to) {
   return link(from, to) == 0 ? unlink(from) : -1;
 }
 
+// A new file without a name, -1 where the file system cannot or where /proc, by which it gets its name, is missing.
+int open_unnamed(const std::string& folder) {
+  if (access("/proc/self/fd", X_OK) != 0) return -1;
+  return open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
+}
+
+// Names an unnamed file; fails if the name is taken.
+int link_unnamed(int fd, const char* path) {
+  return linkat(AT_FDCWD, ("/proc/self/fd/" + std::to_string(fd)).c_str(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+// The same in the place of what has the name: a link cannot replace, a rename can.
+int link_replacing(int fd, const char* path, const char* between) {
+  unlink(between);
+  if (link_unnamed(fd, between) != 0) return -1;
+  if (rename(between, path) == 0) return 0;
+  const int error = errno;
+  unlink(between);
+  errno = error;
+  return -1;
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path, Overwrite overwrite)
-    : path_(path), temporary_(temporary_name(path)), overwrite_(overwrite) {
+    : path_(path), overwrite_(overwrite) {
   struct stat info = {};
   if (stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) fail_errno(path, "write", EISDIR);
     if (overwrite == Overwrite::refuse) fail_exists(path);
   }
+  fd_ = open_unnamed(folder_of(path));
+  if (fd_ >= 0) return;
+  temporary_ = temporary_name(path);
   unlink(temporary_.c_str());  // a process of this number that was killed
   fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd_ < 0) fail_errno(path_, "write", errno);
@@ -54,7 +79,7 @@ OutputFile::OutputFile(const std::string& path, Overwrite overwrite)
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   close(fd_);
-  unlink(temporary_.c_str());
+  if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
 void OutputFile::resize(uint64_t size) {
@@ -77,13 +102,19 @@ void OutputFile::write(uint64_t offset, std::span<const std::byte> data) {
   }
 }
 
+int OutputFile::name_file() {
+  const bool replace = overwrite_ == Overwrite::replace;
+  if (temporary_.empty()) {
+    return replace ? link_replacing(fd_, path_.c_str(), temporary_name(path_).c_str()) : link_unnamed(fd_, path_.c_str());
+  }
+  return replace ? rename(temporary_.c_str(), path_.c_str()) : rename_new(temporary_.c_str(), path_.c_str());
+}
+
 void OutputFile::commit() {
   if (fsync(fd_) != 0) fail_errno(path_, "sync", errno);
-  const int renamed = overwrite_ == Overwrite::replace ? rename(temporary_.c_str(), path_.c_str())
-                                                       : rename_new(temporary_.c_str(), path_.c_str());
-  if (renamed != 0) {
+  if (name_file() != 0) {
     if (errno == EEXIST) fail_exists(path_);
-    fail_errno(path_, "rename to", errno);
+    fail_errno(path_, "give the new file this name", errno);
   }
   const int fd = fd_;
   fd_ = -1;  // the file has its name: nothing to remove from here on

@@ -18,7 +18,7 @@ models=$HOME/.local/share/gpt2/models
 downloads=$HOME/.cache/gpt2/downloads
 python3 tests/hub_server.py "$BOOKS" "$T/port" >"$T/requests" 2>/dev/null &
 server=$!
-trap 'kill "$server" 2>/dev/null; rm -rf "$T"' EXIT
+trap '[ "$BASHPID" != "$$" ] || { kill "$server" 2>/dev/null; rm -rf "$T"; }' EXIT
 for ((i = 0; i < 100; ++i)); do [ -s "$T/port" ] && break; sleep 0.05; done
 get_from() {
   local mode=$1
