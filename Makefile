@@ -15,6 +15,8 @@ FLAGS = -std=c++20 $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -f
         -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
 LINK = $(SANITIZE) -fopenmp -pie -Wl,-z,relro,-z,now
 LIBS = -lsimdjson
+# What runs a program of this build on this machine: an emulator where it is another machine's.
+RUN ?=
 
 # A tier's object has its own flags and no others' inline functions.
 KERNEL_FLAGS = -fno-exceptions -fno-rtti -fno-stack-protector -U_FORTIFY_SOURCE
@@ -26,6 +28,13 @@ FLAGS_avx512 = $(FLAGS_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer
                -Wno-uninitialized -Wno-maybe-uninitialized
 FLAGS_avx512vnni = $(FLAGS_avx512) -mavx512vnni
 FLAGS_avx512bf16 = $(FLAGS_avx512vnni) -mavx512bf16
+TIERS_aarch64 = neon dotprod i8mm
+TIERS_arm64 = $(TIERS_aarch64)
+# The texts load a line, then use it; GCC's scheduling before registers are given out spills accumulators of the widest tiles, and
+# its replacement of temporaries takes the pairs of loads apart.
+FLAGS_neon = $(if $(findstring clang,$(CXX)),,-fno-schedule-insns -fno-tree-ter)
+FLAGS_dotprod = $(FLAGS_neon) -march=armv8.2-a+dotprod
+FLAGS_i8mm = $(FLAGS_dotprod)+i8mm+bf16
 TIERS = $(TIERS_$(ARCH))
 
 KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
@@ -79,7 +88,7 @@ $(BUILD)/obj/models/none.o: models/builtin.S $(BUILD)/flags
 $(BUILD)/gpt2-stage1: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) $^ $(LIBS) -o $@
 $(BUILTIN): $(BUILD)/gpt2-stage1 $(wildcard models/books/*)
-	$(BUILD)/gpt2-stage1 convert --force models/books $@
+	$(RUN) $(BUILD)/gpt2-stage1 convert --force models/books $@
 $(BUILD)/obj/models/builtin.o: models/builtin.S $(BUILTIN)
 	$(CXX) -DGPT2_BUILTIN_FILE='"$(BUILTIN)"' -c $< -o $@
 $(BUILD)/gpt2: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/builtin.o
@@ -117,6 +126,18 @@ asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
 
 ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
 	$(MAKE) BUILD=$(BUILD)-ubsan OPT="-O1 -g" SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" test
+
+# Debian's package of simdjson's headers exists for one architecture at a time; its shared object does for all.
+ARM64_CXX ?= aarch64-linux-gnu-g++
+ARM64_SIMDJSON = $(notdir $(firstword $(wildcard /usr/lib/aarch64-linux-gnu/libsimdjson.so.*)))
+ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS=-l:$(ARM64_SIMDJSON) RUN=qemu-aarch64
+
+.PHONY: arm64 arm64-build
+arm64-build:
+	+$(ARM64_BUILD) all $(BUILD)-arm64/gpt2-tests
+arm64: arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test each tier under qemu-user
+	scripts/check_symbols.sh $(BUILD)-arm64 $(TIERS_aarch64)
+	BUILD=$(BUILD)-arm64 scripts/test_arm64.sh
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30

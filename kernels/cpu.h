@@ -9,6 +9,8 @@ struct CpuFeatures {
   bool avx512;      // F, BW, DQ, VL besides avx2, and an OS that saves zmm and the masks
   bool avx512vnni;  // VNNI besides avx512
   bool avx512bf16;  // BF16 besides avx512vnni
+  bool dotprod;     // Arm: sdot and udot (NEON itself is part of 64-bit Arm)
+  bool i8mm;        // Arm: I8MM and BF16 besides dotprod
 };
 CpuFeatures cpu_features() noexcept;
 

@@ -14,16 +14,20 @@ struct Tier {
 
 size_t list_tiers(Tier (&tiers)[12]) noexcept {
   size_t count = 0;
-#if defined(__x86_64__)
-  const CpuFeatures cpu = cpu_features();
-  const auto add = [&](const KernelTable& table, bool runs, const char* missing) {
+  [[maybe_unused]] const CpuFeatures cpu = cpu_features();
+  [[maybe_unused]] const auto add = [&](const KernelTable& table, bool runs, const char* missing) {
     tiers[count++] = {&table, runs ? nullptr : missing};
   };
+#if defined(__x86_64__)
   add(kAvx512Bf16Table, cpu.avx512bf16, "this CPU lacks AVX-512 BF16");
   add(kAvx512VnniTable, cpu.avx512vnni, "this CPU lacks AVX-512 VNNI");
   add(kAvx512Table, cpu.avx512, "this CPU or its OS lacks AVX-512 F, BW, DQ, VL");
   add(kAvxVnniTable, cpu.avxvnni, "this CPU lacks AVX-VNNI");
   add(kAvx2Table, cpu.avx2, "this CPU or its OS lacks AVX2, FMA or F16C");
+#elif defined(__aarch64__)
+  add(kI8mmTable, cpu.i8mm, "this CPU or its OS lacks I8MM or BF16");
+  add(kDotprodTable, cpu.dotprod, "this CPU or its OS lacks the dot product instructions");
+  add(kNeonTable, true, nullptr);
 #endif
   tiers[count++] = {&kScalarTable, nullptr};
   return count;

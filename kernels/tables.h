@@ -13,6 +13,10 @@ extern const KernelTable kAvxVnniTable;
 extern const KernelTable kAvx512Table;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512Bf16Table;
+#elif defined(__aarch64__)
+extern const KernelTable kNeonTable;
+extern const KernelTable kDotprodTable;
+extern const KernelTable kI8mmTable;
 #endif
 
 }  // namespace gpt2

@@ -29,7 +29,7 @@ while IFS= read -r line; do complain "$line: simdjson belongs in src/io/json.cpp
 while IFS= read -r line; do complain "$line: only thread_team.cpp may use OpenMP"; done \
   < <(grep -nE '#include <omp\.h>|#pragma omp' -r kernels src tools | grep -v '^src/base/thread_team.cpp:')
 while IFS= read -r line; do complain "$line: kernels take C headers and intrinsics only"; done \
-  < <(grep -nE '^#include <' kernels/*.{h,cpp,inl} 2>/dev/null | grep -vE '<(stddef|stdint|string|cpuid|immintrin|arm_neon|sys/auxv)\.h>')
+  < <(grep -nE '^#include <' kernels/*.{h,cpp,inl} 2>/dev/null | grep -vE '<(stddef|stdint|string|cpuid|immintrin|arm_neon|sys/auxv|sys/sysctl)\.h>')
 while IFS= read -r line; do complain "$line: this flag changes the arithmetic"; done \
   < <(grep -nE -- '-ffast-math|-Ofast|-funsafe-math|-ffp-contract=fast' Makefile | grep -v '^[0-9]*:#')
 

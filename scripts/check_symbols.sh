@@ -14,8 +14,8 @@ for tier in "$@"; do
   ((exported == 1)) || complain "$object exports $exported symbols, expected its table alone"
   if objdump -h "$object" | grep -qE '\.(init_array|ctors)'; then complain "$object has a static initialiser"; fi
 done
-case $(uname -m) in
-  x86_64)
+case $(objdump -f "$build/obj/kernels/scalar.o" | sed -n 's/^architecture: \([^,]*\),.*/\1/p') in
+  i386:x86-64)
     for object in $(find "$build/obj" -name '*.o' ! -name 'isa_*'); do
       if objdump -d --no-show-raw-insn "$object" | grep -qE '%[yz]mm'; then complain "$object uses AVX registers"; fi
     done ;;
