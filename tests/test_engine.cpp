@@ -36,7 +36,7 @@ std::vector<int32_t> run(const Model& model, const EngineOptions& options, const
   std::vector<int32_t> tokens;
   for (;;) {
     const StepResult step = engine.generate()[0];
-    if (step.token) tokens.push_back(*step.token);
+    tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     if (step.finish != FinishReason::running) return tokens;
   }
 }
@@ -58,7 +58,7 @@ TEST_CASE("engine: sampled text is the same over threads, chunks and the slots b
   std::vector<int32_t> tokens;
   while (tokens.size() < 40) {
     for (const StepResult& step : engine.generate()) {
-      if (step.slot == mine) tokens.push_back(*step.token);
+      if (step.slot == mine) tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     }
     if (tokens.size() == 10) engine.release(other);
   }

@@ -140,11 +140,14 @@ TEST_CASE("engine: greedy text equals the golden wherever its margin decides") {
     engine.insert(*engine.prefill(ids_of(*c.find("ids"))), request);
     const std::vector<int32_t> expected = ids_of(*c.find("greedy"));
     const Json* margins = c.find("margins");
-    for (size_t i = 0; i < expected.size(); ++i) {
-      const StepResult step = engine.generate()[0];
-      REQUIRE(step.token.has_value());
-      if (number(margins->array[i]) <= 2 * kTolerance) break;
-      REQUIRE(*step.token == expected[i]);
+    bool decided = true;
+    for (size_t i = 0; i < expected.size() && decided;) {
+      for (const int32_t token : engine.generate()[0].tokens) {
+        if (!decided) break;
+        decided = number(margins->array[i]) > 2 * kTolerance;
+        if (decided) REQUIRE(token == expected[i]);
+        ++i;
+      }
     }
   }
 }

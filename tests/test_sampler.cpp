@@ -179,7 +179,7 @@ std::vector<int32_t> tokens_of(Engine& engine, FinishReason* end = nullptr) {
   std::vector<int32_t> tokens;
   for (;;) {
     const StepResult step = engine.generate()[0];
-    if (step.token) tokens.push_back(*step.token);
+    tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     if (end != nullptr) *end = step.finish;
     if (step.finish != FinishReason::running) return tokens;
   }

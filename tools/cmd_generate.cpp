@@ -287,17 +287,19 @@ void Generate::decode(Engine& engine, Generation& generation, Sample& sample, St
            printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
     }
     if (step.finish != FinishReason::running) sample.finish_reason = finish_reason_name(step.finish);
-    if (!step.token) continue;
-    if (step.finish != FinishReason::eos) {
-      const size_t before = sample.text.size();
-      stop.push(model.tokenizer().token_bytes(*step.token), sample.text);
-      print(before);
+    for (size_t i = 0; i < step.tokens.size() && !stop.matched(); ++i) {
+      const TokenId token = step.tokens[i];
+      if (step.finish != FinishReason::eos || i + 1 < step.tokens.size()) {
+        const size_t before = sample.text.size();
+        stop.push(model.tokenizer().token_bytes(token), sample.text);
+        print(before);
+      }
+      if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
+      if (!sample.tokens.empty()) generation.token_intervals_ms.push_back(static_cast<float>(milliseconds_since(last)));
+      last = Clock::now();
+      sample.tokens.push_back(token);
+      ++generation.n_tokens;
     }
-    if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
-    if (!sample.tokens.empty()) generation.token_intervals_ms.push_back(static_cast<float>(milliseconds_since(last)));
-    last = Clock::now();
-    sample.tokens.push_back(*step.token);
-    ++generation.n_tokens;
   }
   if (stop.matched()) {
     sample.finish_reason = "stop";

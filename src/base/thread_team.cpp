@@ -14,6 +14,7 @@
 #include <sstream>
 #include <utility>
 
+#include "src/base/cgroup.h"
 #include "src/base/error.h"
 
 namespace gpt2 {
@@ -115,32 +116,6 @@ uint32_t physical_cores() {
     if (!core.empty()) cores.emplace(read_line(topology + "physical_package_id"), core);
   }
   return cores.empty() ? std::max(1u, cpus) : static_cast<uint32_t>(cores.size());
-}
-
-// This process's folder in a cgroup hierarchy: the third field of the line of /proc/self/cgroup whose second field lists
-// `controller` ("" for version 2).
-std::string cgroup_folder(const std::string& controller) {
-  std::ifstream file("/proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    std::istringstream names(line.substr(first + 1, second - first - 1));
-    bool found = controller.empty() && second == first + 1;
-    for (std::string name; std::getline(names, name, ',');) found = found || (!controller.empty() && name == controller);
-    if (found) return line.substr(second + 1);
-  }
-  return "";
-}
-
-// Calls visit(folder) for the process's cgroup and each of its parents, below `mount`.
-template <class Visit>
-void each_cgroup_level(const std::string& mount, std::string folder, Visit visit) {
-  for (;;) {
-    visit(mount + folder);
-    const size_t slash = folder.rfind('/');
-    if (folder.empty() || slash == std::string::npos) return;
-    folder.resize(slash);
-  }
 }
 
 // CPUs that the tightest quota of cgroup v2 or v1 allows; infinity without one.

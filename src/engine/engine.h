@@ -1,7 +1,8 @@
 // The three verbs of the engine, and nothing else touches the model: prefill a prompt, insert it into the running batch,
-// generate one token for every slot. Knows no terminal.
+// generate for every slot. Knows no terminal.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "kernels/kernels.h"
 #include "src/base/thread_team.h"
+#include "src/engine/prefix_cache.h"
 #include "src/engine/sampler.h"
 #include "src/model/forward.h"
 #include "src/model/kv_cache.h"
@@ -34,8 +36,14 @@ struct EngineOptions {
   uint32_t threads = 1;
   KvType kv_type = KvType::f32;
   uint32_t max_slots = 1;
-  uint32_t prefill_chunk = 256;  // rows of one step of a prefill; no bit depends on it
+  uint32_t prefill_chunk = 256;  // rows of prompts in one step; no bit depends on it
+  uint32_t max_draft = 0;        // proposed tokens a slot and step, at most kMaxDraft
+  size_t kv_blocks = 0;          // of the pool; 0: what max_slots and a prompt beside them can fill
+  bool prefix_cache = false;     // keep the blocks of computed tokens for later prompts
 };
+
+inline constexpr uint32_t kMaxDraft = 15;
+inline constexpr uint32_t kMaxLogprobs = 20;
 
 struct Request {
   SamplingOptions sampling;
@@ -43,31 +51,67 @@ struct Request {
   uint32_t sample = 0;            // index of this sample within its record
   uint32_t max_new_tokens = 256;
   bool ignore_eos = false;        // an end-of-text token is a token like any other
+  bool slide = false;             // past the context: forget the oldest half instead of ending ...
+  uint32_t slide_keep = 0;        // ... but for so many first tokens; less than half the context
+  uint32_t n_logprobs = 0;        // most likely tokens to report with each token, at most kMaxLogprobs
 };
 
-// A computed prompt: its keys and values, and the logits after its last token.
+// A text's tokens, and those of them that the model sees: the first `kept` and those from `kept + dropped` on.
+struct TokenWindow {
+  std::vector<int32_t> text;
+  uint32_t kept = 0, dropped = 0;
+
+  uint32_t size() const noexcept { return static_cast<uint32_t>(text.size()) - dropped; }
+  int32_t operator[](uint32_t i) const noexcept { return text[i < kept ? i : i + dropped]; }
+};
+
+// A prompt on its way: its keys and values, and at the end the logits after its last token.
 class Prefix {
  public:
   Prefix(Prefix&&) = default;
-  uint32_t n_tokens() const noexcept { return kv_.length(); }
-  std::span<const float> logits() const noexcept { return logits_; }  // [n_vocab]
+  Prefix& operator=(Prefix&&) = default;
+  uint32_t n_tokens() const noexcept { return window_.size(); }
+  uint32_t n_computed() const noexcept { return kv_.length(); }  // including those found in the cache
+  uint32_t n_cached() const noexcept { return n_cached_; }
+  bool complete() const noexcept { return n_computed() == n_tokens() && !logits_.empty(); }
+  std::span<const float> logits() const noexcept { return logits_; }  // [n_vocab]; empty until it is complete
+  // More blocks that it takes to have n tokens computed.
+  size_t blocks_to_compute(uint32_t n) const noexcept { return kv_.blocks_to_extend(n); }
+  // The same prompt for another sample: shares the blocks.
+  Prefix fork() const;
 
  private:
   friend class Engine;
-  explicit Prefix(KvSequence kv) : kv_(std::move(kv)) {}
+  Prefix(KvSequence kv, TokenWindow window) : kv_(std::move(kv)), window_(std::move(window)) {}
   KvSequence kv_;
-  std::vector<int32_t> tokens_;
+  TokenWindow window_;
   std::vector<float> logits_;
+  uint32_t n_cached_ = 0;
   bool finite_ = true;
+};
+
+// Rows of a prompt that a step computes: the next n_rows of its tokens.
+struct PrefillPart {
+  Prefix* prefix = nullptr;
+  uint32_t n_rows = 0;
 };
 
 using SlotId = uint32_t;
 
-// What one step did to one slot.
+struct TokenLogprob {
+  int32_t token = -1;
+  float logprob = 0;  // natural logarithm, of the model's softmax before any filter
+};
+
+// What one step did to one slot; the spans are valid until the next step.
 struct StepResult {
   SlotId slot = 0;
-  std::optional<int32_t> token;  // none if the request ended without one (context, no_token, nonfinite)
+  std::span<const int32_t> tokens;       // accepted ones of a draft and the next; none if the request ended without
+  std::span<const TokenLogprob> chosen;  // of each token, where the request wants log-probabilities
+  std::span<const TokenLogprob> top;     // n_logprobs for each token, most likely first
   FinishReason finish = FinishReason::running;
+  uint32_t n_proposed = 0, n_accepted = 0;
+  uint32_t n_computed = 0;               // rows that stay in the cache
 };
 
 class Engine {
@@ -75,44 +119,96 @@ class Engine {
   // `model` outlives the engine.
   Engine(const Model& model, const EngineOptions& options);
 
-  // Computes 1 .. n_ctx tokens. Empty if `cancel` became true between two chunks.
+  // A prompt of 1 .. n_ctx tokens of which nothing is computed but what the prefix cache holds.
+  Prefix start(TokenWindow window);
+  // Computes all of 1 .. n_ctx tokens. Empty if `cancel` became true between two chunks.
   std::optional<Prefix> prefill(std::span<const int32_t> tokens, const std::atomic<bool>* cancel = nullptr);
-  // Requires a free slot. The prefix's blocks are the slot's from here on.
-  SlotId insert(Prefix prefix, const Request& request);
-  // One step for every slot that is running: one token each. Valid until the next call. Allocates nothing.
-  std::span<const StepResult> generate();
+  // A complete prefix takes a free slot, and its blocks are the slot's from here on. The last n_generated of its tokens were generated
+  // for this request before.
+  SlotId insert(Prefix prefix, const Request& request, uint32_t n_generated = 0);
+  // Tokens that may come next in a slot, at most max_draft: the next step computes them beside its own and keeps those that the request
+  // would have chosen too, so the text does not depend on them.
+  void propose(SlotId slot, std::span<const int32_t> tokens);
+  // The next step leaves this slot out.
+  void hold(SlotId slot) { slots_[slot]->held = true; }
+  // One step for every running slot, and for these parts of prompts in the same pass. Valid until the next call. Allocates nothing once
+  // every kind of request has been seen. Requires blocks for all of it.
+  std::span<const StepResult> generate(std::span<const PrefillPart> parts = {});
   // Cuts a slot back to its prompt, from where another sample of the same request begins. Computes nothing.
   void restart(SlotId slot, uint32_t sample);
+  // Takes a request out of its slot and gives its blocks back; start() and insert() with what is returned go on with it.
+  struct Suspended {
+    TokenWindow window;
+    Request request;
+    uint32_t n_generated = 0;
+  };
+  Suspended suspend(SlotId slot);
   // Frees a slot, finished or not.
   void release(SlotId slot);
 
   uint32_t free_slots() const noexcept;
+  // Blocks that are free, or that the prefix cache gives up on demand.
+  size_t free_blocks() const noexcept { return pool_.free_blocks() + cache_.unused(); }
+  // Makes so many blocks free for what comes next. Requires free_blocks() to be as many.
+  void reserve_blocks(size_t n);
+  // More blocks that it takes for a slot to hold n positions.
+  size_t slot_blocks_to_extend(SlotId slot, uint32_t n) const noexcept { return slots_[slot]->kv.blocks_to_extend(n); }
+  uint32_t slot_length(SlotId slot) const noexcept { return slots_[slot]->kv.length(); }
+  const TokenWindow& slot_window(SlotId slot) const noexcept { return slots_[slot]->window; }
+  // Most tokens that propose() may give this slot now.
+  uint32_t room_for_draft(SlotId slot) const noexcept;
+
   const Model& model() const noexcept { return model_; }
+  const EngineOptions& options() const noexcept { return options_; }
+  const KvPool& pool() const noexcept { return pool_; }
+  const PrefixCache& prefix_cache() const noexcept { return cache_; }
 
  private:
   struct Slot {
+    explicit Slot(KvSequence sequence) : kv(std::move(sequence)) {}
+
     KvSequence kv;
     Request request;
-    std::vector<int32_t> tokens;       // the prompt and what was generated
+    TokenWindow window;                // the prompt and what was generated
     std::vector<float> prefix_logits;  // of the prompt's last row; used by the first step
     bool prefix_finite = true;
-    int32_t last_token = -1;           // sampled, not yet computed; -1 before the first step
+    bool has_last = false;             // the window's last token is sampled and not yet computed
     uint32_t n_generated = 0;
     FinishReason finish = FinishReason::running;
+
+    bool held = false;                 // left out of the next step
+    std::array<int32_t, kMaxDraft> proposed = {};
+    uint32_t n_proposed = 0;
+    // Of the running step:
+    uint32_t first_output = 0, n_rows = 0;
+    std::array<int32_t, kMaxDraft + 2> tokens = {};
+    uint32_t n_tokens = 0, n_accepted = 0;
+    std::vector<TokenLogprob> chosen, top;
   };
 
-  StepResult advance(SlotId id, std::span<const float> logits, const Argmax& argmax);
+  void choose(Slot& slot, std::span<const float> logits, const Argmax& argmax, Sampler& sampler);
+  void report_logprobs(Slot& slot, std::span<const float> logits, int32_t token);
+  void begin_step(Slot& slot);
+  void add_rows(Slot& slot);
+  void add_prompt_rows(const PrefillPart& part);
+  void finish_rows(Slot& slot, const ForwardResult& result, Sampler& sampler);
+  void slide(Slot& slot);
+  void publish(const KvSequence& kv, const TokenWindow& window);
+  bool extend(KvSequence& kv, uint32_t n);
+  ForwardResult compute();
 
   const Model& model_;
   EngineOptions options_;
   KvPool pool_;
+  PrefixCache cache_;
   ThreadTeam team_;
   Workspace workspace_;
-  Sampler sampler_;
+  std::vector<Sampler> samplers_;  // one a thread
   std::vector<std::optional<Slot>> slots_;
   std::vector<Row> rows_;
   std::vector<KvSequence*> sequences_;
-  std::vector<SlotId> stepped_;
+  uint32_t n_outputs_ = 0;
+  std::vector<SlotId> stepped_, computed_;
   std::vector<StepResult> results_;
 };
 

@@ -1,5 +1,6 @@
 #include "src/model/kv_cache.h"
 
+#include <cstring>
 #include <utility>
 
 #include "src/base/error.h"
@@ -61,16 +62,51 @@ KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
   return *this;
 }
 
-bool KvSequence::extend(uint32_t n) noexcept {
-  GPT2_CHECK((size_t{n} + kBlockPositions - 1) / kBlockPositions <= ids_.capacity());
+bool KvSequence::last_block_is_shared() const noexcept {
+  return length_ % kBlockPositions != 0 && pool_->references(ids_.back()) > 1;
+}
+
+size_t KvSequence::blocks_to_extend(uint32_t n) const noexcept {
+  if (n <= length_) return 0;
   const size_t needed = (size_t{n} + kBlockPositions - 1) / kBlockPositions;
-  if (needed > ids_.size() && needed - ids_.size() > pool_->free_blocks()) return false;
+  return needed - ids_.size() + (last_block_is_shared() ? 1 : 0);
+}
+
+bool KvSequence::extend(uint32_t n) noexcept {
+  const size_t needed = (size_t{n} + kBlockPositions - 1) / kBlockPositions;
+  GPT2_CHECK(needed <= ids_.capacity());
+  if (n <= length_) return true;
+  if (blocks_to_extend(n) > pool_->free_blocks()) return false;
+  if (last_block_is_shared()) {
+    const BlockId copy = pool_->allocate();
+    std::memcpy(pool_->data(copy), pointers_.back(), pool_->layout().block_bytes());
+    pool_->release(ids_.back());
+    ids_.back() = copy;
+    pointers_.back() = pool_->data(copy);
+  }
   while (ids_.size() < needed) {
     ids_.push_back(pool_->allocate());
     pointers_.push_back(pool_->data(ids_.back()));
   }
-  if (n > length_) length_ = n;
+  length_ = n;
   return true;
+}
+
+void KvSequence::adopt(std::span<const BlockId> blocks) noexcept {
+  GPT2_CHECK(ids_.empty() && blocks.size() <= ids_.capacity());
+  for (const BlockId block : blocks) {
+    pool_->retain(block);
+    ids_.push_back(block);
+    pointers_.push_back(pool_->data(block));
+  }
+  length_ = static_cast<uint32_t>(blocks.size() * kBlockPositions);
+}
+
+KvSequence KvSequence::fork() const {
+  KvSequence copy(*pool_, static_cast<uint32_t>(ids_.capacity() * kBlockPositions));
+  copy.adopt(ids_);
+  copy.length_ = length_;
+  return copy;
 }
 
 void KvSequence::truncate(uint32_t n) noexcept {

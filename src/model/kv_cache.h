@@ -63,8 +63,15 @@ class KvSequence {
 
   uint32_t length() const noexcept { return length_; }
   // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
-  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed.
+  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed, or when the last block
+  // is begun and shared: then it is copied first.
   bool extend(uint32_t n) noexcept;
+  // Blocks that extend(n) would take from the pool.
+  size_t blocks_to_extend(uint32_t n) const noexcept;
+  // Takes whole blocks of computed positions as its beginning and shares them. Requires an empty sequence.
+  void adopt(std::span<const BlockId> blocks) noexcept;
+  // Another sequence with the same positions in the same blocks.
+  KvSequence fork() const;
   // Cuts back to the first n positions and gives whole blocks back.
   void truncate(uint32_t n) noexcept;
   // Block pointers in order; valid until the next extend or truncate.
@@ -72,6 +79,8 @@ class KvSequence {
   std::span<const BlockId> block_ids() const noexcept { return ids_; }
 
  private:
+  bool last_block_is_shared() const noexcept;
+
   KvPool* pool_;
   uint32_t length_ = 0;
   std::vector<BlockId> ids_;

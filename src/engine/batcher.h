@@ -1,0 +1,121 @@
+// Many requests over one engine: they wait, run together, share what their prompts have in common, and report token by token. What a
+// request gives does not depend on what runs beside it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "src/engine/engine.h"
+#include "src/engine/scheduler.h"
+
+namespace gpt2 {
+
+struct BatcherOptions {
+  EngineOptions engine;     // kv_blocks is taken from kv_memory where it is 0
+  uint64_t kv_memory = 0;   // bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice
+};
+
+// Slots that suit a model: as many sequences as share its weights well, if their caches fit `kv_memory` (0: as above).
+uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory);
+
+struct Submission {
+  uint64_t id = 0;              // the caller's name for it, unique among the unfinished
+  std::vector<int32_t> prompt;  // 1 .. n_ctx tokens
+  Request request;              // its sample index is that of the first sample
+  uint32_t n_samples = 1;       // of one prompt, which is computed once
+};
+
+// One token of one sample, or the end of a sample without a token; in order within a sample.
+struct Event {
+  uint64_t id = 0;
+  uint32_t sample = 0;
+  std::optional<int32_t> token;
+  FinishReason finish = FinishReason::running;  // running, or why this was the sample's last event
+  float logprob = 0;                            // of the token, where the request wants log-probabilities
+  std::span<const TokenLogprob> top;            // valid until the next step
+  uint32_t n_cached = 0;                        // tokens of the prompt that were found computed
+};
+
+struct BatcherStats {
+  uint64_t prompt_tokens = 0, cached_tokens = 0;  // of the prompts that started; cached: found computed
+  uint64_t computed_rows = 0, generated_tokens = 0, steps = 0, preemptions = 0;
+  uint64_t slot_steps = 0, busy_slot_steps = 0;   // of the steps during which requests waited: slots, and those in use
+  uint64_t proposed = 0, accepted = 0;            // draft tokens
+  uint64_t pool_bytes = 0, pool_blocks = 0;
+  double seconds = 0;                             // in steps
+};
+
+class Batcher : private BlockOwner {
+ public:
+  // `model` outlives the batcher.
+  Batcher(const Model& model, const BatcherOptions& options);
+  ~Batcher() override;
+
+  // Joins the queue; any time between steps.
+  void submit(Submission submission);
+  // Schedules and computes one step, and says what happened; valid until the next call. Empty only if nothing is unfinished, or a prompt
+  // is still being computed.
+  std::span<const Event> step();
+  // No more of it: a stop string was found, or nobody wants it.
+  void cancel(uint64_t id, uint32_t sample);
+  void cancel(uint64_t id);
+
+  size_t unfinished() const noexcept { return n_unfinished_; }  // samples that wait or run
+  const BatcherStats& stats();
+  const Engine& engine() const noexcept { return engine_; }
+
+ private:
+  struct Job;
+  // One sample of a job.
+  struct Sequence {
+    Job* job = nullptr;
+    uint32_t sample = 0;
+    std::optional<Prefix> prefix;                  // while its prompt is computed
+    std::optional<SlotId> slot;                    // after that
+    std::optional<Engine::Suspended> suspended;    // while it waits again
+    bool muted = false;                            // cancelled, but others wait for its prompt
+  };
+  struct Job {
+    Submission submission;
+    std::optional<Prefix> prompt;  // computed, for the samples that have not started
+    uint32_t n_waiting = 0;        // samples that have not started
+    uint32_t n_unfinished = 0;
+    uint32_t n_cached = 0;
+    std::vector<SequenceId> sequences;  // by sample
+  };
+
+  uint32_t free_blocks() override;
+  uint32_t blocks_for(SequenceId id, uint32_t n_positions) override;
+  uint32_t admit(SequenceId id) override;
+  void take(SequenceId id, uint32_t n_positions) override;
+  void give_back(SequenceId id) override;
+
+  void begin_slot(SequenceId id, Sequence& sequence, Prefix prefix);
+  void report(const StepResult& result, SequenceId id);
+  void finish(SequenceId id);
+  void drop(SequenceId id);
+  uint32_t prompt_rows() const;
+  void measure(double seconds, uint32_t slot_rows, uint32_t prompt_rows);
+
+  const Model& model_;
+  Engine engine_;
+  Scheduler scheduler_;
+  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
+  std::unordered_map<SequenceId, Sequence> sequences_;
+  std::vector<SequenceId> by_slot_;  // whose slot it is
+  std::vector<PrefillPart> parts_;
+  std::vector<SequenceId> part_ids_, planned_;
+  std::vector<Event> events_;
+  std::vector<TokenLogprob> top_;  // of all events, n_logprobs each
+  SequenceId next_sequence_ = 1;
+  size_t n_unfinished_ = 0, reserved_ = 0;
+  double step_seconds_ = 0, row_seconds_ = 0;  // running means: a step without prompts, a row of a prompt beside one
+  BatcherStats stats_;
+};
+
+}  // namespace gpt2

@@ -1,0 +1,60 @@
+// Blocks of computed positions, found again by the tokens they were computed from: a tree whose nodes are blocks of 64 positions
+// below the 64 positions before them. A prompt that begins like an earlier one computes only the rest, with the same bits, because
+// keys and values depend on the tokens up to their position and on nothing else.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "src/model/kv_cache.h"
+
+namespace gpt2 {
+
+class PrefixCache {
+ public:
+  // Holds references to blocks of `pool`, which outlives it.
+  explicit PrefixCache(KvPool& pool) : pool_(pool) {}
+  PrefixCache(const PrefixCache&) = delete;
+  ~PrefixCache() { clear(); }
+
+  // The blocks of the longest known beginning of `tokens`, at most (n - 1) / 64 of them: the last token's row must be computed. Valid
+  // until the next call; the caller takes its own references.
+  std::span<const BlockId> find(std::span<const int32_t> tokens);
+  // Remembers the whole blocks of computed tokens: blocks[i] holds positions 64 i .. 64 i + 63 of `tokens`. A beginning that is known
+  // already keeps the blocks it has.
+  void publish(std::span<const int32_t> tokens, std::span<const BlockId> blocks);
+  // Gives back the block that was used longest ago, of those that nothing was computed behind and no sequence holds. False if there
+  // is none.
+  bool evict();
+  void clear();
+
+  size_t size() const noexcept { return size_; }  // blocks held
+  // Blocks held that no sequence holds: what evict() can give back, one after the other.
+  size_t unused() const noexcept;
+
+ private:
+  using Key = std::array<int32_t, kBlockPositions>;
+  struct Node {
+    Node* parent = nullptr;
+    BlockId block = 0;
+    uint64_t used = 0;  // when, by clock_
+    std::map<Key, std::unique_ptr<Node>> children;
+  };
+
+  static Key key_of(std::span<const int32_t> tokens, size_t block);
+  void touch(Node& node);
+  void remove(Node& leaf);
+
+  KvPool& pool_;
+  Node root_;
+  uint64_t clock_ = 0;
+  size_t size_ = 0;
+  std::map<uint64_t, Node*> by_age_;  // every node by `used`; parents are at least as young as their children
+  std::vector<BlockId> found_;
+};
+
+}  // namespace gpt2
