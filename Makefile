@@ -13,7 +13,7 @@ ARCH := $(shell $(CXX) -dumpmachine | cut -d- -f1)
 # -ffp-contract=off: an fma stands where the text says fma, nowhere else. Never -ffast-math.
 FLAGS = -std=c++20 $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -fopenmp -fPIE \
         -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
-LINK = $(SANITIZE) -fopenmp -pie -Wl,-z,relro,-z,now
+LINK = $(SANITIZE) $(COVERAGE) -fopenmp -pie -Wl,-z,relro,-z,now
 LIBS = -lsimdjson
 # What runs a program of this build on this machine: an emulator where it is another machine's.
 RUN ?=
@@ -80,6 +80,12 @@ $(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_
 $(BUILD)/obj/tests/sister_avxvnni.o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_avx512vnni)
 $(filter-out %/sister_avxvnni.o,$(TESTS_O)): FILE_FLAGS = -DGPT2_SOURCE_DIR='"$(CURDIR)"' -Wno-conversion -Wno-shadow
 $(BENCH_O): FILE_FLAGS = -Wno-conversion -Wno-shadow
+
+# `make coverage` counts the lines of everything that reads a file.
+PARSERS = $(wildcard src/io/*.cpp src/text/*.cpp) $(addprefix src/model/,config.cpp config_json.cpp model_file.cpp tokenizer_files.cpp)
+ifneq ($(COVERAGE),)
+$(call object,$(PARSERS)): FILE_FLAGS = $(COVERAGE) -O0 -U_FORTIFY_SOURCE
+endif
 
 # Two stages: the program without a model converts the model that the second stage links in.
 $(BUILD)/obj/models/none.o: models/builtin.S $(BUILD)/flags
@@ -157,6 +163,17 @@ fuzz-run: $(BUILD)/gpt2-fuzz
 
 fuzz-long: $(BUILD)/gpt2-tests  ## the mutation driver of the tests, FUZZ_SECONDS=30 for each target
 	GPT2_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BUILD)/gpt2-tests -tc='fuzz*'
+
+.PHONY: coverage mutants sigint
+coverage:  ## lines of the parsers that the unit tests reach (gcov), in build-coverage
+	$(MAKE) BUILD=$(BUILD)-coverage COVERAGE=--coverage $(BUILD)-coverage/gpt2-tests
+	scripts/coverage.sh $(BUILD)-coverage $(PARSERS)
+
+mutants: $(BUILD)/gpt2-tests  ## takes bounds checks out, one at a time, and sees that the tests notice
+	scripts/mutate_checks.sh $(BUILD)
+
+sigint: $(BUILD)/gpt2  ## 100 SIGINTs at random moments of a text
+	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/sigint.sh 100
 
 .PHONY: faults
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)

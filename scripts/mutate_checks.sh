@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# mutate_checks.sh BUILD: takes bounds checks of the parsers out of a copy of the sources, one at a time, and runs the unit
+# tests that read files; a mutant that they do not notice makes the status 1. BUILD's objects are reused.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+build=$(realpath "${1:-build}")
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/tree"
+cp -r --preserve=timestamps Makefile kernels src tools tests bench scripts models "$copy/tree/"
+cp -r --preserve=timestamps "$build" "$copy/tree/build"
+cd "$copy/tree" || exit 1
+tests='*alformed*,*ostile*,*safetensors*,*hole file*,*tokenizer*,*config*,fuzz*'
+noticed=0 total=0
+
+# The shell's own "Segmentation fault" goes nowhere.
+run_tests() { { (cd /tmp && timeout 120 "$copy/tree/build/gpt2-tests" -tc="$tests" -aa=1) >"$copy/log" 2>&1; } 2>/dev/null; }
+
+make -s CXX="${CXX:-g++}" COMMIT=mutant build/gpt2-tests >"$copy/log" 2>&1 && run_tests ||
+  { echo "the tests fail without any change"; tail -n 3 "$copy/log"; exit 1; }
+
+# mutant FILE "WHAT" SED: the check that SED takes out of FILE.
+mutant() {
+  local file=$1 what=$2 status
+  total=$((total + 1))
+  cp "$file" "$copy/saved"
+  sed -i -E "$3" "$file"
+  if cmp -s "$file" "$copy/saved"; then
+    echo "NO SUCH CHECK: $file: $what"
+    return
+  fi
+  if ! make -s CXX="${CXX:-g++}" COMMIT=mutant build/gpt2-tests >"$copy/log" 2>&1; then
+    echo "DOES NOT BUILD: $file: $what"; grep -m 3 error "$copy/log"
+  else
+    run_tests
+    status=$?
+    if ((status != 0)); then
+      noticed=$((noticed + 1))
+      echo "noticed (status $status): $file: $what"
+    else
+      echo "NOT NOTICED: $file: $what"
+    fi
+  fi
+  cp "$copy/saved" "$file"
+}
+
+mutant src/io/safetensors.cpp "a header longer than the file" 's/length < 2 \|\| length > most/length < 2/'
+mutant src/io/safetensors.cpp "a file shorter than the length's bytes" 's/bytes_\.size\(\) < kLengthBytes\)/false)/'
+mutant src/io/safetensors.cpp "offsets past the end" 's/tensor\.begin > tensor\.end \|\| tensor\.end > data_bytes/tensor.begin > tensor.end/'
+mutant src/io/safetensors.cpp "a product that overflows" 's/if \(size\) size = checked_mul\(\*size, dimension\);/if (size) size = *size * dimension;/'
+mutant src/io/safetensors.cpp "holes and overlaps" 's/if \(tensor\.begin != at\)/if (false)/'
+mutant src/io/safetensors.cpp "a shape that is not the span" 's/if \(tensor\.end - tensor\.begin != \*size\)/if (false)/'
+mutant src/model/model_file.cpp "a stored tensor of another size" 's/if \(stored\.data\.size\(\) != bytes\)/if (bytes == 1)/'
+mutant src/model/config.cpp "hyper-parameters out of range" 's/value < 1 \|\| value > most/value > most/'
+mutant src/model/config.cpp "an end-of-text id past the vocabulary" 's/id < 0 \|\| static_cast<uint32_t>\(id\) >= n_vocab/id < 0 \&\& n_vocab > 0/'
+mutant src/text/tokenizer.cpp "a token's offsets past the bytes" 's/begin > end \|\| end > tables_\.bytes\.size\(\)/begin > end/'
+mutant src/text/tokenizer_builder.cpp "a token id past the vocabulary" 's/if \(id >= n_vocab_\)/if (id == UINT32_MAX)/'
+mutant src/text/tokenizer.cpp "a merge whose result is no token" 's/merge\.result < n_tokens_ \? &merge : nullptr/\&merge/'
+echo "$noticed of $total noticed"
+((noticed == total))
