@@ -1,14 +1,22 @@
 #include "tools/help.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "tools/terminal.h"
 #include "tools/version.h"
 
 namespace gpt2 {
 namespace {
 
-constexpr size_t kWidth = 80, kTextColumn = 30;
+// 80 columns, or a narrower terminal's; there the texts stand under the names.
+size_t width() {
+  const bool seen = is_terminal(STDOUT_FILENO) || is_terminal(STDERR_FILENO);
+  return seen ? std::clamp<size_t>(terminal_width(), 40, 80) : 80;
+}
+size_t text_column() { return width() < 70 ? 8 : 30; }
 
 constexpr NamedText kEnvironment[] = {
     {"GPT2_MODEL", "The model of commands without -m: what -m takes."},
@@ -37,9 +45,10 @@ constexpr NamedText kProgramOptions[] = {
 
 // Appends `text` word by word, the lines after the first indented; the cursor stands at `column`.
 void append_wrapped(std::string& out, std::string_view text, size_t column, size_t indent) {
+  const size_t columns = width();
   while (!text.empty()) {
     const size_t end = std::min(text.find(' '), text.size());
-    if (column > indent && column + end + 1 > kWidth) {
+    if (column > indent && column + end + 1 > columns) {
       out += "\n" + std::string(indent, ' ');
       column = indent;
     } else if (column > indent) {
@@ -64,14 +73,14 @@ std::string option_heading(const Option& option) {
 }
 
 void append_row(std::string& out, const std::string& heading, std::string_view text) {
-  const size_t begin = out.size();
+  const size_t begin = out.size(), texts_at = text_column();
   out += "  " + heading;
-  if (out.size() - begin + 2 > kTextColumn) {
-    out += "\n" + std::string(kTextColumn, ' ');
+  if (out.size() - begin + 2 > texts_at) {
+    out += "\n" + std::string(texts_at, ' ');
   } else {
-    out.resize(begin + kTextColumn, ' ');
+    out.resize(begin + texts_at, ' ');
   }
-  append_wrapped(out, text, kTextColumn, kTextColumn);
+  append_wrapped(out, text, texts_at, texts_at);
 }
 
 void append_rows(std::string& out, std::span<const NamedText> rows) {

@@ -15,6 +15,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".gpt2", kHubPrefix = "models--", kHubBetween = "--";
 
+// What scripts/get-gpt2.sh knows.
+constexpr std::string_view kPublished[] = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2"};
+
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -117,6 +120,9 @@ bool stays_inside(std::string_view name) {
 [[noreturn]] void fail_nowhere(const std::string& name, const std::vector<ModelPlace>& places) {
   std::string found = "none here";
   for (const ModelPlace& place : places) found += ", in " + printable(place.folder, 400);
+  if (std::find(std::begin(kPublished), std::end(kPublished), name) != std::end(kPublished)) {
+    found += " (scripts/get-gpt2.sh " + name + " downloads it)";
+  }
   fail_model(name, "model", "a .gpt2 file, a checkpoint directory or a name of one", found);
 }
 

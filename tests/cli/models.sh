@@ -19,6 +19,7 @@ put() { mkdir -p "$1" && ln -f "$T/books.gpt2" "$1/$2.gpt2"; }
 
 run "$GPT2" generate -m nowhere x
 error "no such name: every place is named" 3 nowhere "$HOME/.local/share/gpt2/models" "$HOME/.cache/gpt2/models" "$HOME/.cache/huggingface/hub"
+run "$GPT2" generate -m gpt2-xl x; error "a published name: how to get it" 3 "scripts/get-gpt2.sh gpt2-xl"
 run env GPT2_MODELS=/one:/two/three "$GPT2" generate -m nowhere x; error "GPT2_MODELS is named too" 3 "/one" "/two/three"
 run env XDG_DATA_HOME=/d XDG_CACHE_HOME=/c "$GPT2" generate -m nowhere x
 error "XDG folders are named" 3 /d/gpt2/models /c/gpt2/models /c/huggingface/hub
