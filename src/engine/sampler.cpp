@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 
 #include "src/base/error.h"
+#include "src/base/fast_exp.h"
 #include "src/base/portable_math.h"
 
 namespace gpt2 {
@@ -13,6 +15,14 @@ namespace {
 
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
+
+constexpr size_t kLanes = 4, kChunk = 32;
+typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));  // the compiler's own vectors: any CPU
+
+// Most likely first; of equals the lower id.
+bool more_likely(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
 
 }  // namespace
 
@@ -46,17 +56,47 @@ std::span<const Candidate> Sampler::filter(std::span<const float> logits, const 
     logits = logits_;
   }
   const float temperature = options.greedy ? 1.0f : options.temperature;
-  candidates_.clear();
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] == kForbidden) continue;
-    candidates_.push_back({static_cast<int32_t>(i), std::clamp(logits[i] / temperature, -kLargest, kLargest)});
-  }
+  const bool few = !options.greedy && options.top_k > 0 && options.top_k < logits.size();
+  collect(logits, temperature, few ? lower_bound_of_top(logits, options.top_k) : kForbidden);
   if (options.greedy || candidates_.empty()) return candidates_;
   if (options.top_k > 0 && options.top_k < candidates_.size()) keep_top_k(options.top_k);
   if (options.top_p < 1.0f) keep_top_p(options.top_p);
   if (options.min_p > 0.0f) keep_min_p(options.min_p);
   if (options.typical_p < 1.0f) keep_typical(options.typical_p);
   return candidates_;
+}
+
+// A logit that at least k reach: the k-th largest of the chunks' largest.
+float Sampler::lower_bound_of_top(std::span<const float> logits, uint32_t k) {
+  scratch_.clear();
+  const size_t n_chunks = logits.size() / kChunk;
+  if (n_chunks < k) return kForbidden;
+  for (size_t chunk = 0; chunk < n_chunks; ++chunk) {
+    Lanes largest, next;
+    std::memcpy(&largest, &logits[chunk * kChunk], sizeof largest);
+    for (size_t i = kLanes; i < kChunk; i += kLanes) {
+      std::memcpy(&next, &logits[chunk * kChunk + i], sizeof next);
+      largest = next > largest ? next : largest;
+    }
+    scratch_.push_back(std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3])));
+  }
+  std::nth_element(scratch_.begin(), scratch_.begin() + (k - 1), scratch_.end(), std::greater<>());
+  return scratch_[k - 1];
+}
+
+// The candidates whose logit after the temperature is at least that of `least`.
+void Sampler::collect(std::span<const float> logits, float temperature, float least) {
+  const auto scaled = [&](float logit) { return std::clamp(logit / temperature, -kLargest, kLargest); };
+  // The division may make neighbours equal: those a little below are looked at too.
+  const bool all = least == kForbidden;
+  const float look = all ? -kLargest : least - std::abs(least) * 1e-6f - std::numeric_limits<float>::min();
+  const float scaled_least = all ? kForbidden : scaled(least);
+  candidates_.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] >= look)) continue;
+    const float logit = scaled(logits[i]);
+    if (logit >= scaled_least) candidates_.push_back({static_cast<int32_t>(i), logit});
+  }
 }
 
 void Sampler::process(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text) {
@@ -104,24 +144,29 @@ void Sampler::keep_top_k(uint32_t k) {
   std::erase_if(candidates_, [&](const Candidate& c) { return c.logit < threshold; });
 }
 
-// Ascending cumulative probability; what lies at or below 1 - p goes, the most likely token stays. Of equal tokens the higher
-// ids go first (transformers sorts without a rule for them).
+// The most likely tokens, as few as reach p of the probability: what lies behind them sums to at most 1 - p. Of equal tokens the lower ids
+// stay (transformers sorts without a rule for them). Only the head of the distribution is sorted: first what is within a factor of
+// exp(4) of the most likely token, then what is within its square, and so on.
 void Sampler::keep_top_p(float p) {
-  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-    return a.logit < b.logit || (a.logit == b.logit && a.token > b.token);
-  });
-  const double max = candidates_.back().logit;
+  float max = kForbidden;
+  for (const Candidate& c : candidates_) max = std::max(max, c.logit);
   double sum = 0;
-  for (const Candidate& c : candidates_) sum += portable_exp(c.logit - max);
-  const double limit = (1.0 - static_cast<double>(p)) * sum;
+  for (const Candidate& c : candidates_) sum += fast_exp(double{c.logit} - max);
+  const double wanted = sum - (1.0 - static_cast<double>(p)) * sum;
   double cumulative = 0;
-  size_t drop = 0;
-  while (drop + 1 < candidates_.size()) {
-    cumulative += portable_exp(candidates_[drop].logit - max);
-    if (cumulative > limit) break;
-    ++drop;
+  size_t n_sorted = 0;
+  for (double reach = 4; n_sorted < candidates_.size(); reach *= 2) {
+    const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(n_sorted);
+    const auto end = std::partition(begin, candidates_.end(), [&](const Candidate& c) { return double{c.logit} - max >= -reach; });
+    std::sort(begin, end, more_likely);
+    for (auto c = begin; c != end; ++c) {
+      cumulative += fast_exp(double{c->logit} - max);
+      if (cumulative < wanted) continue;
+      candidates_.erase(c + 1, candidates_.end());
+      return;
+    }
+    n_sorted = static_cast<size_t>(end - candidates_.begin());
   }
-  candidates_.erase(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(drop));
 }
 
 void Sampler::keep_min_p(float p) {

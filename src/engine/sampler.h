@@ -69,6 +69,8 @@ class Sampler {
   std::span<const Candidate> filter(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text);
 
  private:
+  float lower_bound_of_top(std::span<const float> logits, uint32_t k);
+  void collect(std::span<const float> logits, float temperature, float least);
   void process(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text);
   void penalize_repetition(float penalty, std::span<const int32_t> tokens);
   void forbid_repeated_ngrams(uint32_t n, std::span<const int32_t> tokens);
