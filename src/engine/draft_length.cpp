@@ -132,17 +132,19 @@ void RunningRatio::observe(double above, double below) noexcept {
   below_ = below_ * kKeep + below;
 }
 
-// A token is worth what the best known way to make tokens takes for one: plain steps, or speculation as it has gone lately.
+// By the best known way to make them: plain steps, or speculation as it has gone lately.
+double LengthPolicy::tokens_per_second(uint32_t sequences) const noexcept {
+  return std::max(1.0, speedup_.value()) * sequences / target_.of(sequences);
+}
+
 template <class Next>
 LengthAnswer LengthPolicy::choose(const LengthQuestion& question, uint32_t sequences, Next next) const noexcept {
   if (!ready()) return {};
-  const double plain = target_.of(sequences);
-  const double rate = std::max(1.0, speedup_.value()) * sequences / plain;
-  const LengthAnswer answer = best_length(question, target_, rate, next);
+  const LengthAnswer answer = best_length(question, target_, tokens_per_second(sequences), next);
   if (answer.more == 0 || question.drafted > 0) return answer;
   const double risk = question.start_seconds + answer.more * question.draft_seconds +
                       target_.of(question.rows + answer.more) - target_.of(question.rows);
-  return ledger_.allows(risk, plain) ? answer : LengthAnswer{};
+  return ledger_.allows(risk, target_.of(sequences)) ? answer : LengthAnswer{};
 }
 
 LengthAnswer LengthPolicy::lookup_length(const LengthQuestion& question, uint32_t match_length,
@@ -154,6 +156,10 @@ LengthAnswer LengthPolicy::lookup_length(const LengthQuestion& question, uint32_
 
 LengthAnswer LengthPolicy::model_length(const LengthQuestion& question, uint32_t sequences) const noexcept {
   return choose(question, sequences, [&](uint32_t i) { return acceptance(DraftSource::model).rate(question.drafted + i); });
+}
+
+bool LengthPolicy::is_worth_a_row(double survival, uint32_t rows, uint32_t sequences) const noexcept {
+  return survival >= (target_.of(rows) - target_.of(rows - 1)) * tokens_per_second(sequences);
 }
 
 void LengthPolicy::observe_token(DraftSource source, uint32_t position, uint32_t confidence, bool accepted) noexcept {

@@ -140,6 +140,9 @@ class LengthPolicy {
   // How many further tokens of the draft model.
   LengthAnswer model_length(const LengthQuestion& question, uint32_t sequences) const noexcept;
 
+  // Whether a token that is accepted with this probability is worth the last of `rows` rows.
+  bool is_worth_a_row(double survival, uint32_t rows, uint32_t sequences) const noexcept;
+
   // A proposed token that was accepted, or the first of its sequence that was not.
   void observe_token(DraftSource source, uint32_t position, uint32_t confidence, bool accepted) noexcept;
   void finish_step(const StepOutcome& outcome) noexcept;
@@ -150,6 +153,7 @@ class LengthPolicy {
 
  private:
   static constexpr uint32_t kPlainSteps = 2;
+  double tokens_per_second(uint32_t sequences) const noexcept;
   template <class Next>
   LengthAnswer choose(const LengthQuestion& question, uint32_t sequences, Next next) const noexcept;
 

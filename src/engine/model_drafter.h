@@ -1,0 +1,95 @@
+// A small model that proposes tokens: for every sequence its own keys and values, brought up to the text whenever it is asked.
+// It chooses as the target would: same filters, same noise. Knows nothing of costs and lengths.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "src/base/thread_team.h"
+#include "src/engine/rejection.h"
+#include "src/engine/sampler.h"
+#include "src/model/forward.h"
+#include "src/model/kv_cache.h"
+#include "src/model/model.h"
+
+namespace gpt2 {
+
+// Throws Error (exit 3) naming the first id that differs unless both models have the same tokenizer. Vocabularies may be padded
+// to different sizes: ids without a token are never proposed.
+void check_draft_tokenizer(const Model& target, const Model& draft);
+
+// How drafted tokens will be verified (DESIGN.md section 4).
+enum class Verification : uint8_t {
+  coupled,    // accepted where the target draws the same token with the same noise: the text does not change
+  rejection,  // accepted with probability min(1, p / q): the distribution does not change
+};
+
+// One sequence that wants a token more.
+struct DraftRequest {
+  uint32_t sequence = 0;                     // below max_sequences
+  std::span<const int32_t> text;             // the sequence's tokens and what was drafted for it; not empty
+  uint32_t n_generated = 0;                  // of them, for the processors
+  uint64_t token_index = 0;                  // of the token to draft, for the noise
+  uint64_t seed = 0;
+  uint32_t sample = 0;
+  const SamplingOptions* sampling = nullptr;
+};
+
+struct DraftToken {
+  int32_t token = -1;  // -1: none; the options leave the draft nothing, or its logits are not finite
+  double margin = 0;   // of the best score over the second best
+};
+
+class ModelDrafter {
+ public:
+  struct Options {
+    const KernelTable* kernels = nullptr;
+    uint32_t threads = 1;
+    uint32_t max_sequences = 1;
+    KvType kv_type = KvType::f32;
+    Verification verification = Verification::coupled;
+  };
+  // Both models outlive the drafter. Throws as check_draft_tokenizer.
+  ModelDrafter(const Model& target, const Model& draft, const Options& options);
+
+  // Rows that a step for this text would compute, and whether it can: the draft has the positions and the tokens.
+  uint32_t missing(uint32_t sequence, std::span<const int32_t> text) const noexcept;
+  bool fits(std::span<const int32_t> text) const noexcept { return text.size() <= model_.config().n_ctx; }
+
+  // A token each, in order; computes what the draft has not seen of the texts on the way. Texts fit. Valid until the next
+  // call. Rejection: the token's distribution is appended to `distributions`, if that is not null, one entry per request.
+  std::span<const DraftToken> step(std::span<const DraftRequest> requests,
+                                   std::span<std::vector<TokenProbability>* const> distributions = {});
+
+  const Model& model() const noexcept { return model_; }
+
+ private:
+  struct Sequence {
+    KvSequence kv;
+    std::vector<int32_t> tokens;  // whose keys and values are in kv
+  };
+
+  size_t known(const Sequence& sequence, std::span<const int32_t> text) const noexcept;
+  void compute(std::span<const DraftRequest> requests, std::span<std::vector<TokenProbability>* const> distributions);
+  std::span<const float> target_logits(std::span<const float> logits);
+  DraftToken choose(std::span<const float> logits, const DraftRequest& request, std::vector<TokenProbability>* distribution);
+
+  const Model& target_;
+  const Model& model_;
+  Options options_;
+  uint32_t n_tokens_;  // ids below this may be proposed
+  KvPool pool_;
+  ThreadTeam team_;
+  Workspace workspace_;
+  Sampler sampler_;
+  std::vector<float> logits_;  // [the target's n_vocab], where the draft's are arranged otherwise
+  std::vector<Sequence> sequences_;
+  std::vector<Row> rows_;
+  std::vector<KvSequence*> row_sequences_;
+  std::vector<size_t> waiting_;  // requests whose last row is in rows_, in order
+  std::vector<DraftToken> tokens_;
+};
+
+}  // namespace gpt2
