@@ -10,6 +10,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/engine.h"
+#include "src/engine/speculative_steps.h"
 #include "src/engine/stop.h"
 #include "tools/commands.h"
 #include "tools/escapes.h"
@@ -19,6 +20,7 @@
 #include "tools/prompt.h"
 #include "tools/sampling_arguments.h"
 #include "tools/signals.h"
+#include "tools/speculation_arguments.h"
 #include "tools/streams.h"
 #include "tools/terminal.h"
 #include "tools/token_ids.h"
@@ -66,14 +68,22 @@ class Generate final : public Command {
   void note_on_machine(const Generation& generation) const;
   Request request(const Config& config, uint64_t seed) const;
   bool prefill(Engine& engine, Generation& generation) const;
-  void decode(Engine& engine, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const;
-  void write_samples(Engine& engine, Generation& generation, const std::string& echo) const;
+  // `steps`: nullptr without speculation.
+  struct Decoder {
+    Engine& engine;
+    SpeculativeSteps* steps;
+    std::span<const StepResult> generate() const { return steps != nullptr ? steps->generate() : engine.generate(); }
+  };
+  void decode(Decoder decoder, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const;
+  void write_samples(Decoder decoder, Generation& generation, const std::string& echo) const;
+  void generate(const Model& model, Generation& generation, const std::string& echo);
   void report(const Generation& generation) const;
 
   ModelChoice model_;
   std::optional<std::string> file_, tokens_;
   bool special_ = false, escape_ = false, ignore_eos_ = false, include_stop_ = false, json_ = false;
   SamplingArguments sampling_;
+  SpeculationArguments speculation_;
   std::vector<std::string> stops_;
   uint32_t max_new_tokens_ = 256, n_samples_ = 1;
   Overflow overflow_ = Overflow::stop;
@@ -158,6 +168,7 @@ std::vector<OptionGroup> Generate::options() {
          whole_value(n_samples_, 1, kMax)},
         {"-s,--seed", "", "The same seed gives the same text (default: a random one, which --json and --stats tell).",
          seed_value(seed_)}}},
+      {"Speculation", speculation_.options()},
       {"Output",
        {{"--json", "",
          "Print one JSON object instead of the text: sample, text, tokens, finish_reason (eos, stop, length, context, "
@@ -272,8 +283,8 @@ bool Generate::prefill(Engine& engine, Generation& generation) const {
 }
 
 // Generates until an end or a signal; text goes to `out` (nullptr: nowhere) as soon as no stop string can begin in it.
-void Generate::decode(Engine& engine, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const {
-  const Model& model = engine.model();
+void Generate::decode(Decoder decoder, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const {
+  const Model& model = decoder.engine.model();
   sample.finish_reason = "interrupted";
   const auto start = Clock::now();
   auto last = start;
@@ -281,7 +292,7 @@ void Generate::decode(Engine& engine, Generation& generation, Sample& sample, St
     if (out != nullptr) out->push(std::string_view(sample.text).substr(begin));
   };
   for (StepResult step; step.finish == FinishReason::running && !stop.matched() && !interrupt_flag();) {
-    step = engine.generate().front();
+    step = decoder.generate().front();
     if (step.finish == FinishReason::nonfinite) {
       fail(ExitCode::model,
            printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
@@ -315,7 +326,8 @@ void Generate::decode(Engine& engine, Generation& generation, Sample& sample, St
   generation.finish_reason = sample.finish_reason;
 }
 
-void Generate::write_samples(Engine& engine, Generation& generation, const std::string& echo) const {
+void Generate::write_samples(Decoder decoder, Generation& generation, const std::string& echo) const {
+  Engine& engine = decoder.engine;
   const bool on_terminal = is_terminal(STDOUT_FILENO);
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && on_terminal));
   TextStream out(on_terminal ? TextStream::Target::terminal : TextStream::Target::pipe);
@@ -333,7 +345,7 @@ void Generate::write_samples(Engine& engine, Generation& generation, const std::
       stop.reset();
       if (echoes) out.push_faint(echo);
     }
-    if (computed) decode(engine, generation, sample, stop, json_ ? nullptr : &out);
+    if (computed) decode(decoder, generation, sample, stop, json_ ? nullptr : &out);
     ++generation.n_samples;
     if (json_) {
       write_output(sample_json(generation, sample));
@@ -348,6 +360,26 @@ void Generate::report(const Generation& generation) const {
   if (stats_ == Stats::none) return;
   const std::string text = stats_ == Stats::json ? stats_json(generation) : stats_table(generation);
   std::fputs(text.c_str(), stderr);
+}
+
+void Generate::generate(const Model& model, Generation& generation, const std::string& echo) {
+  EngineOptions options = engine_options(model, generation.prompt.size());
+  const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
+  std::optional<Speculation> speculation;
+  if (speculation_.wanted()) {
+    options.max_draft = speculation_.max_draft();
+    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, options.threads, options.max_slots);
+  }
+  generation.model = model.name();
+  generation.kernels = options.kernels->name;
+  generation.threads = options.threads;
+  note_on_machine(generation);
+  catch_interrupts();
+  Engine engine(model, options);
+  std::optional<SpeculativeSteps> steps;
+  if (speculation) steps.emplace(engine, *speculation);
+  write_samples({engine, steps ? &*steps : nullptr}, generation, echo);
+  if (speculation) generation.speculation = speculation->stats();
 }
 
 int Generate::run(const std::vector<std::string>& operands) {
@@ -371,14 +403,7 @@ int Generate::run(const std::vector<std::string>& operands) {
   const std::string echo = prompt ? *prompt : model.tokenizer().decode(generation.prompt);
   fit_prompt(generation, model.config().n_ctx);
   generation.seed = seed_ ? *seed_ : random_seed();
-  const EngineOptions options = engine_options(model, generation.prompt.size());
-  generation.model = model.name();
-  generation.kernels = options.kernels->name;
-  generation.threads = options.threads;
-  note_on_machine(generation);
-  catch_interrupts();
-  Engine engine(model, options);
-  write_samples(engine, generation, echo);
+  generate(model, generation, echo);
   report(generation);
   if (interrupt_flag()) throw Interrupted{};
   return static_cast<int>(ExitCode::ok);

@@ -7,6 +7,7 @@
 
 #include "tools/format.h"
 #include "tools/json_object.h"
+#include "tools/speculation_arguments.h"
 #include "tools/token_ids.h"
 
 namespace gpt2 {
@@ -89,6 +90,7 @@ std::string stats_json(const Generation& g) {
              .string("model", g.model)
              .string("finish_reason", g.finish_reason)
              .whole("seed", g.seed)
+             .raw("speculation", g.speculation ? speculation_json(*g.speculation) : "null")
              .text() +
          "\n";
 }
@@ -108,6 +110,9 @@ std::string stats_table(const Generation& g) {
   table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.99))});
+  if (g.speculation) {
+    for (const auto& [name, text] : speculation_rows(*g.speculation)) table.row({name, text});
+  }
   table.row({"peak memory",
              human_bytes(process.peak_rss_bytes) + ", " + std::to_string(process.major_faults) + " major page faults"});
   table.row({"threads", std::to_string(g.threads) + ", kernels " + std::string(g.kernels)});

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/engine/speculation.h"
 #include "src/text/tokenizer.h"
 
 namespace gpt2 {
@@ -39,6 +40,7 @@ struct Generation {
   double decode_ms = 0;
   std::vector<float> token_intervals_ms;  // between two tokens of a sample
   std::string_view finish_reason;         // of the last sample
+  std::optional<SpeculationStats> speculation;
 };
 
 // One JSON object and a newline, for --json.

@@ -49,7 +49,7 @@ Option verbose_option(Verbosity& verbosity) {
   return {"-v,--verbose", "", "Say on stderr what is done.", flag_value(verbosity, Verbosity::verbose)};
 }
 
-Model load_model(const ModelChoice& choice) {
+Model load_draft_model(const ModelChoice& choice) {
   const std::optional<std::string> name = choice.path ? choice.path : environment("GPT2_MODEL");
   if (!name) {
     if (builtin_model().empty()) {
@@ -62,6 +62,8 @@ Model load_model(const ModelChoice& choice) {
   if (!is_directory(path)) return Model::open(path);
   return convert_in_memory(path, path == *name ? "FILE.gpt2" : conversion_target(*name), choice.verbosity);
 }
+
+Model load_model(const ModelChoice& choice) { return load_draft_model(choice); }
 
 const KernelTable& choose_kernels() {
   const std::optional<std::string> name = environment("GPT2_ISA");

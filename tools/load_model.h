@@ -23,6 +23,9 @@ Option verbose_option(Verbosity& verbosity);
 // Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3).
 Model load_model(const ModelChoice& choice);
 
+// The same for a draft, whose vocabulary may be a part of its target's.
+Model load_draft_model(const ModelChoice& choice);
+
 // The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for
 // one that cannot run here.
 const KernelTable& choose_kernels();

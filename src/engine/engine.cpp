@@ -54,7 +54,10 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       slots_(options.max_slots) {
   GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 && options.max_draft <= kMaxDraft);
   samplers_.reserve(team_.size());
-  for (uint32_t i = 0; i < team_.size(); ++i) samplers_.emplace_back(model.config().n_vocab);
+  for (uint32_t i = 0; i < team_.size(); ++i) {
+    samplers_.emplace_back(model.config().n_vocab);
+    verifiers_.emplace_back(model.config().n_vocab);
+  }
   rows_.reserve(workspace_.max_rows());
   sequences_.reserve(size_t{options.max_slots} * 2 + 1);
   stepped_.reserve(options.max_slots);
@@ -127,6 +130,18 @@ void Engine::propose(SlotId id, std::span<const int32_t> tokens) {
   GPT2_CHECK(tokens.size() <= room_for_draft(id));
   std::copy(tokens.begin(), tokens.end(), slot.proposed.begin());
   slot.n_proposed = static_cast<uint32_t>(tokens.size());
+  slot.by_rejection = false;
+}
+
+void Engine::propose(SlotId id, std::span<const int32_t> tokens, std::span<const std::vector<TokenProbability>> drafts) {
+  GPT2_CHECK(drafts.empty() || drafts.size() == tokens.size());
+  propose(id, tokens);
+  slots_[id]->by_rejection = true;
+  slots_[id]->drafts = drafts;
+}
+
+bool Engine::is_decoding(SlotId id) const noexcept {
+  return slots_[id] && slots_[id]->finish == FinishReason::running && slots_[id]->has_last && !slots_[id]->held;
 }
 
 void Engine::reserve_blocks(size_t n) {
@@ -192,7 +207,7 @@ void Engine::begin_step(Slot& slot) {
     const auto best = std::max_element(slot.prefix_logits.begin(), slot.prefix_logits.end());
     argmax.token = static_cast<int32_t>(best - slot.prefix_logits.begin());
     argmax.finite = slot.prefix_finite;
-    choose(slot, slot.prefix_logits, argmax, samplers_[0]);
+    choose(slot, slot.prefix_logits, argmax, samplers_[0], kMaxDraft);
     slot.has_last = slot.n_tokens > 0;
   }
   if (slot.finish == FinishReason::running && slot.kv.length() == model_.config().n_ctx) {
@@ -280,7 +295,7 @@ void Engine::finish_rows(Slot& slot, const ForwardResult& result, Sampler& sampl
     const size_t output = slot.first_output + i;
     const auto logits = result.logits.rows() > 0 ? result.logits.row(output) : std::span<const float>();
     const uint32_t before = slot.n_tokens;
-    choose(slot, logits, result.argmax[output], sampler);
+    choose(slot, logits, result.argmax[output], sampler, i);
     if (slot.n_tokens == before || i + 1 == slot.n_rows || slot.tokens[before] != slot.proposed[i]) break;
     if (slot.finish == FinishReason::running) ++slot.n_accepted;
   }
@@ -288,7 +303,7 @@ void Engine::finish_rows(Slot& slot, const ForwardResult& result, Sampler& sampl
 }
 
 // The text's next token from the logits after its last one.
-void Engine::choose(Slot& slot, std::span<const float> logits, const Argmax& argmax, Sampler& sampler) {
+void Engine::choose(Slot& slot, std::span<const float> logits, const Argmax& argmax, Sampler& sampler, uint32_t row) {
   const Request& request = slot.request;
   if (!argmax.finite) {
     slot.finish = FinishReason::nonfinite;
@@ -299,11 +314,7 @@ void Engine::choose(Slot& slot, std::span<const float> logits, const Argmax& arg
     return;
   }
   std::optional<int32_t> token = argmax.token;
-  if (!request.sampling.is_plain_argmax()) {
-    const TextSoFar text = {slot.window.text, slot.n_generated, model_.config().eos_token_ids};
-    const auto index = static_cast<uint32_t>(slot.window.text.size());
-    token = sampler.sample(logits, request.sampling, text, PositionNoise(request.seed, request.sample, index));
-  }
+  if (!request.sampling.is_plain_argmax()) token = sample(slot, logits, sampler, row);
   if (!token) {
     slot.finish = FinishReason::no_token;
     return;
@@ -317,6 +328,22 @@ void Engine::choose(Slot& slot, std::span<const float> logits, const Argmax& arg
   } else if (slot.n_generated == request.max_new_tokens) {
     slot.finish = FinishReason::length;
   }
+}
+
+std::optional<int32_t> Engine::sample(const Slot& slot, std::span<const float> logits, Sampler& sampler, uint32_t row) {
+  const Request& request = slot.request;
+  const TextSoFar text = {slot.window.text, slot.n_generated, model_.config().eos_token_ids};
+  const auto index = static_cast<uint32_t>(slot.window.text.size());
+  const PositionNoise noise(request.seed, request.sample, index);
+  const bool rejection = slot.by_rejection && row < slot.n_proposed && !request.sampling.greedy;
+  if (!rejection) return sampler.sample(logits, request.sampling, text, noise);
+  const std::span<const Candidate> candidates = sampler.filter(logits, request.sampling, text);
+  if (candidates.empty()) return std::nullopt;
+  const int32_t proposed = slot.proposed[row];
+  const TokenProbability certain = {proposed, 1.0};
+  const std::span<const TokenProbability> draft = slot.drafts.empty() ? std::span(&certain, 1) : std::span(slot.drafts[row]);
+  RejectionVerifier& verifier = verifiers_[static_cast<size_t>(&sampler - samplers_.data())];
+  return verifier.verify(candidates, draft, proposed, draft_noise(request.seed, request.sample, index), noise).token;
 }
 
 void Engine::report_logprobs(Slot& slot, std::span<const float> logits, int32_t token) {

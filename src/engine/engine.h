@@ -12,7 +12,9 @@
 
 #include "kernels/kernels.h"
 #include "src/base/thread_team.h"
+#include "src/engine/draft_length.h"
 #include "src/engine/prefix_cache.h"
+#include "src/engine/rejection.h"
 #include "src/engine/sampler.h"
 #include "src/model/forward.h"
 #include "src/model/kv_cache.h"
@@ -42,7 +44,6 @@ struct EngineOptions {
   bool prefix_cache = false;     // keep the blocks of computed tokens for later prompts
 };
 
-inline constexpr uint32_t kMaxDraft = 15;
 inline constexpr uint32_t kMaxLogprobs = 20;
 
 struct Request {
@@ -129,6 +130,9 @@ class Engine {
   // Tokens that may come next in a slot, at most max_draft: the next step computes them beside its own and keeps those that the request
   // would have chosen too, so the text does not depend on them.
   void propose(SlotId slot, std::span<const int32_t> tokens);
+  // The same by rejection: the tokens were drawn from these distributions of a draft, one each, or (none) looked up, and are accepted as
+  // Leviathan et al. 2023 say; the distribution does not depend on them. The distributions outlive the step.
+  void propose(SlotId slot, std::span<const int32_t> tokens, std::span<const std::vector<TokenProbability>> drafts);
   // The next step leaves this slot out.
   void hold(SlotId slot) { slots_[slot]->held = true; }
   // One step for every running slot, and for these parts of prompts in the same pass. Valid until the next call. Allocates nothing once
@@ -155,6 +159,10 @@ class Engine {
   size_t slot_blocks_to_extend(SlotId slot, uint32_t n) const noexcept { return slots_[slot]->kv.blocks_to_extend(n); }
   uint32_t slot_length(SlotId slot) const noexcept { return slots_[slot]->kv.length(); }
   const TokenWindow& slot_window(SlotId slot) const noexcept { return slots_[slot]->window; }
+  // Whether the next step computes a row for this slot, whose newest token is known by now.
+  bool is_decoding(SlotId slot) const noexcept;
+  const Request& request(SlotId slot) const noexcept { return slots_[slot]->request; }
+  uint32_t n_generated(SlotId slot) const noexcept { return slots_[slot]->n_generated; }
   // Most tokens that propose() may give this slot now.
   uint32_t room_for_draft(SlotId slot) const noexcept;
 
@@ -179,6 +187,8 @@ class Engine {
     bool held = false;                 // left out of the next step
     std::array<int32_t, kMaxDraft> proposed = {};
     uint32_t n_proposed = 0;
+    bool by_rejection = false;
+    std::span<const std::vector<TokenProbability>> drafts;  // of the proposed tokens; empty: looked up
     // Of the running step:
     uint32_t first_output = 0, n_rows = 0;
     std::array<int32_t, kMaxDraft + 2> tokens = {};
@@ -186,7 +196,9 @@ class Engine {
     std::vector<TokenLogprob> chosen, top;
   };
 
-  void choose(Slot& slot, std::span<const float> logits, const Argmax& argmax, Sampler& sampler);
+  // `row`: of the slot's rows in this step.
+  void choose(Slot& slot, std::span<const float> logits, const Argmax& argmax, Sampler& sampler, uint32_t row);
+  std::optional<int32_t> sample(const Slot& slot, std::span<const float> logits, Sampler& sampler, uint32_t row);
   void report_logprobs(Slot& slot, std::span<const float> logits, int32_t token);
   void begin_step(Slot& slot);
   void add_rows(Slot& slot);
@@ -204,6 +216,7 @@ class Engine {
   ThreadTeam team_;
   Workspace workspace_;
   std::vector<Sampler> samplers_;  // one a thread
+  std::vector<RejectionVerifier> verifiers_;
   std::vector<std::optional<Slot>> slots_;
   std::vector<Row> rows_;
   std::vector<KvSequence*> sequences_;

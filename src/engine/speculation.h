@@ -76,6 +76,7 @@ class Speculation {
   // target's step.
   void observe(std::span<const uint32_t> n_tokens, double verify_seconds);
 
+  Verification verification() const noexcept { return options_.verification; }
   const SpeculationStats& stats() const noexcept { return stats_; }
   const LengthPolicy& policy() const noexcept { return policy_; }
   const StepCosts& draft_costs() const noexcept { return draft_costs_; }

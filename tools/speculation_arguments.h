@@ -1,0 +1,40 @@
+// The options of speculation, for the tables of commands that generate, and what it did, for --stats.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/engine/speculation.h"
+#include "tools/load_model.h"
+#include "tools/options.h"
+
+namespace gpt2 {
+
+class SpeculationArguments {
+ public:
+  // Their values are this object's.
+  std::vector<Option> options();
+  // Whether a draft is named and not switched off.
+  bool wanted() const noexcept { return policy_ != DraftPolicy::off && (draft_ || lookup_ > 0); }
+  // Opens the draft model, if one is named. Throws Error (exit 3).
+  std::optional<Model> load_draft(Verbosity verbosity) const;
+  // `draft`: what load_draft gave.
+  SpeculationOptions resolve(const Model* draft) const;
+  // Tokens that may be proposed for a step.
+  uint32_t max_draft() const noexcept { return max_draft_; }
+
+ private:
+  std::optional<std::string> draft_;
+  uint32_t lookup_ = 0;  // shortest match; 0: no look-up
+  uint32_t max_draft_ = kMaxDraft;
+  DraftPolicy policy_ = DraftPolicy::automatic;
+  Verification verification_ = Verification::coupled;
+};
+
+// One JSON object.
+std::string speculation_json(const SpeculationStats& stats);
+// Names and texts of a table's rows.
+std::vector<std::pair<std::string, std::string>> speculation_rows(const SpeculationStats& stats);
+
+}  // namespace gpt2
