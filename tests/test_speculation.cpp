@@ -10,8 +10,11 @@
 #include "src/engine/lookup.h"
 #include "src/engine/noise.h"
 #include "src/engine/rejection.h"
+#include "src/engine/speculative_steps.h"
 #include "tests/counting_allocator.h"
+#include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
+#include "tests/support.h"
 
 using namespace gpt2;
 using namespace gpt2::test;
@@ -322,4 +325,188 @@ TEST_CASE("rejection: a drafted token that the target's filters forbid is never 
     CHECK((verdict.token == 1 || verdict.token == 3));
     CHECK(verifier.verify(target, point, 5, drafting, noise).token == verdict.token);
   }
+}
+
+namespace {
+
+struct SpecCase {
+  SamplingOptions sampling;
+  Tokens prompt;
+  uint32_t n = 40;
+};
+
+SamplingOptions greedy() {
+  SamplingOptions options;
+  options.greedy = true;
+  return options;
+}
+
+SamplingOptions warm(float temperature, uint32_t top_k, float top_p) {
+  SamplingOptions options;
+  options.temperature = temperature;
+  options.top_k = top_k;
+  options.top_p = top_p;
+  return options;
+}
+
+const Model& small_draft() {
+  static const Model model = [] {
+    FixtureShape shape;
+    shape.n_vocab = books().config().n_vocab;
+    shape.n_ctx = 100;  // less than the target's
+    CheckpointFixture fixture = make_checkpoint(shape, 3);
+    const std::string source = source_path("models/books/");
+    fixture.vocab_json = read_file(source + "vocab.json");
+    fixture.merges_txt = read_file(source + "merges.txt");
+    return convert_fixture(fixture);
+  }();
+  return model;
+}
+
+// The texts of all cases, batch by batch; `options`: nullptr for none.
+std::vector<Tokens> texts(const std::vector<SpecCase>& cases, uint32_t threads, uint32_t batch, const SpeculationOptions* options,
+                          SpeculationStats* stats = nullptr) {
+  EngineOptions engine_options;
+  engine_options.kernels = runnable_kernels().tables[0];
+  engine_options.threads = threads;
+  engine_options.max_slots = batch;
+  engine_options.max_proposed = options != nullptr ? options->max_draft : 0;
+  Engine engine(books(), engine_options);
+  std::optional<Speculation> speculation;
+  std::optional<SpeculativeSteps> steps;
+  if (options != nullptr) {
+    speculation.emplace(books(), *options, *engine_options.kernels, threads, batch);
+    steps.emplace(engine, *speculation);
+  }
+  std::vector<Tokens> out(cases.size());
+  std::vector<size_t> in_slot(batch);
+  size_t next = 0, running = 0;
+  while (next < cases.size() || running > 0) {
+    for (; next < cases.size() && engine.free_slots() > 0; ++next, ++running) {
+      Request request;
+      request.sampling = cases[next].sampling;
+      request.seed = next;
+      request.max_new_tokens = cases[next].n;
+      in_slot[engine.insert(*engine.prefill(cases[next].prompt), request)] = next;
+    }
+    const auto results = steps ? steps->generate() : engine.generate();
+    std::vector<SlotId> done;
+    for (const StepResult& result : results) {
+      Tokens& text = out[in_slot[result.slot]];
+      text.insert(text.end(), result.tokens.begin(), result.tokens.end());
+      if (result.finish != FinishReason::running) done.push_back(result.slot);
+    }
+    for (const SlotId slot : done) engine.release(slot), --running;
+  }
+  if (stats != nullptr) *stats = speculation->stats();
+  return out;
+}
+
+std::vector<SpecCase> some_cases() {
+  std::vector<SpecCase> cases;
+  SamplingOptions penalized = warm(1.0f, 0, 0.9f), blocked = greedy();
+  penalized.repetition_penalty = 1.3f;
+  penalized.logit_bias = {{300, 2.0f}};
+  blocked.no_repeat_ngram = 3;
+  blocked.min_new_tokens = 10;
+  uint64_t seed = 0;
+  for (const SamplingOptions& sampling : {greedy(), warm(0.8f, 40, 1.0f), warm(1.0f, 0, 0.95f), penalized, blocked}) {
+    for (const size_t n : {9, 1}) {
+      Tokens prompt = random_tokens(++seed, n, 4000);
+      if (n == 9) prompt.insert(prompt.end(), prompt.begin(), prompt.end());
+      cases.push_back({sampling, prompt, 24});
+    }
+  }
+  cases.push_back({greedy(), random_tokens(50, 85, 4000), 30});    // beyond the context of one of the drafts
+  cases.push_back({warm(1.0f, 40, 1.0f), random_tokens(51, 240, 4000), 30});  // and of the target
+  return cases;
+}
+
+}  // namespace
+
+TEST_CASE("speculation: the text is that without it, over drafts, threads, batches and sampler options") {
+  const std::vector<SpecCase> cases = some_cases();
+  const std::vector<Tokens> expected = texts(cases, 1, 1, nullptr);
+  // The target as its own draft agrees wherever it is asked; random weights hardly ever do.
+  const Model* const drafts[] = {&books(), &small_draft(), nullptr};
+  for (const DraftPolicy policy : {DraftPolicy::force, DraftPolicy::automatic}) {
+    for (const Model* draft : drafts) {
+      for (const bool lookup : {true, false}) {
+        if (draft == nullptr && !lookup) continue;
+        SpeculationOptions options;
+        options.draft = draft;
+        options.lookup = lookup;
+        options.lookup_match = 1;
+        options.policy = policy;
+        options.max_draft = lookup ? 15 : 5;
+        const uint32_t threads = lookup ? 1 : 2, batch = draft == &small_draft() ? 8 : 1;
+        SpeculationStats stats;
+        REQUIRE(texts(cases, threads, batch, &options, &stats) == expected);
+        if (policy == DraftPolicy::automatic) continue;
+        CHECK(stats.drafted[0] + stats.drafted[1] > 100);
+        if (draft == &books() && !lookup) CHECK(stats.accepted[1] > stats.drafted[1] * 8 / 10);
+      }
+    }
+  }
+}
+
+TEST_CASE("speculation: rejection is reproducible, and for greedy choice the text is the same") {
+  const std::vector<SpecCase> cases = some_cases();
+  const std::vector<Tokens> plain = texts(cases, 1, 1, nullptr);
+  SpeculationOptions options;
+  options.draft = &books();
+  options.policy = DraftPolicy::force;
+  options.max_draft = 4;
+  options.verification = Verification::rejection;
+  const std::vector<Tokens> once = texts(cases, 1, 1, &options);
+  CHECK(texts(cases, 2, 1, &options) == once);
+  CHECK(once != plain);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    if (cases[i].sampling.greedy) CHECK(once[i] == plain[i]);
+  }
+}
+
+TEST_CASE("speculation: a step allocates nothing") {
+  for (const Verification verification : {Verification::coupled, Verification::rejection}) {
+    SpeculationOptions options;
+    options.draft = &books();
+    options.lookup = true;
+    options.policy = DraftPolicy::force;
+    options.verification = verification;
+    EngineOptions engine_options;
+    engine_options.kernels = runnable_kernels().tables[0];
+    engine_options.max_proposed = kMaxDraft;
+    engine_options.max_slots = 2;
+    Engine engine(books(), engine_options);
+    Speculation speculation(books(), options, *engine_options.kernels, 1, 2);
+    SpeculativeSteps steps(engine, speculation);
+    for (uint64_t seed = 0; seed < 2; ++seed) {
+      Request request;
+      request.seed = seed;
+      request.max_new_tokens = 1000;
+      request.ignore_eos = true;
+      engine.insert(*engine.prefill(random_tokens(seed, 9, 4000)), request);
+    }
+    for (int i = 0; i < 3; ++i) steps.generate();
+    const size_t before = allocations();
+    for (int i = 0; i < 8; ++i) steps.generate();
+    CHECK(allocations() == before);
+  }
+}
+
+TEST_CASE("speculation: a draft with another tokenizer is refused with the first id that differs; a padded tail is not") {
+  CheckpointFixture fixture = make_checkpoint({}, 3);
+  const Model target = convert_fixture(fixture);
+  fixture.vocab_json = R"({"b": 0, "a": 1, "ab": 2})";
+  CheckpointFixture same = make_checkpoint({}, 3);
+  FixtureShape wide;
+  wide.n_vocab = 7;
+  CheckpointFixture padded = make_checkpoint(wide, 4);
+  padded.vocab_json = same.vocab_json;
+  check_draft_tokenizer(target, convert_fixture(padded));
+  check_draft_tokenizer(convert_fixture(padded), target);
+  const Model other = convert_fixture(fixture);
+  const Failure failure = failure_of([&] { check_draft_tokenizer(target, other); });
+  CHECK(failure.code == 3);
+  CHECK(failure.message.find("id 0") != std::string::npos);
 }
