@@ -370,7 +370,7 @@ std::vector<Tokens> texts(const std::vector<SpecCase>& cases, uint32_t threads, 
   engine_options.kernels = runnable_kernels().tables[0];
   engine_options.threads = threads;
   engine_options.max_slots = batch;
-  engine_options.max_proposed = options != nullptr ? options->max_draft : 0;
+  engine_options.max_draft = options != nullptr ? options->max_draft : 0;
   Engine engine(books(), engine_options);
   std::optional<Speculation> speculation;
   std::optional<SpeculativeSteps> steps;
@@ -475,7 +475,7 @@ TEST_CASE("speculation: a step allocates nothing") {
     options.verification = verification;
     EngineOptions engine_options;
     engine_options.kernels = runnable_kernels().tables[0];
-    engine_options.max_proposed = kMaxDraft;
+    engine_options.max_draft = kMaxDraft;
     engine_options.max_slots = 2;
     Engine engine(books(), engine_options);
     Speculation speculation(books(), options, *engine_options.kernels, 1, 2);

@@ -23,6 +23,7 @@ uint64_t usable_memory(uint64_t kv_memory) { return kv_memory > 0 ? kv_memory : 
 
 EngineOptions with_pool(const Model& model, const BatcherOptions& options) {
   EngineOptions engine = options.engine;
+  engine.max_draft = options.speculation.wanted() ? options.speculation.max_draft : 0;
   if (engine.kv_blocks > 0) return engine;
   const size_t block = KvLayout(model.config(), engine.kv_type).block_bytes(), context = blocks_of_context(model.config());
   const size_t most = context * (2 * size_t{engine.max_slots} + 1);
@@ -50,6 +51,11 @@ uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory) {
 
 Batcher::Batcher(const Model& model, const BatcherOptions& options)
     : model_(model), engine_(model, with_pool(model, options)), scheduler_(limits_of(engine_)) {
+  if (options.speculation.wanted()) {
+    const EngineOptions& engine = engine_.options();
+    speculation_.emplace(model, options.speculation, *engine.kernels, engine.threads, engine.max_slots);
+    speculative_steps_.emplace(engine_, *speculation_);
+  }
   by_slot_.resize(engine_.options().max_slots);
   stats_.pool_blocks = engine_.pool().max_blocks();
   stats_.pool_bytes = stats_.pool_blocks * engine_.pool().layout().block_bytes();
@@ -190,10 +196,12 @@ std::span<const Event> Batcher::step() {
     const SequenceId id = by_slot_[slot];
     if (id != 0 && std::find(planned_.begin(), planned_.end(), id) == planned_.end()) engine_.hold(slot);
   }
+  if (speculative_steps_) speculative_steps_->propose(engine_.free_blocks() - std::min(engine_.free_blocks(), reserved_));
   const double start = now_seconds();
   const auto results = engine_.generate(parts_);
   const double seconds = now_seconds() - start;
   measure(seconds, slot_rows, n_prompt_rows);
+  if (speculative_steps_) speculative_steps_->observe(results, seconds, n_prompt_rows);
   stats_.seconds += seconds;
   ++stats_.steps;
   stats_.computed_rows += slot_rows + n_prompt_rows;

@@ -12,10 +12,12 @@
 
 #include "src/engine/engine.h"
 #include "src/engine/scheduler.h"
+#include "src/engine/speculative_steps.h"
 
 namespace gpt2 {
 
 struct BatcherOptions {
+  SpeculationOptions speculation;  // no draft: none; engine.max_draft is taken from it
   EngineOptions engine;     // kv_blocks is taken from kv_memory where it is 0
   uint64_t kv_memory = 0;   // bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice
 };
@@ -68,6 +70,8 @@ class Batcher : private BlockOwner {
   size_t unfinished() const noexcept { return n_unfinished_; }  // samples that wait or run
   const BatcherStats& stats();
   const Engine& engine() const noexcept { return engine_; }
+  // nullptr without speculation.
+  const SpeculationStats* speculation_stats() const noexcept { return speculation_ ? &speculation_->stats() : nullptr; }
 
  private:
   struct Job;
@@ -104,6 +108,8 @@ class Batcher : private BlockOwner {
 
   const Model& model_;
   Engine engine_;
+  std::optional<Speculation> speculation_;
+  std::optional<SpeculativeSteps> speculative_steps_;
   Scheduler scheduler_;
   std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
   std::unordered_map<SequenceId, Sequence> sequences_;

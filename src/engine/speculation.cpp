@@ -202,7 +202,7 @@ void Speculation::trim(Plan& plan) {
   }
 }
 
-void Speculation::observe(std::span<const uint32_t> n_tokens, double verify_seconds) {
+void Speculation::observe(std::span<const uint32_t> n_tokens, double verify_seconds, uint32_t other_rows) {
   GPT2_CHECK(n_tokens.size() == n_plans_);
   if (n_plans_ == 0) return;
   uint32_t total = 0;
@@ -221,6 +221,8 @@ void Speculation::observe(std::span<const uint32_t> n_tokens, double verify_seco
       stats_.accepted_at[at] += at < accepted ? 1 : 0;
     }
   }
+  stats_.tokens += total;
+  if (other_rows > 0) return;  // what these rows cost cannot be told from it
   const auto n = static_cast<uint32_t>(n_plans_);
   const double plain = policy_.target().known() ? policy_.target().of(n) : verify_seconds;
   if (policy_.target().known()) {
@@ -233,7 +235,6 @@ void Speculation::observe(std::span<const uint32_t> n_tokens, double verify_seco
   policy_.finish_step({n, rows_, total, step_draft_seconds_ + instalment, verify_seconds});
   ++stats_.steps;
   stats_.sequence_steps += n;
-  stats_.tokens += total;
   stats_.verify_seconds += verify_seconds;
 }
 

@@ -28,6 +28,8 @@ struct SpeculationOptions {
   uint32_t max_draft = kMaxDraft;
   DraftPolicy policy = DraftPolicy::automatic;
   Verification verification = Verification::coupled;
+
+  bool wanted() const noexcept { return policy != DraftPolicy::off && (draft != nullptr || lookup); }
 };
 
 // A sequence whose next token is to be sampled by the coming step.
@@ -72,9 +74,9 @@ class Speculation {
   std::span<const int32_t> tokens(size_t i) const noexcept { return {plans_[i].tokens.data(), plans_[i].length}; }
   std::span<const std::vector<TokenProbability>> distributions(size_t i) const noexcept;
 
-  // How the step went: by sequence the number of tokens that it gave (0: it ended without one), and the seconds of the
-  // target's step.
-  void observe(std::span<const uint32_t> n_tokens, double verify_seconds);
+  // How the step went: by sequence the number of tokens that it gave (0: it ended without one), the seconds of the target's step, and
+  // the rows in it that are not these sequences'.
+  void observe(std::span<const uint32_t> n_tokens, double verify_seconds, uint32_t other_rows);
 
   Verification verification() const noexcept { return options_.verification; }
   const SpeculationStats& stats() const noexcept { return stats_; }
