@@ -368,7 +368,8 @@ void Generate::generate(const Model& model, Generation& generation, const std::s
   std::optional<Speculation> speculation;
   if (speculation_.wanted()) {
     options.max_draft = speculation_.max_draft();
-    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, options.threads, options.max_slots);
+    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, options.threads,
+                        options.max_slots);
   }
   generation.model = model.name();
   generation.kernels = options.kernels->name;

@@ -10,7 +10,9 @@ constexpr uint32_t kShortestMatch = 2, kLongestMatch = 64;
 
 double share(uint64_t part, uint64_t whole) { return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
 
-double mean_accepted(const SpeculationStats& s) { return share(s.accepted[0] + s.accepted[1], s.sequence_steps - s.lengths[0]); }
+double mean_accepted(const SpeculationStats& s) {
+  return share(s.accepted[0] + s.accepted[1], s.sequence_steps - s.lengths[0]);
+}
 
 template <class Text>
 std::string join(size_t n, std::string_view between, Text text) {
@@ -43,17 +45,17 @@ std::vector<Option> SpeculationArguments::options() {
            "text is the same, only sooner.",
            name_value("FILE|DIR", draft_)},
           {"--draft-lookup", "",
-           "Propose what followed the last tokens where they stood before, in prompt or text, if at least N (default 2) of them "
-           "match; before the draft model is asked.",
+           "Propose what followed the last tokens where they stood before, in prompt or text, if at least N (default 2) of "
+           "them match; before the draft model is asked.",
            std::move(lookup)},
           {"--draft-max", "", "Tokens proposed for one step at most (default 15).", whole_value(max_draft_, 1, kMaxDraft)},
           {"--spec", "",
-           "auto (default where a draft is named): as many tokens as measured costs and acceptance make worth while, none where "
-           "that is fastest; force: as many as may be; off.",
+           "auto (default where a draft is named): as many tokens as measured costs and acceptance make worth while, none "
+           "where that is fastest; force: as many as may be; off.",
            choice_value(policy_, {{"off", DraftPolicy::off}, {"auto", DraftPolicy::automatic}, {"force", DraftPolicy::force}})},
           {"--spec-verify", "",
-           "coupled (default): a proposed token stays where it is the one that would be drawn anyway; rejection: where the rule of "
-           "Leviathan et al. 2023 accepts it, the distribution is the same and the text another.",
+           "coupled (default): a proposed token stays where it is the one that would be drawn anyway; rejection: where the "
+           "rule of Leviathan et al. 2023 accepts it, the distribution is the same and the text another.",
            choice_value(verification_, {{"coupled", Verification::coupled}, {"rejection", Verification::rejection}})}};
 }
 

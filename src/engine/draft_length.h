@@ -1,5 +1,5 @@
-// How many tokens to draft: costs and acceptance as they are measured, and from them the length that maximises expected tokens per
-// second, none included. Arithmetic on what it is told; runs no model and reads no clock.
+// How many tokens to draft: costs and acceptance as they are measured, and from them the length that maximises expected tokens
+// per second, none included. Arithmetic on what it is told; runs no model and reads no clock.
 #pragma once
 
 #include <array>

@@ -90,7 +90,8 @@ std::span<const DraftToken> ModelDrafter::step(std::span<const DraftRequest> req
     size_t next = known(sequence, text);
     // A token that only the target's padding has cannot be read.
     const auto vocabulary = static_cast<int32_t>(model_.config().n_vocab);
-    if (std::any_of(text.begin() + static_cast<ptrdiff_t>(next), text.end(), [&](int32_t t) { return t >= vocabulary; })) continue;
+    const auto unread = text.subspan(next);
+    if (std::any_of(unread.begin(), unread.end(), [&](int32_t t) { return t >= vocabulary; })) continue;
     sequence.kv.truncate(static_cast<uint32_t>(next));
     sequence.tokens.resize(next);
     while (next < text.size()) {

@@ -29,7 +29,9 @@ double n_bytes(const Model& model) {
 
 Speculation::Speculation(const Model& target, const SpeculationOptions& options, const KernelTable& kernels,
                          uint32_t threads, uint32_t max_sequences)
-    : target_(target), options_(options), draft_size_(options.draft != nullptr ? n_bytes(*options.draft) / n_bytes(target) : 0) {
+    : target_(target),
+      options_(options),
+      draft_size_(options.draft != nullptr ? n_bytes(*options.draft) / n_bytes(target) : 0) {
   GPT2_CHECK(options.max_draft <= kMaxDraft && options.lookup_match >= 1 && max_sequences > 0);
   if (options.draft != nullptr) {
     const KvType kv_type = options.draft->weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
@@ -138,7 +140,8 @@ bool Speculation::draft_step(std::span<const SpeculatedSequence> sequences) {
     if (!plan.drafting) continue;
     const SpeculatedSequence& s = sequences[i];
     rows += drafter_->missing(s.slot, plan.text);
-    requests_.push_back({s.slot, plan.text, s.n_generated + plan.length, s.token_index + plan.length, s.seed, s.sample, s.sampling});
+    requests_.push_back({s.slot, plan.text, s.n_generated + plan.length, s.token_index + plan.length, s.seed, s.sample,
+                         s.sampling});
     requesters_.push_back(i);
     if (plan.distributions.empty()) continue;
     plan.distributions[plan.length].clear();

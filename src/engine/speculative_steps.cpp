@@ -27,8 +27,8 @@ void SpeculativeSteps::propose(size_t spare_blocks) {
       }
       --room;
     }
-    sequences_.push_back({slot, text, engine_.n_generated(slot), text.size(), request.seed, request.sample, &request.sampling, room,
-                          request.max_new_tokens - engine_.n_generated(slot)});
+    sequences_.push_back({slot, text, engine_.n_generated(slot), text.size(), request.seed, request.sample, &request.sampling,
+                          room, request.max_new_tokens - engine_.n_generated(slot)});
   }
   speculation_.propose(sequences_);
   for (size_t i = 0; i < sequences_.size(); ++i) {

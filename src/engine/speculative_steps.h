@@ -14,8 +14,8 @@ class SpeculativeSteps {
   // Both outlive it. The engine allows as many proposed tokens as the speculation makes.
   SpeculativeSteps(Engine& engine, Speculation& speculation);
 
-  // For every slot that decodes in the coming step (after Engine::hold). `spare_blocks` may be taken beyond those that a token each
-  // needs.
+  // For every slot that decodes in the coming step (after Engine::hold). `spare_blocks` may be taken beyond those that a token
+  // each needs.
   void propose(size_t spare_blocks);
   // After the step: `seconds` that it took, and rows that it had beside those of the slots proposed for.
   void observe(std::span<const StepResult> results, double seconds, uint32_t other_rows);
