@@ -109,8 +109,8 @@ $(BUILD)/gpt2-bench: $(BENCH_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
 test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
 	BUILD=$(BUILD) scripts/run_tests.sh
 
-bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row
-	$(BUILD)/gpt2-bench
+bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row (FILTER=int8: some)
+	$(BUILD)/gpt2-bench $(FILTER:%=--benchmark_filter=%)
 
 # The result of each check is a file, so that an unchanged tree is not checked again.
 check:  ## warnings as errors, include direction, headers that compile alone, symbols of the kernel objects

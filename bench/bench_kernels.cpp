@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu.h"
@@ -27,6 +29,11 @@ struct Limits {
   explicit Limits(const KernelTable& table) : probe(table, team) {}
 };
 
+Limits& limits_of(const KernelTable& table) {
+  static std::map<std::string, Limits> all;
+  return all.try_emplace(table.name, table).first->second;
+}
+
 AlignedBuffer<float> numbers(size_t n, uint64_t seed) {
   AlignedBuffer<float> values(n);
   Numbers random(seed);
@@ -34,30 +41,50 @@ AlignedBuffer<float> numbers(size_t n, uint64_t seed) {
   return values;
 }
 
-// Percent of the larger of the two times that bytes and flops need.
-void report(benchmark::State& state, Limits& limits, double bytes, double flops) {
+// Percent of the larger of the two times that bytes and operations need.
+void report(benchmark::State& state, const KernelTable& table, DType dtype, double bytes, double operations) {
+  MachineProbe& probe = limits_of(table).probe;
   double passes[3];
-  for (double& pass : passes) pass = limits.probe.read_bandwidth();
+  for (double& pass : passes) pass = probe.read_bandwidth();
   std::sort(std::begin(passes), std::end(passes));
-  const double read = passes[1], fma = limits.probe.fma_peak();
-  const double least = std::max(bytes / read, flops / fma);
+  const double read = passes[1], peak = probe.peak(dtype);
+  const double least = std::max(bytes / read, operations / peak);
   const auto iterations = static_cast<double>(state.iterations());
   state.counters["GB/s"] = benchmark::Counter(bytes * iterations / 1e9, benchmark::Counter::kIsRate);
-  state.counters["Gflop/s"] = benchmark::Counter(flops * iterations / 1e9, benchmark::Counter::kIsRate);
+  state.counters["Gop/s"] = benchmark::Counter(operations * iterations / 1e9, benchmark::Counter::kIsRate);
   state.counters["%limit"] = benchmark::Counter(100 * least * iterations, benchmark::Counter::kIsRate);
-  state.SetLabel(bytes / read > flops / fma ? "read" : "fma");
+  state.SetLabel(bytes / read > operations / peak ? "read" : "peak");
 }
 
-void bench_matmul(benchmark::State& state, const KernelTable& table, MatmulCase c, size_t n_rows, Epilogue epilogue) {
-  static const AlignedBuffer<float> ring = numbers(kRingBytes / sizeof(float), 1);
-  const size_t stride = c.n_inputs + kPanelRows, out_stride = round_up(c.n_outputs, kPanelRows) + kPanelRows;
-  const AlignedBuffer<float> x = numbers(n_rows * stride, 2);
+// Whole copies of one packed panel, as many as the ring holds.
+AlignedBuffer<unsigned char> packed_ring(DType dtype, size_t n_inputs) {
+  const size_t bytes = panel_bytes(dtype, n_inputs), n = kRingBytes / bytes;
+  AlignedBuffer<unsigned char> ring(n * bytes);
+  const AlignedBuffer<float> rows = numbers(kPanelRows * n_inputs, 1), bias = numbers(kPanelRows, 7);
+  pack_panel(dtype, rows.data(), bias.data(), n_inputs, ring.data());
+  for (size_t i = 1; i < n; ++i) std::memcpy(ring.data() + i * bytes, ring.data(), bytes);
+  return ring;
+}
+
+void bench_matmul(benchmark::State& state, const KernelTable& table, MatmulCase c, DType dtype, size_t n_rows, Epilogue epilogue) {
+  const AlignedBuffer<unsigned char> ring = packed_ring(dtype, c.n_inputs);
+  const size_t stride = round_up(prepared_row_bytes(dtype, c.n_inputs), kLineBytes) + kLineBytes;
+  const size_t out_stride = round_up(c.n_outputs, kPanelRows) + kPanelRows;
+  const AlignedBuffer<float> x = numbers(c.n_inputs, 2);
+  AlignedBuffer<unsigned char> rows(n_rows * stride);
+  for (size_t r = 0; r < n_rows; ++r) {
+    if (is_prepared(dtype)) {
+      table.prepare_row(dtype, x.data(), c.n_inputs, rows.data() + r * stride);
+    } else {
+      std::memcpy(rows.data() + r * stride, x.data(), c.n_inputs * sizeof(float));
+    }
+  }
   AlignedBuffer<float> out(n_rows * out_stride);
   MatmulArgs args = {};
-  args.w = {nullptr, DType::f32, static_cast<uint32_t>(round_up(c.n_outputs, kPanelRows)), static_cast<uint32_t>(c.n_inputs)};
+  args.w = {nullptr, dtype, static_cast<uint32_t>(round_up(c.n_outputs, kPanelRows)), static_cast<uint32_t>(c.n_inputs)};
   args.panel_end = n_panels(args.w);
-  args.x = static_cast<const unsigned char*>(static_cast<const void*>(x.data()));
-  args.x_stride = stride * sizeof(float);
+  args.x = rows.data();
+  args.x_stride = stride;
   args.n_rows = n_rows;
   args.out = out.data();
   args.out_stride = out_stride;
@@ -65,14 +92,23 @@ void bench_matmul(benchmark::State& state, const KernelTable& table, MatmulCase 
   const size_t bytes = panels_bytes(args.w);
   size_t at = 0;
   for (auto _ : state) {
-    args.w.data = static_cast<const unsigned char*>(static_cast<const void*>(ring.data())) + at;
-    at = at + 2 * bytes <= kRingBytes ? at + bytes : 0;
+    args.w.data = ring.data() + at;
+    at = at + 2 * bytes <= ring.size() ? at + bytes : 0;
     table.matmul(args);
     benchmark::ClobberMemory();
   }
-  Limits limits(table);
-  report(state, limits, static_cast<double>(bytes),
+  report(state, table, dtype, static_cast<double>(bytes),
          2.0 * static_cast<double>(args.w.n_rows) * static_cast<double>(c.n_inputs * n_rows));
+}
+
+void bench_prepare_row(benchmark::State& state, const KernelTable& table, DType dtype, size_t n) {
+  const AlignedBuffer<float> x = numbers(n, 2);
+  AlignedBuffer<unsigned char> row(prepared_row_bytes(dtype, n));
+  for (auto _ : state) {
+    table.prepare_row(dtype, x.data(), n, row.data());
+    benchmark::ClobberMemory();
+  }
+  state.counters["values/s"] = benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void bench_attention(benchmark::State& state, const KernelTable& table, AttentionCase c, KvType type) {
@@ -110,9 +146,8 @@ void bench_attention(benchmark::State& state, const KernelTable& table, Attentio
   }
   const auto rows = static_cast<double>(c.n_rows);
   const double seen = rows * static_cast<double>(c.first_position) + rows * (rows + 1) / 2;
-  Limits limits(table);
   const double bytes = c.n_rows == 1 ? 2.0 * static_cast<double>(n_positions * d_pad * item_bytes(type)) : 0;
-  report(state, limits, bytes, 4.0 * static_cast<double>(c.d_head) * seen);
+  report(state, table, DType::f32, bytes, 4.0 * static_cast<double>(c.d_head) * seen);
 }
 
 void bench_norm(benchmark::State& state, const KernelTable& table, size_t n) {
@@ -125,17 +160,27 @@ void bench_norm(benchmark::State& state, const KernelTable& table, size_t n) {
   state.counters["values/s"] = benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate);
 }
 
+constexpr std::pair<DType, const char*> kTypes[] = {
+    {DType::f32, "f32"}, {DType::bf16, "bf16"}, {DType::int8, "int8"}, {DType::int4, "int4"}};
+
 void register_tier(const KernelTable& table) {
   const std::string tier = table.name;
-  for (const MatmulCase& c : kRealMatmuls) {
-    for (const size_t n_rows : {1, 4, 8, 16, 512}) {
-      const std::string name = "matmul/" + tier + "/" + c.name + "/rows:" + std::to_string(n_rows);
-      benchmark::RegisterBenchmark(name.c_str(), bench_matmul, table, c, n_rows, Epilogue::none);
+  for (const auto& [dtype, type] : kTypes) {
+    for (const MatmulCase& c : kRealMatmuls) {
+      for (const size_t n_rows : {1, 4, 8, 16, 512}) {
+        const std::string name = "matmul/" + tier + "/" + type + "/" + c.name + "/rows:" + std::to_string(n_rows);
+        benchmark::RegisterBenchmark(name.c_str(), bench_matmul, table, c, dtype, n_rows, Epilogue::none);
+      }
+    }
+    if (!is_prepared(dtype)) continue;
+    for (const size_t n : {768, 3072}) {
+      const std::string name = "prepare_row/" + tier + "/" + type + "/" + std::to_string(n);
+      benchmark::RegisterBenchmark(name.c_str(), bench_prepare_row, table, dtype, n);
     }
   }
   for (const Epilogue epilogue : {Epilogue::gelu_tanh, Epilogue::gelu_erf, Epilogue::residual}) {
-    const std::string name = "matmul/" + tier + "/124M c_fc/rows:512/epilogue:" + std::to_string(static_cast<int>(epilogue));
-    benchmark::RegisterBenchmark(name.c_str(), bench_matmul, table, kRealMatmuls[2], size_t{512}, epilogue);
+    const std::string name = "matmul/" + tier + "/f32/124M c_fc/rows:512/epilogue:" + std::to_string(static_cast<int>(epilogue));
+    benchmark::RegisterBenchmark(name.c_str(), bench_matmul, table, kRealMatmuls[2], DType::f32, size_t{512}, epilogue);
   }
   for (const KvType type : {KvType::f32, KvType::f16}) {
     for (const AttentionCase c : {AttentionCase{64, 1023, 1}, AttentionCase{64, 0, 512}, AttentionCase{64, 0, 1024}}) {

@@ -3,6 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
-make -s -j"$(nproc)" all build/gpt2-tests
+make -s -j"$(nproc)" all build/gpt2-tests build/gpt2-bench
 make -s -j"$(nproc)" check
 exec scripts/run_tests.sh
