@@ -71,7 +71,8 @@ Prefix Engine::start(TokenWindow window) {
   Prefix prefix(KvSequence(pool_, config.n_ctx), std::move(window));
   prefix.window_.text.reserve(std::max<size_t>(prefix.window_.text.size(), config.n_ctx) + kMaxDraft + 2);
   if (options_.prefix_cache && prefix.window_.dropped == 0) {
-    prefix.kv_.adopt(cache_.find(prefix.window_.text));
+    // The last token's row must be computed.
+    prefix.kv_.adopt(cache_.find(std::span(prefix.window_.text).first(prefix.window_.text.size() - 1)));
     prefix.n_cached_ = prefix.kv_.length();
   }
   return prefix;
@@ -389,6 +390,23 @@ void Engine::release(SlotId id) {
   GPT2_CHECK(id < slots_.size() && slots_[id]);
   publish(slots_[id]->kv, slots_[id]->window);
   slots_[id].reset();
+}
+
+std::vector<std::span<const unsigned char>> Engine::cached_blocks(std::span<const int32_t> tokens) {
+  std::vector<std::span<const unsigned char>> blocks;
+  for (const BlockId block : cache_.find(tokens)) blocks.emplace_back(pool_.data(block), pool_.layout().block_bytes());
+  return blocks;
+}
+
+bool Engine::restore_blocks(std::span<const int32_t> tokens, const std::function<bool(std::span<unsigned char> block)>& fill) {
+  GPT2_CHECK(options_.prefix_cache && tokens.size() % kBlockPositions == 0 && tokens.size() <= model_.config().n_ctx);
+  KvSequence restored(pool_, model_.config().n_ctx);  // gives the blocks back at the end, the cache keeps its references
+  if (!extend(restored, static_cast<uint32_t>(tokens.size()))) return false;
+  for (const BlockId block : restored.block_ids()) {
+    if (!fill({pool_.data(block), pool_.layout().block_bytes()})) return false;
+  }
+  cache_.publish(tokens, restored.block_ids());
+  return true;
 }
 
 uint32_t Engine::free_slots() const noexcept {

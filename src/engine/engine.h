@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -149,6 +150,12 @@ class Engine {
   Suspended suspend(SlotId slot);
   // Frees a slot, finished or not.
   void release(SlotId slot);
+
+  // Bytes of the whole blocks of `tokens` that the prefix cache holds, from the first on. Valid until anything is computed.
+  std::vector<std::span<const unsigned char>> cached_blocks(std::span<const int32_t> tokens);
+  // Puts blocks that were computed elsewhere into the prefix cache: `fill` writes the next of the tokens.size() / 64 blocks. False, and
+  // nothing kept, if it says so or the pool has too few. Requires options().prefix_cache.
+  bool restore_blocks(std::span<const int32_t> tokens, const std::function<bool(std::span<unsigned char> block)>& fill);
 
   uint32_t free_slots() const noexcept;
   // Blocks that are free, or that the prefix cache gives up on demand.

@@ -20,7 +20,7 @@ void PrefixCache::touch(Node& node) {
 
 std::span<const BlockId> PrefixCache::find(std::span<const int32_t> tokens) {
   found_.clear();
-  const size_t most = tokens.empty() ? 0 : (tokens.size() - 1) / kBlockPositions;
+  const size_t most = tokens.size() / kBlockPositions;
   std::vector<Node*> path;
   for (Node* node = &root_; found_.size() < most;) {
     const auto child = node->children.find(key_of(tokens, found_.size()));

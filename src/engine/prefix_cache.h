@@ -21,8 +21,7 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   ~PrefixCache() { clear(); }
 
-  // The blocks of the longest known beginning of `tokens`, at most (n - 1) / 64 of them: the last token's row must be computed. Valid
-  // until the next call; the caller takes its own references.
+  // The blocks of the longest known beginning of `tokens`, whole ones. Valid until the next call; the caller takes its own references.
   std::span<const BlockId> find(std::span<const int32_t> tokens);
   // Remembers the whole blocks of computed tokens: blocks[i] holds positions 64 i .. 64 i + 63 of `tokens`. A beginning that is known
   // already keeps the blocks it has.
