@@ -112,6 +112,10 @@ test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
 bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row
 	$(BUILD)/gpt2-bench
 
+.PHONY: bench-spec
+bench-spec: $(BUILD)/gpt2  ## speculation against none, each case beside the figure that it is to reach (numpy, ../shared)
+	BUILD=$(BUILD) scripts/bench_spec.sh
+
 # The result of each check is a file, so that an unchanged tree is not checked again.
 check:  ## warnings as errors, include direction, headers that compile alone, symbols of the kernel objects
 	scripts/check_layers.sh

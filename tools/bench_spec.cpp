@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "tools/escapes.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/progress.h"
@@ -120,6 +121,7 @@ std::vector<OptionGroup> SpeculationBenchCommand::options() {
   return {{"bench spec: prompts",
            {{"-f,--file", "", "A prompt a line (-: stdin); with --prompts a text that prompts are cut from.",
              name_value("FILE", file_)},
+            {"-e,--escape", "", "In a line, \\n, \\t, \\\\ and \\xNN stand for the bytes they name.", flag_value(escape_)},
             {"--prompts", "", "Cut N prompts from the text, evenly spread.", whole_value(n_prompts_, 1, 1u << 20)},
             {"--prompt-tokens", "", "Tokens of a prompt that is cut (default 64).", whole_value(prompt_tokens_, 1, 1u << 20)},
             {"-n,--max-new-tokens", "", "Tokens generated for each (default 64).", whole_value(max_new_tokens_, 2, 1u << 20)},
@@ -154,7 +156,8 @@ std::vector<std::vector<int32_t>> SpeculationBenchCommand::read_prompts(const Mo
   }
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    if (end > begin) add(model.tokenizer().encode(std::string_view(text).substr(begin, end - begin)));
+    const std::string line = text.substr(begin, end - begin);
+    if (!line.empty()) add(model.tokenizer().encode(escape_ ? unescape(line, "bench spec: --escape") : line));
     begin = end + 1;
   }
   if (prompts.empty()) fail(ExitCode::input, name + ": expected a prompt a line, found none");

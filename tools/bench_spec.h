@@ -36,6 +36,7 @@ class SpeculationBenchCommand {
 
   SamplingArguments sampling_;
   SpeculationArguments speculation_;
+  bool escape_ = false;
   bool samples_ = false;  // an option asks for something else than the most likely token
   std::optional<std::string> file_;
   uint32_t max_new_tokens_ = 64, prompt_tokens_ = 64;
