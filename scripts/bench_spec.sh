@@ -38,9 +38,9 @@ measure() {
   awk -v name="$name" -v figure="$figure" -v found="$(number "$figure")" -v least="$least" -v base="$(number baseline_tokens_per_s)" \
     -v spec="$(number speculative_tokens_per_s)" -v median="$(number speedup_median)" -v total="$(number speedup_total)" \
     -v allowed="$(number allowed_speedup)" -v percent="$(number percent_of_allowed)" -v a="$(number agreement)" \
-    -v c="$(number draft_cost)" -v error="$(number cost_error_percent)" 'BEGIN {
-      printf "%-14s %7.1f -> %7.1f tokens/s, speed-up %.3f (total %.3f), allowed %.3f (a %.3f, c %.4f), reached %.1f %%, cost error %.1f %%: ",
-        name, base, spec, median, total, allowed, a, c, percent, error
+    -v c="$(number draft_cost)" -v error="$(number cost_error_percent)" -v drift="$(number baseline_drift_percent)" -v rest="$(number cost_error_without_drift_percent)" 'BEGIN {
+      printf "%-14s %7.1f -> %7.1f tokens/s, speed-up %.3f (total %.3f), allowed %.3f (a %.3f, c %.4f), reached %.1f %%, cost error %.1f %% (drift %.1f %%, without it %.1f %%): ",
+        name, base, spec, median, total, allowed, a, c, percent, error, drift, rest
       print figure, found, (found + 0 >= least + 0 ? "reaches" : "MISSES"), least }'
 }
 cut=(-f "$text" --prompts 16 --prompt-tokens 64 -n 64 -r 3)

@@ -69,6 +69,10 @@ std::vector<Figure> figures(const SpeculationBenchResult& result, const Speculat
   add("cost_error_percent", "costs of half the prompts on the rest, error %",
       predicted ? json_number(100 * result.prediction_error()) : "null",
       predicted ? fixed(100 * result.prediction_error(), 1) : "not measured");
+  real("baseline_drift_percent", "baseline slower there, %", 100 * result.baseline_drift(), 1);
+  add("cost_error_without_drift_percent", "error without that, %",
+      predicted ? json_number(100 * result.prediction_error_without_drift()) : "null",
+      predicted ? fixed(100 * result.prediction_error_without_drift(), 1) : "not measured");
   const size_t different = result.n_different();
   add("texts_equal", "texts", exact ? (different == 0 ? "true" : "false") : "null",
       !exact           ? "not compared: rejection draws others"

@@ -53,6 +53,16 @@ double SpeculationBenchResult::median_speedup() const {
 
 double SpeculationBenchResult::total_speedup() const { return speculative_rate() / baseline_rate(); }
 
+double SpeculationBenchResult::baseline_drift() const {
+  std::array<double, 2> seconds{}, tokens{};
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const size_t half = i < prompts.size() / 2 ? 0 : 1;
+    seconds[half] += prompts[i].baseline;
+    tokens[half] += static_cast<double>(prompts[i].tokens);
+  }
+  return seconds[0] > 0 && tokens[1] > 0 ? seconds[1] / tokens[1] / (seconds[0] / tokens[0]) - 1 : 0;
+}
+
 size_t SpeculationBenchResult::n_different() const {
   return static_cast<size_t>(std::count_if(prompts.begin(), prompts.end(), [](const PromptTiming& p) { return !p.same; }));
 }
@@ -117,6 +127,21 @@ double SpeculationBenchmark::time_speculation(const Prefix& prefix, Speculation&
   return seconds;
 }
 
+void SpeculationBenchmark::keep_steps() {
+  for (const Step& step : steps_) {
+    if (step.rows > 0) steps_by_rows_[step.rows].push_back(step.seconds);
+  }
+}
+
+void SpeculationBenchmark::fit() {
+  draft_costs_ = speculation_.draft_costs();
+  StepCosts& costs = target_costs_.emplace();
+  costs.observe(1, median(plain_steps_));
+  for (uint32_t rows = 2; rows < steps_by_rows_.size(); ++rows) {
+    if (!steps_by_rows_[rows].empty()) costs.observe(rows, median(steps_by_rows_[rows]));
+  }
+}
+
 // Adds what a step should take by the costs of the first half.
 void SpeculationBenchmark::predict(const Speculation& speculation, uint32_t rows) {
   if (rows > 0) result_.predicted_seconds += target_costs_->of(rows);
@@ -140,6 +165,7 @@ void SpeculationBenchmark::time_prompt(const Prefix& prefix, size_t index, Promp
     } else {
       speculative.push_back(time_speculation(prefix, speculation_));
       if (target_costs_) result_.measured_seconds += speculative.back();
+      keep_steps();
     }
     timing.same &= compare();
   }
@@ -147,10 +173,9 @@ void SpeculationBenchmark::time_prompt(const Prefix& prefix, size_t index, Promp
   timing.speculative = median(std::move(speculative));
   time_speculation(prefix, sweep_);
   timing.same &= compare();
-  for (size_t i = 1; i < steps_.size(); ++i) {
-    const Step& step = steps_[i];
-    if (step.rows > 0) steps_by_rows_[step.rows].push_back(step.seconds);
-    if (i > 1 && step.drafted > 0) draft_tokens_.push_back(step.draft_seconds / step.drafted);
+  keep_steps();
+  for (size_t i = 2; i < steps_.size(); ++i) {  // the draft has read the prompt by then
+    if (steps_[i].drafted > 0) draft_tokens_.push_back(steps_[i].draft_seconds / steps_[i].drafted);
   }
 }
 
@@ -158,10 +183,7 @@ SpeculationBenchResult SpeculationBenchmark::run(std::span<const std::vector<int
                                                  const std::function<void(size_t done)>& after) {
   result_ = {};
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts.size() > 1 && i == prompts.size() / 2) {
-      target_costs_ = speculation_.policy().target();
-      draft_costs_ = speculation_.draft_costs();
-    }
+    if (i > 0 && i == prompts.size() / 2) fit();
     const std::optional<Prefix> prefix = engine_.prefill(prompts[i]);
     if (i == 0) {  // not timed: weights that are mapped and not yet read
       time_baseline(*prefix);

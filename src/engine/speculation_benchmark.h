@@ -36,7 +36,7 @@ struct SpeculationBenchResult {
   double draft_cost = 0;   // c: seconds of a drafted token / plain_step
   double plain_step = 0;   // T(1): seconds of the target's step of one row, in the baseline; medians, as the next
   std::array<double, kMaxDraft + 2> relative_step{};  // T(rows) / T(1); 0: not measured
-  // Costs as they were known after half of the prompts, against the other half's time with speculation; 0: one prompt only.
+  // Costs fitted to half of the prompts (medians by rows), against the other half's time with speculation; 0: one prompt only.
   double predicted_seconds = 0, measured_seconds = 0;
 
   double baseline_rate() const;     // tokens per second, of the medians
@@ -44,7 +44,12 @@ struct SpeculationBenchResult {
   double median_speedup() const;    // of the prompts' ratios
   double total_speedup() const;
   size_t n_different() const;       // prompts whose texts were not the same
+  double baseline_drift() const;    // of the baseline's time per token, from the first half of the prompts to the second
   double prediction_error() const { return measured_seconds > 0 ? predicted_seconds / measured_seconds - 1 : 0; }
+  // What is left of it when the costs are scaled by the drift of the baseline, which is the machine's.
+  double prediction_error_without_drift() const {
+    return measured_seconds > 0 ? predicted_seconds * (1 + baseline_drift()) / measured_seconds - 1 : 0;
+  }
   // The best number of drafted tokens by expected_speedup() of the measured agreement and costs; {0, 1}: none.
   struct Allowed {
     uint32_t k = 0;
@@ -70,6 +75,8 @@ class SpeculationBenchmark {
   double time_baseline(const Prefix& prefix);
   double time_speculation(const Prefix& prefix, Speculation& speculation);
   void time_prompt(const Prefix& prefix, size_t index, PromptTiming& timing);
+  void keep_steps();
+  void fit();
   bool compare();
   void predict(const Speculation& speculation, uint32_t rows);
   void summarise();
@@ -77,12 +84,12 @@ class SpeculationBenchmark {
   SpeculationBenchOptions options_;
   Engine engine_;
   Speculation speculation_, sweep_;
-  // Costs at half time.
+  // Fitted to the first half.
   std::optional<StepCosts> target_costs_, draft_costs_;
   std::vector<int32_t> tokens_, first_tokens_;  // of the last run, of the prompt's first
   std::vector<double> plain_steps_;
   std::vector<Step> steps_;  // of the last run
-  std::array<std::vector<double>, kMaxDraft + 2> steps_by_rows_;
+  std::array<std::vector<double>, kMaxDraft + 2> steps_by_rows_;  // with speculation
   std::vector<double> draft_tokens_;  // seconds of a drafted token
   SpeculationBenchResult result_;
 };
