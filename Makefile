@@ -112,6 +112,14 @@ test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
 bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row (FILTER=int8: some)
 	$(BUILD)/gpt2-bench $(FILTER:%=--benchmark_filter=%)
 
+.PHONY: bench-spec spec-proof
+bench-spec: $(BUILD)/gpt2  ## speculation against none, each case beside the figure that it is to reach (numpy, ../shared)
+	BUILD=$(BUILD) scripts/bench_spec.sh
+
+spec-proof: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## 7200 texts with speculation against those without (numpy, ../shared; minutes)
+	BUILD=$(BUILD) scripts/bench_spec.sh prepare
+	GPT2_SPEC_TARGET=$(BUILD)/spec/wide.gpt2 GPT2_SPEC_DRAFT=$(BUILD)/spec/draft.gpt2 $(BUILD)/gpt2-tests -tc='speculation proof*'
+
 # The result of each check is a file, so that an unchanged tree is not checked again.
 check:  ## warnings as errors, include direction, headers that compile alone, symbols of the kernel objects
 	scripts/check_layers.sh

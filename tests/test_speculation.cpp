@@ -14,14 +14,13 @@
 #include "tests/counting_allocator.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
+#include "tests/speculated_texts.h"
 #include "tests/support.h"
 
 using namespace gpt2;
 using namespace gpt2::test;
 
 namespace {
-
-using Tokens = std::vector<int32_t>;
 
 // The longest suffix of text[begin..) that also ends earlier, by comparing everything with everything.
 uint32_t longest_match(const Tokens& text, size_t begin) {
@@ -329,26 +328,6 @@ TEST_CASE("rejection: a drafted token that the target's filters forbid is never 
 
 namespace {
 
-struct SpecCase {
-  SamplingOptions sampling;
-  Tokens prompt;
-  uint32_t n = 40;
-};
-
-SamplingOptions greedy() {
-  SamplingOptions options;
-  options.greedy = true;
-  return options;
-}
-
-SamplingOptions warm(float temperature, uint32_t top_k, float top_p) {
-  SamplingOptions options;
-  options.temperature = temperature;
-  options.top_k = top_k;
-  options.top_p = top_p;
-  return options;
-}
-
 const Model& small_draft() {
   static const Model model = [] {
     FixtureShape shape;
@@ -361,45 +340,6 @@ const Model& small_draft() {
     return convert_fixture(fixture);
   }();
   return model;
-}
-
-// The texts of all cases, batch by batch; `options`: nullptr for none.
-std::vector<Tokens> texts(const std::vector<SpecCase>& cases, uint32_t threads, uint32_t batch, const SpeculationOptions* options,
-                          SpeculationStats* stats = nullptr) {
-  EngineOptions engine_options;
-  engine_options.kernels = runnable_kernels().tables[0];
-  engine_options.threads = threads;
-  engine_options.max_slots = batch;
-  engine_options.max_draft = options != nullptr ? options->max_draft : 0;
-  Engine engine(books(), engine_options);
-  std::optional<Speculation> speculation;
-  std::optional<SpeculativeSteps> steps;
-  if (options != nullptr) {
-    speculation.emplace(books(), *options, *engine_options.kernels, threads, batch);
-    steps.emplace(engine, *speculation);
-  }
-  std::vector<Tokens> out(cases.size());
-  std::vector<size_t> in_slot(batch);
-  size_t next = 0, running = 0;
-  while (next < cases.size() || running > 0) {
-    for (; next < cases.size() && engine.free_slots() > 0; ++next, ++running) {
-      Request request;
-      request.sampling = cases[next].sampling;
-      request.seed = next;
-      request.max_new_tokens = cases[next].n;
-      in_slot[engine.insert(*engine.prefill(cases[next].prompt), request)] = next;
-    }
-    const auto results = steps ? steps->generate() : engine.generate();
-    std::vector<SlotId> done;
-    for (const StepResult& result : results) {
-      Tokens& text = out[in_slot[result.slot]];
-      text.insert(text.end(), result.tokens.begin(), result.tokens.end());
-      if (result.finish != FinishReason::running) done.push_back(result.slot);
-    }
-    for (const SlotId slot : done) engine.release(slot), --running;
-  }
-  if (stats != nullptr) *stats = speculation->stats();
-  return out;
 }
 
 std::vector<SpecCase> some_cases() {
@@ -426,7 +366,7 @@ std::vector<SpecCase> some_cases() {
 
 TEST_CASE("speculation: the text is that without it, over drafts, threads, batches and sampler options") {
   const std::vector<SpecCase> cases = some_cases();
-  const std::vector<Tokens> expected = texts(cases, 1, 1, nullptr);
+  const std::vector<Tokens> expected = texts(books(), cases, 1, 1, nullptr);
   // The target as its own draft agrees wherever it is asked; random weights hardly ever do.
   const Model* const drafts[] = {&books(), &small_draft(), nullptr};
   for (const DraftPolicy policy : {DraftPolicy::force, DraftPolicy::automatic}) {
@@ -441,7 +381,7 @@ TEST_CASE("speculation: the text is that without it, over drafts, threads, batch
         options.max_draft = lookup ? 15 : 5;
         const uint32_t threads = lookup ? 1 : 2, batch = draft == &small_draft() ? 8 : 1;
         SpeculationStats stats;
-        REQUIRE(texts(cases, threads, batch, &options, &stats) == expected);
+        REQUIRE(texts(books(), cases, threads, batch, &options, &stats) == expected);
         if (policy == DraftPolicy::automatic) continue;
         CHECK(stats.drafted[0] + stats.drafted[1] > 100);
         if (draft == &books() && !lookup) CHECK(stats.accepted[1] > stats.drafted[1] * 8 / 10);
@@ -452,14 +392,14 @@ TEST_CASE("speculation: the text is that without it, over drafts, threads, batch
 
 TEST_CASE("speculation: rejection is reproducible, and for greedy choice the text is the same") {
   const std::vector<SpecCase> cases = some_cases();
-  const std::vector<Tokens> plain = texts(cases, 1, 1, nullptr);
+  const std::vector<Tokens> plain = texts(books(), cases, 1, 1, nullptr);
   SpeculationOptions options;
   options.draft = &books();
   options.policy = DraftPolicy::force;
   options.max_draft = 4;
   options.verification = Verification::rejection;
-  const std::vector<Tokens> once = texts(cases, 1, 1, &options);
-  CHECK(texts(cases, 2, 1, &options) == once);
+  const std::vector<Tokens> once = texts(books(), cases, 1, 1, &options);
+  CHECK(texts(books(), cases, 2, 1, &options) == once);
   CHECK(once != plain);
   for (size_t i = 0; i < cases.size(); ++i) {
     if (cases[i].sampling.greedy) CHECK(once[i] == plain[i]);

@@ -4,6 +4,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/benchmark.h"
+#include "tools/bench_spec.h"
 #include "tools/commands.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
@@ -38,12 +39,10 @@ OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
           }};
 }
 
-enum class Format { table, csv, json };
-
 class Bench final : public Command {
  public:
   CommandText text() const override {
-    return {"bench", "", "Times a model against the machine's limits.",
+    return {"bench", "[spec]", "Times a model against the machine's limits.",
             "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
             "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
             "A percentage is the least time that the limits allow / the time taken. prefill: operations of the weights (2 "
@@ -52,10 +51,16 @@ class Bench final : public Command {
             "step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / read "
             "bandwidth.\n"
             "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the kernels use "
-            "(fma; bf16 and int8 as this CPU multiplies them) in registers.",
+            "(fma; bf16 and int8 as this CPU multiplies them) in registers.\n"
+            "bench spec times generation with a draft against the same without, in turns, on the prompts of a file: medians of -r "
+            "repetitions, of the time after the prompt. Drafts of 1 to --draft-max tokens in turn measure how often a proposed "
+            "token is accepted (a), what a drafted token costs (c, in target steps) and what the target's step of k rows costs "
+            "(T(k)). They allow a speed-up of (1 - a^(k+1)) / ((1 - a) (k c + T(k+1) / T(1))) at the best k. The texts are "
+            "compared: a difference is an error (exit 1).",
             "gpt2 bench --shape 124M\n"
             "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
-            "gpt2 bench --shape 355M --json > speed.json"};
+            "gpt2 bench --shape 355M --json > speed.json\n"
+            "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt"};
   }
 
   std::vector<OptionGroup> options() override {
@@ -67,20 +72,26 @@ class Bench final : public Command {
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
-    return {{"What is timed",
+    std::vector<OptionGroup> groups = {{"What is timed",
              {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
               {"--decode", "", "Tokens generated one by one (default 32; 0: none).", list_value(decode_, 0)},
               {"--rows", "", "Sequences of one step (default: none).", list_value(rows_, 0)},
               {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
               {"-r,--repetitions", "", "Samples of each row (default 5).", whole_value(repetitions_, 1, 1000)}}},
             {"Output",
-             {{"--csv", "", "Comma-separated values.", flag_value(format_, Format::csv)},
-              {"--json", "", "A JSON array of objects.", flag_value(format_, Format::json)}}},
+             {{"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
+              {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
             {"Model", std::move(model)}};
+    for (OptionGroup& group : spec_.options()) groups.push_back(std::move(group));
+    return groups;
   }
 
   int run(const std::vector<std::string>& operands) override {
-    if (!operands.empty()) fail(ExitCode::usage, "bench: expected options only, found \"" + printable(operands[0]) + "\"");
+    const bool spec = !operands.empty() && operands[0] == "spec";
+    if (operands.size() > (spec ? 1 : 0)) {
+      fail(ExitCode::usage, "bench: expected options or spec, found \"" + printable(operands[spec ? 1 : 0]) + "\"");
+    }
+    if (!spec && spec_.wanted()) fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
     const KernelTable& kernels = choose_kernels();
     warn_if_busy();
@@ -88,6 +99,13 @@ class Bench final : public Command {
     const DType dtype = model.weights().lm_head.dtype;
     const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
     const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
+    if (spec) {
+      EngineOptions engine;
+      engine.kernels = &kernels;
+      engine.threads = threads;
+      engine.kv_type = kv_type;
+      return spec_.run({model, engine, repetitions_, format_, model_.verbosity});
+    }
     const std::vector<BenchCase> cases = plan(model.config());
     ModelBenchmark benchmark(model, kernels, threads, kv_type);
     std::vector<BenchResult> results;
@@ -98,8 +116,8 @@ class Bench final : public Command {
     }
     const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, threads,
                          kv_type == KvType::f32 ? "f32" : "f16"};
-    write_output(format_ == Format::json ? as_json(results, shown)
-                 : format_ == Format::csv ? as_csv(results, shown)
+    write_output(format_ == BenchFormat::json ? as_json(results, shown)
+                 : format_ == BenchFormat::csv ? as_csv(results, shown)
                                           : as_table(results, shown));
     return static_cast<int>(ExitCode::ok);
   }
@@ -197,6 +215,7 @@ class Bench final : public Command {
     return "[" + text + "]\n";
   }
 
+  SpeculationBenchCommand spec_;
   ModelChoice model_;
   std::optional<std::string> shape_;
   DType dtype_ = DType::f32;
@@ -204,7 +223,7 @@ class Bench final : public Command {
   std::optional<uint32_t> threads_;
   std::vector<uint32_t> prefill_ = {512}, decode_ = {32}, rows_ = {0}, depth_ = {0};
   uint32_t repetitions_ = 5;
-  Format format_ = Format::table;
+  BenchFormat format_ = BenchFormat::table;
 };
 
 }  // namespace

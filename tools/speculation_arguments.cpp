@@ -10,10 +10,6 @@ constexpr uint32_t kShortestMatch = 2, kLongestMatch = 64;
 
 double share(uint64_t part, uint64_t whole) { return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
 
-double mean_accepted(const SpeculationStats& s) {
-  return share(s.accepted[0] + s.accepted[1], s.sequence_steps - s.lengths[0]);
-}
-
 template <class Text>
 std::string join(size_t n, std::string_view between, Text text) {
   std::string all;
@@ -73,6 +69,10 @@ SpeculationOptions SpeculationArguments::resolve(const Model* draft) const {
   options.policy = policy_;
   options.verification = verification_;
   return options;
+}
+
+double mean_accepted(const SpeculationStats& s) {
+  return share(s.accepted[0] + s.accepted[1], s.sequence_steps - s.lengths[0]);
 }
 
 std::string speculation_json(const SpeculationStats& s) {

@@ -32,6 +32,8 @@ class SpeculationArguments {
   Verification verification_ = Verification::coupled;
 };
 
+// Tokens accepted of a step's proposal.
+double mean_accepted(const SpeculationStats& stats);
 // One JSON object.
 std::string speculation_json(const SpeculationStats& stats);
 // Names and texts of a table's rows.

@@ -77,6 +77,13 @@ uint32_t ModelDrafter::missing(uint32_t sequence, std::span<const int32_t> text)
   return static_cast<uint32_t>(text.size() - known(sequences_[sequence], text));
 }
 
+void ModelDrafter::forget_texts() noexcept {
+  for (Sequence& sequence : sequences_) {
+    sequence.kv.truncate(0);
+    sequence.tokens.clear();
+  }
+}
+
 std::span<const DraftToken> ModelDrafter::step(std::span<const DraftRequest> requests,
                                                std::span<std::vector<TokenProbability>* const> distributions) {
   GPT2_CHECK(requests.size() <= options_.max_sequences && (distributions.empty() || distributions.size() == requests.size()));

@@ -63,6 +63,9 @@ class ModelDrafter {
   std::span<const DraftToken> step(std::span<const DraftRequest> requests,
                                    std::span<std::vector<TokenProbability>* const> distributions = {});
 
+  // Forgets what it has computed of every sequence.
+  void forget_texts() noexcept;
+
   const Model& model() const noexcept { return model_; }
 
  private:

@@ -57,6 +57,11 @@ std::span<const std::vector<TokenProbability>> Speculation::distributions(size_t
   return std::span(plan.distributions).first(plan.length);
 }
 
+void Speculation::forget_texts() noexcept {
+  if (drafter_) drafter_->forget_texts();
+  for (SuffixLookup& lookup : lookups_) lookup.follow({});
+}
+
 // One row of the draft for each of `rows` sequences.
 double Speculation::draft_seconds(uint32_t rows) const {
   if (draft_costs_.known()) return draft_costs_.of(rows);
@@ -67,6 +72,7 @@ void Speculation::propose(std::span<const SpeculatedSequence> sequences) {
   GPT2_CHECK(sequences.size() <= plans_.size());
   n_plans_ = sequences.size();
   rows_ = static_cast<uint32_t>(n_plans_);
+  n_draft_steps_ = 0;
   step_draft_seconds_ = expected_draft_seconds_ = 0;
   if (options_.policy == DraftPolicy::sweep) sweep_ = sweep_ % options_.max_draft + 1;
   for (size_t i = 0; i < n_plans_; ++i) plan(sequences[i], plans_[i]);
@@ -153,6 +159,7 @@ bool Speculation::draft_step(std::span<const SpeculatedSequence> sequences) {
   const std::span<const DraftToken> tokens = drafter_->step(requests_, wanted_);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   draft_costs_.observe(std::min(rows, 512u), seconds);
+  draft_rows_[n_draft_steps_++] = rows;
   stats_.draft_seconds += seconds;
   expected_draft_seconds_ += draft_seconds(n);
   if (rows > kOwnRows * n) {

@@ -78,6 +78,11 @@ class Speculation {
   // the rows in it that are not these sequences'.
   void observe(std::span<const uint32_t> n_tokens, double verify_seconds, uint32_t other_rows);
 
+  // Rows of each of the draft's steps that the last proposals took.
+  std::span<const uint32_t> draft_rows() const noexcept { return {draft_rows_.data(), n_draft_steps_}; }
+  // Forgets the sequences, as if all were new; what was learned stays.
+  void forget_texts() noexcept;
+
   Verification verification() const noexcept { return options_.verification; }
   const SpeculationStats& stats() const noexcept { return stats_; }
   const LengthPolicy& policy() const noexcept { return policy_; }
@@ -121,6 +126,8 @@ class Speculation {
   double step_draft_seconds_ = 0, expected_draft_seconds_ = 0;
   double debt_ = 0;             // seconds of catching up that are charged to later steps
   uint32_t sweep_ = 0;
+  std::array<uint32_t, kMaxDraft> draft_rows_{};  // of the step's draft steps
+  size_t n_draft_steps_ = 0;
   std::vector<DraftRequest> requests_;
   std::vector<size_t> requesters_;
   std::vector<std::vector<TokenProbability>*> wanted_;
