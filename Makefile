@@ -149,9 +149,9 @@ ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS=-l:$(ARM64_SI
 .PHONY: arm64 arm64-build
 arm64-build:
 	+$(ARM64_BUILD) all $(BUILD)-arm64/gpt2-tests
-arm64: arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test each tier under qemu-user
+arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test each tier under qemu-user
 	scripts/check_symbols.sh $(BUILD)-arm64 $(TIERS_aarch64)
-	BUILD=$(BUILD)-arm64 scripts/test_arm64.sh
+	BUILD=$(BUILD)-arm64 GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/test_arm64.sh
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30

@@ -27,17 +27,20 @@ struct Bf16Product {
   static constexpr int kOneRowPanels = kGemvPanels;
   static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
 
-  // One line of each panel times the pair of inputs kLane of every row.
+  // One line of each panel times the pair of inputs kLane of every row. Half a line at a time: with a whole one in registers GCC 12
+  // spills an accumulator of 5 rows.
   template <int kLane, int kR, int kP>
   GPT2_INLINE void line(float32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes, const bfloat16x8_t (&x)[kR]) {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p, lines += bytes) {
-      uint8x16_t w[4];
-      load_line(w, lines);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
+#pragma GCC unroll 2
+      for (int j = 0; j < 4; j += 2) {
+        const bfloat16x8_t first = vreinterpretq_bf16_u8(load_bytes(lines + 16 * j));
+        const bfloat16x8_t second = vreinterpretq_bf16_u8(load_bytes(lines + 16 * j + 16));
 #pragma GCC unroll 8
-        for (int r = 0; r < kR; ++r) acc[p][j][r] = vbfdotq_laneq_f32(acc[p][j][r], vreinterpretq_bf16_u8(w[j]), x[r], kLane);
+        for (int r = 0; r < kR; ++r) acc[p][j][r] = vbfdotq_laneq_f32(acc[p][j][r], first, x[r], kLane);
+#pragma GCC unroll 8
+        for (int r = 0; r < kR; ++r) acc[p][j + 1][r] = vbfdotq_laneq_f32(acc[p][j + 1][r], second, x[r], kLane);
       }
     }
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the unit tests and the command-line tests of $BUILD (default: build) and counts them.
+# run_tests.sh [SCRIPT...]: runs the unit tests and the command-line tests of $BUILD (default: build), then each SCRIPT, which
+# prints lines like theirs ("ok NAME", "not ok NAME: why", "skip NAME: why"), and counts them all.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export BUILD=${BUILD:-build}
@@ -19,7 +20,7 @@ if [ -e "$shared/tools/make_checkpoint.py" ] && python3 -c 'import numpy' 2>/dev
 fi
 
 run "$BUILD/gpt2-tests" --no-version || true
-for script in tests/cli/*.sh; do
+for script in tests/cli/*.sh "$@"; do
   [ -e "$script" ] || continue
   before=$(grep -c '^not ok' "$log")
   run bash "$script"

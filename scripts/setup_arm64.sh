@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what `make arm64` needs and the machine lacks: Debian's cross compiler, qemu-user and the arm64 shared objects. Removes
 # nothing: libsimdjson-dev exists for one architecture at a time, so its headers stay this machine's and only the library is added.
+# --missing installs nothing and fails if something is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "$(dpkg --print-architecture)" = arm64 ]; then exit 0; fi
@@ -14,7 +15,8 @@ for package in "${packages[@]}"; do
   [[ $status == ii* ]] || missing+=("$package")
 done
 ((${#missing[@]} > 0)) || exit 0
-echo "setup: installing ${missing[*]} for the arm64 tests" >&2
+[ "${1:-}" != --missing ] || exit 1
+echo "setup: adding arm64 as a foreign architecture, installing ${missing[*]} for its tests" >&2
 "${root[@]}" dpkg --add-architecture arm64
 "${root[@]}" apt-get update -qq >&2
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" >&2
