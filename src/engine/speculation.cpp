@@ -15,9 +15,12 @@ constexpr uint32_t kLookupTokens = 1u << 16;  // remembered of a text
 constexpr uint32_t kOwnRows = 3;
 constexpr double kInstalments = 32;
 
+// Of the matrices that a step reads.
 double n_bytes(const Model& model) {
   double bytes = 0;
+  const bool tied = model.weights().lm_head.data == model.weights().wte.data;
   for (const StoredTensor& tensor : model.file().tensors) {
+    if (!tied && tensor.spec.name == "wte.weight") continue;
     const bool read = tensor.spec.arrangement == Arrangement::panels || tensor.spec.arrangement == Arrangement::qkv ||
                       tensor.spec.arrangement == Arrangement::qkv_scaled;
     if (read) bytes += static_cast<double>(tensor.data.size());
