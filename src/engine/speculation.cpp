@@ -77,7 +77,7 @@ void Speculation::propose(std::span<const SpeculatedSequence> sequences) {
   rows_ = static_cast<uint32_t>(n_plans_);
   n_draft_steps_ = 0;
   step_draft_seconds_ = expected_draft_seconds_ = 0;
-  if (options_.policy == DraftPolicy::sweep) sweep_ = sweep_ % options_.max_draft + 1;
+  if (options_.policy == DraftPolicy::sweep && n_plans_ > 0) sweep_ = sweep_ % options_.max_draft + 1;
   for (size_t i = 0; i < n_plans_; ++i) plan(sequences[i], plans_[i]);
   if (drafter_) draft(sequences);
 }

@@ -4,10 +4,10 @@
 
 "$GPT2" convert --quiet "$BOOKS" "$T/books.gpt2" || exit 1
 printf 'The old captain said\nIt was a dark night\nOnce upon a time, once upon a\n' >"$T/prompts"
-bench=("$GPT2" bench spec -m "$T/books.gpt2" -n 8 -r 2 -t 1)
+bench=("$GPT2" bench spec -m "$T/books.gpt2" -n 16 -r 2 -t 1)
 run "${bench[@]}" -f "$T/prompts" --draft-model "$T/books.gpt2" --draft-max 3 --json
 check "--json" eval 'quiet_success && out_has "\"texts_equal\":true" && out_has "\"by_prompt\":[{" && out_has "\"speculation\":{\"steps\":"'
-check "all prompts, all tokens" eval '[ "$(json_number prompts $T/out)" = 3 ] && [ "$(json_number tokens $T/out)" = 24 ]'
+check "all prompts, all tokens" eval '[ "$(json_number prompts $T/out)" = 3 ] && [ "$(json_number tokens $T/out)" = 48 ]'
 check "its own draft agrees" eval '[ "$(json_number agreement $T/out)" = 1 ]'
 for key in baseline_tokens_per_s speculative_tokens_per_s speedup_median speedup_total mean_accepted draft_cost plain_step_ms step_2 step_4 \
   allowed_speedup allowed_length percent_of_allowed cost_error_percent; do
