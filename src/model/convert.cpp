@@ -202,7 +202,8 @@ uint64_t count_parameters(const Config& config) {
 
 }  // namespace
 
-std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text, uint32_t n) {
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
+                                      uint32_t n) {
   if (n > tokenizer.n_tokens()) {
     fail(ExitCode::input, "--draft-vocab: expected at most the tokenizer's " + std::to_string(tokenizer.n_tokens()) + " tokens, found " +
                               std::to_string(n));

@@ -24,7 +24,8 @@ struct ConvertOptions {
 
 // The n tokens that a draft may propose: the end-of-text tokens, then the most frequent of `text`, ties and what the text does not have
 // by the lowest id, which in BPE is about the frequency. Ascending. Throws Error (exit 4) if there are no n.
-std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text, uint32_t n);
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
+                                      uint32_t n);
 
 // Reads DIR/config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor of the schema is
 // there in its shape and as F32, F16 or BF16, and writes the file. Names may carry the prefix "transformer.".
