@@ -28,26 +28,32 @@ fi
 [ "${1:-}" != prepare ] || exit 0
 
 number() { grep -oE "\"$1\":-?[0-9.e+-]+" <<<"$json" | head -n 1 | cut -d: -f2; }
-# CASE FIGURE LEAST OPTION...: runs the case if it is wanted; FIGURE of the result is to be at least LEAST.
+# CASE FIGURE=LEAST... -- OPTION...: runs the case if it is wanted; each FIGURE of the result is to be at least LEAST.
 wanted=" $* "
 measure() {
-  local name=$1 figure=$2 least=$3
-  shift 3
+  local name=$1 goals=() goal
+  shift
+  while [ "$1" != -- ]; do goals+=("$1"); shift; done
+  shift
   [ "$wanted" = "  " ] || [[ $wanted == *" $name "* ]] || return 0
   json=$(${MEASURE:-} "$gpt2" bench spec -m "$dir/wide.gpt2" -t "${THREADS:-2}" --json "$@")
-  awk -v name="$name" -v figure="$figure" -v found="$(number "$figure")" -v least="$least" -v base="$(number baseline_tokens_per_s)" \
-    -v spec="$(number speculative_tokens_per_s)" -v median="$(number speedup_median)" -v total="$(number speedup_total)" \
-    -v allowed="$(number allowed_speedup)" -v percent="$(number percent_of_allowed)" -v a="$(number agreement)" \
-    -v c="$(number draft_cost)" -v error="$(number cost_error_percent)" -v drift="$(number baseline_drift_percent)" -v rest="$(number cost_error_without_drift_percent)" 'BEGIN {
-      printf "%-14s %7.1f -> %7.1f tokens/s, speed-up %.3f (total %.3f), allowed %.3f (a %.3f, c %.4f), reached %.1f %%, cost error %.1f %% (drift %.1f %%, without it %.1f %%): ",
-        name, base, spec, median, total, allowed, a, c, percent, error, drift, rest
-      print figure, found, (found + 0 >= least + 0 ? "reaches" : "MISSES"), least }'
+  printf '%s: %.1f -> %.1f tokens/s, speed-up %.3f (all tokens %.3f), accepted %.2f of a proposal\n' "$name" \
+    "$(number baseline_tokens_per_s)" "$(number speculative_tokens_per_s)" "$(number speedup_median)" "$(number speedup_total)" \
+    "$(number mean_accepted)"
+  printf '  a %.3f, c %.4f, T(2 4 8 16) %.2f %.2f %.2f %.2f allow %.3f: reached %.1f %%\n' "$(number agreement)" "$(number draft_cost)" \
+    "$(number step_2)" "$(number step_4)" "$(number step_8)" "$(number step_16)" "$(number allowed_speedup)" "$(number percent_of_allowed)"
+  printf '  costs of one half predict the other: error %.1f %%, the baseline drifted by %.1f %%, without that %.1f %%\n' \
+    "$(number cost_error_percent)" "$(number baseline_drift_percent)" "$(number cost_error_without_drift_percent)"
+  for goal in "${goals[@]}"; do
+    awk -v goal="$goal" -v found="$(number "${goal%=*}")" 'BEGIN {
+      split(goal, part, "=")
+      print "  " part[1], found, (found + 0 >= part[2] + 0 ? "reaches" : "MISSES"), part[2] }'
+  done
 }
 cut=(-f "$text" --prompts 16 --prompt-tokens 64 -n 64 -r 3)
-measure draft percent_of_allowed 90 "${cut[@]}" --draft-model "$dir/draft.gpt2"
-measure draft-speed speedup_median 1.3 "${cut[@]}" --draft-model "$dir/draft.gpt2"
-measure both speedup_median 1.3 "${cut[@]}" --draft-lookup --draft-model "$dir/draft.gpt2"
-measure sampled percent_of_allowed 90 "${cut[@]}" -T 0.8 --top-k 40 --draft-model "$dir/draft.gpt2"
-measure repeats speedup_median 2 -f "$dir/repeats.txt" --escape -n 64 -r 3 --draft-lookup
-measure fresh speedup_median 0.98 "${cut[@]}" -T 1 --top-p 0.95 --draft-lookup
-measure useless speedup_median 0.97 "${cut[@]}" --draft-model "$dir/noise.gpt2"
+measure draft percent_of_allowed=90 speedup_median=1.3 -- "${cut[@]}" --draft-model "$dir/draft.gpt2"
+measure sampled percent_of_allowed=90 speedup_median=1.3 -- "${cut[@]}" -T 0.8 --top-k 40 --draft-model "$dir/draft.gpt2"
+measure both speedup_median=1.3 -- "${cut[@]}" --draft-lookup --draft-model "$dir/draft.gpt2"
+measure repeats speedup_median=2 -- -f "$dir/repeats.txt" --escape -n 64 -r 3 --draft-lookup
+measure fresh speedup_median=0.98 -- "${cut[@]}" -T 1 --top-p 0.95 --draft-lookup
+measure useless speedup_median=0.97 -- "${cut[@]}" --draft-model "$dir/noise.gpt2"

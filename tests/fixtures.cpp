@@ -91,15 +91,17 @@ CheckpointFixture make_checkpoint(const FixtureShape& s, uint64_t seed) {
 
 namespace {
 
-Model convert_directory(const std::string& directory) {
+Model convert_directory(const std::string& directory, const ConvertOptions& options = {}) {
   MemorySink sink;
-  convert_checkpoint(directory, {}, sink, nullptr);
+  convert_checkpoint(directory, options, sink, nullptr);
   return Model::from_memory(sink.take(), directory);
 }
 
 }  // namespace
 
-Model convert_fixture(const CheckpointFixture& fixture) { return convert_directory(fixture.write()); }
+Model convert_fixture(const CheckpointFixture& fixture, const ConvertOptions& options) {
+  return convert_directory(fixture.write(), options);
+}
 
 const Model& books() {
   static const Model model = convert_directory(source_path("models/books"));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/model/config.h"
+#include "src/model/convert.h"
 #include "src/model/model.h"
 
 namespace gpt2::test {
@@ -35,7 +36,7 @@ struct FixtureShape {
 CheckpointFixture make_checkpoint(const FixtureShape& shape, uint64_t seed = 1);
 
 // Converted in memory.
-Model convert_fixture(const CheckpointFixture& fixture);
+Model convert_fixture(const CheckpointFixture& fixture, const ConvertOptions& options = {});
 // models/books, converted in memory once.
 const Model& books();
 

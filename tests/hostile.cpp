@@ -1,5 +1,6 @@
 #include "tests/hostile.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "src/base/hash.h"
@@ -31,6 +32,15 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
   return text.replace(at, from.size(), to);
 }
 
+// A .gpt2 file with something else in its header. Room for what is added comes out of the padding, so that the data stays where it is.
+std::string changed_header(const std::string& file, const std::string& from, const std::string& to) {
+  const std::string header = header_of(file);
+  std::string text = replaced(header, from, to);
+  if (text.size() > header.size()) text.resize(std::max(header.size(), text.find_last_not_of(' ') + 1));
+  text.resize(std::max(text.size(), header.size()), ' ');
+  return sealed(with_header(file, text));
+}
+
 // The value of "key": in `text`, up to the next comma or brace outside brackets.
 std::string member_text(const std::string& text, const std::string& key) {
   const size_t begin = text.find("\"" + key + "\":");
@@ -54,6 +64,7 @@ class Cases {
     safetensors();
     tokenizer_files();
     model_file();
+    draft_file();
     return std::move(cases_);
   }
 
@@ -223,13 +234,7 @@ class Cases {
   void model_file() {
     const std::string file = nano_model_file(), header = header_of(file);
     const size_t padding = header.size() - header.find_last_not_of(' ') - 1;
-    // Room for what is added comes out of the padding, so that the data stays where it is.
-    const auto fitted = [&](std::string text) {
-      if (text.size() > header.size()) text.resize(std::max(header.size(), text.find_last_not_of(' ') + 1));
-      text.resize(std::max(text.size(), header.size()), ' ');
-      return with_header(file, text);
-    };
-    const auto change = [&](const std::string& from, const std::string& to) { return sealed(fitted(replaced(header, from, to))); };
+    const auto change = [&](const std::string& from, const std::string& to) { return changed_header(file, from, to); };
     const SafetensorsFile parsed = parse_safetensors(std::as_bytes(std::span(file)), "nano");
     for (const TensorInfo& tensor : parsed.tensors) {
       const std::string key = "\"tensor." + tensor.name + "\":\"", quoted = "\"" + tensor.name + "\":{";
@@ -246,7 +251,7 @@ class Cases {
       model(tensor.name + " with a short checksum", described(text.substr(0, text.size() - 1)), tensor.name);
       model(tensor.name + " with words after it", described(text + " more"), tensor.name);
       const std::string entry = member_text(header.substr(header.find(quoted)), tensor.name);
-      model(tensor.name + " as I8", sealed(fitted(replaced(header, entry, replaced(entry, "\"U8\"", "\"I8\"")))), tensor.name);
+      model(tensor.name + " as I8", change(entry, replaced(entry, "\"U8\"", "\"I8\"")), tensor.name);
       if (tensor.begin < file.size()) model("cut where " + tensor.name + " begins", file.substr(0, tensor.begin), "");
     }
     for (const char* key : {"n_layer", "n_head", "n_embd", "n_inner", "n_ctx", "n_vocab"}) {
@@ -279,6 +284,30 @@ class Cases {
     model("a zip file", "PK\x03\x04" + std::string(100, '\0'), "header");
   }
 
+  void draft_file() {
+    const std::string file = nano_draft_file(), key = "\"config.n_draft_vocab\":\"2\"", ids = "\"tensor.draft_head.ids\":\"u8 bytes 8x1";
+    for (const char* value : {"0", "-1", "", " 2", "2x", "4294967296", "4", "4294967295"}) {
+      model(std::string("n_draft_vocab \"") + value + "\"", changed_header(file, key, replaced(key, "2", value)), "n_draft_vocab");
+    }
+    for (const char* value : {"1", "3"}) {
+      model(std::string("n_draft_vocab ") + value + " of a head of 2", changed_header(file, key, replaced(key, "2", value)), "draft_head.weight");
+    }
+    for (const char* size : {"4x1", "7x1", "0x1", "12x1", "8x2", "64x1", "65x1"}) {
+      model(std::string("draft ids of ") + size, changed_header(file, ids, replaced(ids, "8x1", size)), "draft_head.ids");
+    }
+    model("draft ids renamed", changed_header(file, "\"draft_head.ids\":{", "\"draft_head.idx\":{"), "draft_head.ids");
+    model("draft head renamed", changed_header(file, "\"draft_head.weight\":{", "\"draft_head.height\":{"), "draft_head.weight");
+    model("a draft key without a draft", changed_header(nano_model_file(), "\"config.n_ctx\"", key + ",\"config.n_ctx\""), "draft_head.weight");
+    const SafetensorsFile parsed = parse_safetensors(std::as_bytes(std::span(file)), "nano");
+    const auto table = std::find_if(parsed.tensors.begin(), parsed.tensors.end(), [](const auto& t) { return t.name == "draft_head.ids"; });
+    for (const auto& [first, second] : {std::pair(2u, 1u), std::pair(1u, 1u), std::pair(1u, 3u), std::pair(3u, 4u), std::pair(~0u, 0u), std::pair(0u, ~0u)}) {
+      std::string bad = file;
+      std::memcpy(bad.data() + table->begin, &first, 4);
+      std::memcpy(bad.data() + table->begin + 4, &second, 4);
+      model("draft ids " + std::to_string(first) + ", " + std::to_string(second), bad, "draft_head.ids");
+    }
+  }
+
   std::vector<HostileCase> cases_;
   const Files base_ = nano_directory();
 };
@@ -303,6 +332,15 @@ std::map<std::string, std::string> nano_tokenizer_json() {
 
 std::string nano_model_file() {
   const Model model = convert_fixture(nano());
+  const void* data = model.bytes().data();
+  return {static_cast<const char*>(data), model.bytes().size()};
+}
+
+std::string nano_draft_file() {
+  ConvertOptions options;
+  options.draft_vocab = 2;
+  options.draft_text = "bbb";
+  const Model model = convert_fixture(nano(), options);
   const void* data = model.bytes().data();
   return {static_cast<const char*>(data), model.bytes().size()};
 }

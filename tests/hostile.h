@@ -12,6 +12,7 @@ namespace gpt2::test {
 std::map<std::string, std::string> nano_directory();       // name -> content: config.json, vocab.json, merges.txt, weights
 std::map<std::string, std::string> nano_tokenizer_json();  // the same with tokenizer.json instead of vocab.json, merges.txt
 std::string nano_model_file();                             // .gpt2
+std::string nano_draft_file();                             // .gpt2 whose head has the tokens 1 and 2
 
 // The text of a safetensors header, without its 8 length bytes.
 std::string header_of(const std::string& file);

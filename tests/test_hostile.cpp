@@ -142,6 +142,8 @@ TEST_CASE("hostile: the small model itself is accepted in all forms") {
   const std::string file = nano_model_file();
   CHECK(ModelBytes(file).failure(file.size()).message == "");
   CHECK(sealed(file) == file);
+  const std::string draft = nano_draft_file();
+  CHECK(ModelBytes(draft).failure(draft.size()).message == "");
 }
 
 TEST_CASE("hostile: named cases, through the library") {

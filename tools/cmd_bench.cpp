@@ -94,7 +94,7 @@ class Bench final : public Command {
     if (!spec && spec_.wanted()) fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
     const KernelTable& kernels = choose_kernels();
-    warn_if_busy();
+    if (!spec) warn_if_busy();  // turns even out what others take
     const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
     const DType dtype = model.weights().lm_head.dtype;
     const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());

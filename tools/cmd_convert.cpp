@@ -8,9 +8,12 @@
 #include "tools/load_model.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
+#include "tools/streams.h"
 
 namespace gpt2 {
 namespace {
+
+constexpr uint64_t kMaxText = uint64_t{1} << 30;  // bytes
 
 const std::vector<std::pair<std::string, DType>> kDTypes = {
     {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
@@ -48,6 +51,11 @@ class Convert final : public Command {
                choice_value(options_.dtype, kDTypes)},
               {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
                keep_value(options_.keep)},
+              {"--draft-vocab", "",
+               "For a draft (generate --draft-model): its head keeps only the N most frequent tokens of --text, which is all "
+               "that it can propose; a head of N rows costs less, and the text stays the same.",
+               whole_value(options_.draft_vocab, 1, kMaxVocab)},
+              {"--text", "", "The text whose tokens --draft-vocab counts (-: stdin).", name_value("FILE", text_)},
               {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
               {"-q,--quiet", "", "No progress, no warnings, no summary.", flag_value(verbosity_, Verbosity::quiet)},
               verbose_option(verbosity_)}}};
@@ -60,6 +68,11 @@ class Convert final : public Command {
     }
     const std::string &source = operands[0], &destination = operands[1];
     check_paths(source, destination);
+    if ((options_.draft_vocab > 0) != text_.has_value()) {
+      fail(ExitCode::usage, std::string("convert: expected --draft-vocab and --text together, found ") +
+                                (text_ ? "--text" : "--draft-vocab") + " alone");
+    }
+    if (text_) options_.draft_text = read_input_file(*text_, kMaxText);
     catch_interrupts();
     OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse);
     report_truncation_of(source, file.name_meanwhile());
@@ -101,6 +114,7 @@ class Convert final : public Command {
   }
 
   ConvertOptions options_;
+  std::optional<std::string> text_;
   bool force_ = false;
   Verbosity verbosity_ = Verbosity::normal;
 };

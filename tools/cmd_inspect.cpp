@@ -55,9 +55,9 @@ bool is_matrix(const StoredTensor& tensor) {
          arrangement == Arrangement::qkv_scaled;
 }
 
-// An untied wte is only gathered from, a row a token.
+// A wte that is not the head is only gathered from, a row a token.
 bool is_gathered(const StoredTensor& tensor, const Config& config) {
-  return tensor.spec.arrangement == Arrangement::rows || (tensor.spec.name == "wte.weight" && !config.tied_lm_head);
+  return tensor.spec.arrangement == Arrangement::rows || (tensor.spec.name == "wte.weight" && (!config.tied_lm_head || config.n_draft_vocab > 0));
 }
 
 StepCost step_cost(const ModelFile& file) {
@@ -96,6 +96,7 @@ std::vector<std::pair<std::string, std::string>> config_rows(const Config& confi
   rows.emplace_back("n_inner", std::to_string(config.n_inner));
   rows.emplace_back("n_ctx", std::to_string(config.n_ctx));
   rows.emplace_back("n_vocab", std::to_string(config.n_vocab));
+  if (config.n_draft_vocab > 0) rows.emplace_back("n_draft_vocab", std::to_string(config.n_draft_vocab));
   rows.emplace_back("activation", json_quote(activation_name(config.activation)));
   rows.emplace_back("layer_norm_epsilon", significant(config.layer_norm_epsilon, 9));
   rows.emplace_back("scale_attn_weights", boolean(config.scale_attn_weights));
@@ -135,7 +136,7 @@ class Inspect final : public Command {
     }
     if (!operands.empty() && model_.path) fail(ExitCode::usage, "inspect: give FILE or --model, not both");
     if (!operands.empty()) model_.path = operands[0];
-    const Model model = load_model(model_);
+    const Model model = load_draft_model(model_);
     if (verify_) verify_checksums(model.file(), model.name());
     std::vector<TensorReport> reports;
     for (const StoredTensor& tensor : model.file().tensors) reports.push_back(examine(tensor, model.config()));

@@ -63,7 +63,15 @@ Model load_draft_model(const ModelChoice& choice) {
   return convert_in_memory(path, path == *name ? "FILE.gpt2" : conversion_target(*name), choice.verbosity);
 }
 
-Model load_model(const ModelChoice& choice) { return load_draft_model(choice); }
+Model load_model(const ModelChoice& choice) {
+  Model model = load_draft_model(choice);
+  const Config& config = model.config();
+  if (config.n_draft_vocab > 0) {
+    fail_model(model.name(), kDraftHead, "a head of all " + std::to_string(config.n_vocab) + " tokens",
+               "one of " + std::to_string(config.n_draft_vocab) + ": this is a draft, for --draft-model");
+  }
+  return model;
+}
 
 const KernelTable& choose_kernels() {
   const std::optional<std::string> name = environment("GPT2_ISA");

@@ -20,10 +20,10 @@ struct ModelChoice {
 std::vector<Option> model_options(ModelChoice& choice);
 Option verbose_option(Verbosity& verbosity);
 
-// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3).
+// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head lacks tokens.
 Model load_model(const ModelChoice& choice);
 
-// The same for a draft, whose vocabulary may be a part of its target's.
+// The same for a draft, whose head may lack tokens.
 Model load_draft_model(const ModelChoice& choice);
 
 // The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for

@@ -136,8 +136,13 @@ void ModelDrafter::compute(std::span<const DraftRequest> requests,
 
 // The draft's logits by the target's ids; what it cannot propose is as if forbidden.
 std::span<const float> ModelDrafter::target_logits(std::span<const float> logits) {
-  if (logits.size() == logits_.size() && n_tokens_ == logits.size()) return logits;
-  std::copy_n(logits.begin(), n_tokens_, logits_.begin());
+  const bool whole = model_.weights().draft_ids.empty();
+  if (whole && logits.size() == logits_.size() && n_tokens_ == logits.size()) return logits;
+  const std::span<const uint32_t> ids = model_.weights().draft_ids;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < n_tokens_) logits_[ids[i]] = logits[i];
+  }
+  if (whole) std::copy_n(logits.begin(), n_tokens_, logits_.begin());
   return logits_;
 }
 

@@ -15,9 +15,12 @@ constexpr uint32_t kLookupTokens = 1u << 16;  // remembered of a text
 constexpr uint32_t kOwnRows = 3;
 constexpr double kInstalments = 32;
 
+// Of the matrices that a step reads.
 double n_bytes(const Model& model) {
   double bytes = 0;
+  const bool tied = model.weights().lm_head.data == model.weights().wte.data;
   for (const StoredTensor& tensor : model.file().tensors) {
+    if (!tied && tensor.spec.name == "wte.weight") continue;
     const bool read = tensor.spec.arrangement == Arrangement::panels || tensor.spec.arrangement == Arrangement::qkv ||
                       tensor.spec.arrangement == Arrangement::qkv_scaled;
     if (read) bytes += static_cast<double>(tensor.data.size());
@@ -74,7 +77,7 @@ void Speculation::propose(std::span<const SpeculatedSequence> sequences) {
   rows_ = static_cast<uint32_t>(n_plans_);
   n_draft_steps_ = 0;
   step_draft_seconds_ = expected_draft_seconds_ = 0;
-  if (options_.policy == DraftPolicy::sweep) sweep_ = sweep_ % options_.max_draft + 1;
+  if (options_.policy == DraftPolicy::sweep && n_plans_ > 0) sweep_ = sweep_ % options_.max_draft + 1;
   for (size_t i = 0; i < n_plans_; ++i) plan(sequences[i], plans_[i]);
   if (drafter_) draft(sequences);
 }

@@ -48,6 +48,9 @@ void check_config(const Config& c, std::string_view file) {
   check_range(file, "n_inner", c.n_inner, kMaxInner);
   check_range(file, "n_positions", c.n_ctx, kMaxContext);
   check_range(file, "vocab_size", c.n_vocab, kMaxVocab);
+  if (c.n_draft_vocab > c.n_vocab) {
+    fail_model(file, "n_draft_vocab", "at most vocab_size = " + std::to_string(c.n_vocab), std::to_string(c.n_draft_vocab));
+  }
   if (!(c.layer_norm_epsilon > 0) || !std::isfinite(c.layer_norm_epsilon)) {
     fail_model(file, "layer_norm_epsilon", "a positive number", std::to_string(c.layer_norm_epsilon));
   }

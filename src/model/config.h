@@ -24,9 +24,12 @@ struct Config {
   bool scale_attn_weights = true;                // divide scores by sqrt(d_head)
   bool scale_attn_by_inverse_layer_idx = false;  // and by layer + 1
   bool tied_lm_head = true;                      // the head is wte
+  uint32_t n_draft_vocab = 0;                    // a draft's head has rows for so many tokens only; 0: for all
   int32_t bos_token_id = -1;                     // -1: none
   std::vector<int32_t> eos_token_ids;            // empty: none
 
+  // Rows of the head: logits of a position.
+  uint32_t n_logits() const noexcept { return n_draft_vocab > 0 ? n_draft_vocab : n_vocab; }
   // What the scores of a layer are multiplied by.
   float attention_scale(uint32_t layer) const;
 };

@@ -1,9 +1,12 @@
 #include "src/model/convert.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "kernels/float_types.h"
@@ -162,6 +165,27 @@ class CheckpointSource final : public ParameterSource {
   std::map<std::string, const Checkpoint::Tensor*, std::less<>> tensors_;
 };
 
+// A source whose head has the rows of some tokens only.
+class DraftSource final : public ParameterSource {
+ public:
+  DraftSource(ParameterSource& source, TensorSpec head, std::span<const uint32_t> ids)
+      : source_(source), head_(std::move(head)), ids_(ids) {}
+
+  void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) override {
+    if (spec.name != kDraftHead) return source_.read_rows(spec, first, count, out);
+    for (uint64_t i = 0; i < count; ++i) source_.read_rows(head_, ids_[first + i], 1, out + i * spec.cols);
+  }
+  void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override {
+    source_.read_vector(name, first, count, out);
+  }
+  void done(const TensorSpec& spec) override { source_.done(spec); }
+
+ private:
+  ParameterSource& source_;
+  TensorSpec head_;
+  std::span<const uint32_t> ids_;
+};
+
 // The directory's own name, however its path was written.
 std::string name_of(const std::string& directory) {
   std::error_code error;
@@ -178,24 +202,50 @@ uint64_t count_parameters(const Config& config) {
 
 }  // namespace
 
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
+                                      uint32_t n) {
+  if (n > tokenizer.n_tokens()) {
+    fail(ExitCode::input, "--draft-vocab: expected at most the tokenizer's " + std::to_string(tokenizer.n_tokens()) + " tokens, found " +
+                              std::to_string(n));
+  }
+  std::vector<uint64_t> counts(tokenizer.n_tokens(), 0);
+  for (const int32_t token : tokenizer.encode(text)) ++counts[static_cast<size_t>(token)];
+  for (const int32_t eos : eos_token_ids) {
+    if (static_cast<size_t>(eos) < counts.size()) counts[static_cast<size_t>(eos)] = std::numeric_limits<uint64_t>::max();
+  }
+  std::vector<uint32_t> ids(counts.size());
+  std::iota(ids.begin(), ids.end(), 0u);
+  std::stable_sort(ids.begin(), ids.end(), [&](uint32_t a, uint32_t b) { return counts[a] > counts[b]; });
+  ids.resize(n);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 ConvertReport convert_checkpoint(const std::string& directory, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress) {
   const std::string config_path = directory + "/config.json";
   ConfigFile config_file = parse_config(read_text_file(config_path, kMaxConfigBytes), config_path);
-  const Config& config = config_file.config;
+  Config& config = config_file.config;
   const Checkpoint checkpoint = Checkpoint::open(directory);
   CheckpointSource source(checkpoint);
   source.check(config);
-  ConvertReport report = {config, count_parameters(config), std::move(config_file.warnings)};
-  source.check_unused(config, report.warnings);
+  std::vector<std::string> warnings = std::move(config_file.warnings);
+  source.check_unused(config, warnings);
   const TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   WriteOptions write_options;
   write_options.dtype = options.dtype;
   write_options.keep = options.keep;
   write_options.source = name_of(directory);
+  const TensorSpec head = model_schema(config).back();  // wte where it is tied
+  if (options.draft_vocab > 0) {
+    const Tokenizer words(tokenizer.tables(), directory);
+    write_options.draft_ids = frequent_tokens(words, config.eos_token_ids, options.draft_text, options.draft_vocab);
+    config.n_draft_vocab = options.draft_vocab;
+  }
   SmoothedSource smoothed(config, source, write_options);
-  write_model(config, tokenizer.tables(), smoothed, write_options, sink, progress);
-  return report;
+  DraftSource reduced(smoothed, head, write_options.draft_ids);
+  write_model(config, tokenizer.tables(), reduced, write_options, sink, progress);
+  return {config, count_parameters(config), std::move(warnings)};
 }
 
 }  // namespace gpt2

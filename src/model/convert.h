@@ -18,7 +18,14 @@ struct ConvertReport {
 struct ConvertOptions {
   DType dtype = DType::f32;
   std::vector<KeepRule> keep;
+  uint32_t draft_vocab = 0;  // tokens that the head keeps, for a draft; 0: all
+  std::string draft_text;    // where their frequencies come from
 };
+
+// The n tokens that a draft may propose: the end-of-text tokens, then the most frequent of `text`, ties and what the text does not have
+// by the lowest id, which in BPE is about the frequency. Ascending. Throws Error (exit 4) if there are no n.
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
+                                      uint32_t n);
 
 // Reads DIR/config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor of the schema is
 // there in its shape and as F32, F16 or BF16, and writes the file. Names may carry the prefix "transformer.".

@@ -36,7 +36,7 @@ Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outpu
   embd_stride_ = row_stride(config.n_embd);
   qkv_stride_ = row_stride(config.n_head * 3 * d_pad);
   inner_stride_ = row_stride(config.n_inner);
-  vocab_stride_ = round_up(config.n_vocab, kPanelRows);
+  vocab_stride_ = round_up(config.n_logits(), kPanelRows);
   prepared_stride_ = prepared_stride(std::max(config.n_embd, config.n_inner));
   const size_t input_rows = std::max<size_t>(max_rows, size_t{n_threads} * kFewRows);
   x_ = AlignedBuffer<float>(max_rows * embd_stride_);
@@ -84,7 +84,7 @@ class ForwardPass {
   ForwardResult result(uint32_t n_threads) const noexcept {
     for (uint32_t i = 0; i < n_outputs_; ++i) s_.argmax_[i] = merge_argmax(i, n_threads);
     ForwardResult result;
-    if (want_logits_) result.logits = {s_.logits_.data(), n_outputs_, c_.n_vocab, s_.vocab_stride_};
+    if (want_logits_) result.logits = {s_.logits_.data(), n_outputs_, c_.n_logits(), s_.vocab_stride_};
     result.argmax = {s_.argmax_.data(), n_outputs_};
     return result;
   }
@@ -274,7 +274,7 @@ class ForwardPass {
     args.out_stride = s_.vocab_stride_;
     args.epilogue = Epilogue::none;
     args.argmax = lanes;
-    args.n_valid = c_.n_vocab;
+    args.n_valid = c_.n_logits();
     kernels_.matmul(args);
   }
 

@@ -210,8 +210,22 @@ Weights view_weights(const Config& config, const std::vector<StoredTensor>& tens
   weights.ln_f_weight = in.vector();
   weights.ln_f_bias = in.vector();
   weights.wte = in.panels();
-  weights.lm_head = config.tied_lm_head ? weights.wte : in.panels();
+  weights.lm_head = config.tied_lm_head && config.n_draft_vocab == 0 ? weights.wte : in.panels();
   return weights;
+}
+
+// The tokens of a draft's head.
+std::span<const uint32_t> draft_ids(const StoredTensor& table, const Config& config, std::string_view path) {
+  const auto ids = table_as<uint32_t>(table, path);
+  if (ids.size() != config.n_draft_vocab) {
+    fail_model(path, kDraftIds, std::to_string(config.n_draft_vocab) + " ids", std::to_string(ids.size()));
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < config.n_vocab && (i == 0 || ids[i] > ids[i - 1])) continue;
+    fail_model(path, kDraftIds, "ascending ids below " + std::to_string(config.n_vocab),
+               std::to_string(ids[i]) + " as number " + std::to_string(i));
+  }
+  return ids;
 }
 
 }  // namespace
@@ -228,6 +242,10 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.weights = view_weights(file.config, file.tensors);
   const size_t first_table = file.tensors.size();
   for (const std::string_view name : kTokenizerTensors) file.tensors.push_back(reader.table(name));
+  if (file.config.n_draft_vocab > 0) {
+    file.tensors.push_back(reader.table(kDraftIds));
+    file.weights.draft_ids = draft_ids(file.tensors.back(), file.config, path);
+  }
   const StoredTensor* tables = file.tensors.data() + first_table;
   file.tokenizer.bytes = table_as<char>(tables[0], path);
   file.tokenizer.offsets = table_as<uint32_t>(tables[1], path);

@@ -1,6 +1,6 @@
 // Reading a `.gpt2` file: a valid safetensors file whose tensors lie as the kernels want them (schema.h). Parsing takes
 // bytes, not a file; everything is checked before anything is used, nothing is copied, and the cost does not grow with the
-// weights or the vocabulary.
+// weights or the vocabulary (a draft's list of tokens apart).
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,7 @@ struct ModelFile {
   Config config;
   Weights weights;
   TokenizerTables tokenizer;
-  std::vector<StoredTensor> tensors;  // the schema's, then the tokenizer's
+  std::vector<StoredTensor> tensors;  // the schema's, the tokenizer's, a draft's ids
   std::string source;                 // where the converter found it
   uint64_t header_hash = 0;           // identifies the file
   uint64_t tokenizer_hash = 0;

@@ -9,6 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "src/base/checked.h"
+#include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/safetensors.h"
 #include "src/model/row_map.h"
@@ -49,17 +50,9 @@ class Writer {
       plan_.push_back({std::move(spec), dtype, data_bytes_, bytes, {}, 0});
       data_bytes_ += bytes;
     }
-    for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) {
-      const auto table = table_bytes(tokenizer, i);
-      TensorSpec spec;
-      spec.name = kTokenizerTensors[i];
-      spec.arrangement = Arrangement::bytes;
-      spec.rows = table.size();
-      spec.cols = 1;
-      const uint64_t bytes = round_up(table.size(), kLineBytes);
-      plan_.push_back({std::move(spec), DType::f32, data_bytes_, bytes, table, 0});
-      data_bytes_ += bytes;
-    }
+    for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
+    GPT2_CHECK(options.draft_ids.size() == config.n_draft_vocab);
+    if (config.n_draft_vocab > 0) plan_table(kDraftIds, std::as_bytes(std::span(options.draft_ids)));
     tokenizer_hash_ = Tokenizer(tokenizer, options.source).hash();
   }
 
@@ -77,6 +70,17 @@ class Writer {
   }
 
  private:
+  void plan_table(std::string_view name, std::span<const std::byte> table) {
+    TensorSpec spec;
+    spec.name = name;
+    spec.arrangement = Arrangement::bytes;
+    spec.rows = table.size();
+    spec.cols = 1;
+    const uint64_t bytes = round_up(table.size(), kLineBytes);
+    plan_.push_back({std::move(spec), DType::f32, data_bytes_, bytes, table, 0});
+    data_bytes_ += bytes;
+  }
+
   // The attention scale goes into q where that changes no bit of what the scores would be: a power of two, and no weight
   // that would become subnormal or overflow.
   void choose_arrangement(Planned& tensor) {

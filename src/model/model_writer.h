@@ -36,6 +36,7 @@ struct WriteOptions {
   DType dtype = DType::f32;    // of the matrices
   std::vector<KeepRule> keep;  // exceptions; the last that matches counts
   std::string source;          // recorded in the file
+  std::vector<uint32_t> draft_ids;  // of the head's n_draft_vocab rows, ascending; empty where the head is whole
 };
 
 // The type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in int4 files.

@@ -43,6 +43,10 @@ std::vector<TensorSpec> model_schema(const Config& c) {
   add("ln_f.weight", "", vector, c.n_embd, 1);
   add("ln_f.bias", "", vector, c.n_embd, 1);
   add("wte.weight", "", panels, c.n_vocab, c.n_embd);
+  if (c.n_draft_vocab > 0) {
+    add(std::string(kDraftHead), "", panels, c.n_draft_vocab, c.n_embd);
+    return schema;
+  }
   if (!c.tied_lm_head) add("lm_head.weight", "", panels, c.n_vocab, c.n_embd);
   return schema;
 }
@@ -77,6 +81,8 @@ std::optional<DType> dtype_from_name(std::string_view name) {
 }
 
 namespace {
+
+constexpr std::string_view kDraftVocabKey = "config.n_draft_vocab";  // drafts only
 
 // The configuration's fields, once: visit(key, field) for each.
 template <class C, class Visit>
@@ -144,6 +150,7 @@ std::vector<std::pair<std::string, std::string>> config_metadata(const Config& c
   each_field(config, [&](std::string_view key, const auto& field) {
     metadata.emplace_back("config." + std::string(key), to_text(field));
   });
+  if (config.n_draft_vocab > 0) metadata.emplace_back(kDraftVocabKey, to_text(config.n_draft_vocab));
   return metadata;
 }
 
@@ -155,6 +162,11 @@ Config config_from_metadata(const MetadataLookup& metadata, std::string_view fil
     if (text == nullptr) fail_model(file, key, "a value", "none");
     if (!from_text(*text, field)) fail_model(file, key, "a valid value", "\"" + *text + "\"");
   });
+  if (const std::string* text = metadata.value(kDraftVocabKey)) {
+    if (!from_text(*text, config.n_draft_vocab) || config.n_draft_vocab == 0) {
+      fail_model(file, kDraftVocabKey, "a number from 1", "\"" + *text + "\"");
+    }
+  }
   if (config.n_head == 0) fail_model(file, "config.n_head", "at least 1", "0");
   config.d_head = config.n_embd / config.n_head;
   check_config(config, file);

@@ -53,6 +53,9 @@ inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
 inline constexpr std::string_view kTensorPrefix = "tensor.";
 inline constexpr uint64_t kDataAlignment = 4096;
 
+// A draft's head of n_draft_vocab rows, and the ids of their tokens: u32, ascending. wte stays whole: any token may be read.
+inline constexpr std::string_view kDraftHead = "draft_head.weight", kDraftIds = "draft_head.ids";
+
 // The tokenizer's tables, in the order of TokenizerTables.
 inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tokenizer.offsets", "tokenizer.merges",
                                                          "tokenizer.byte_tokens", "tokenizer.special_tokens"};

@@ -2,6 +2,7 @@
 // Immutable; valid as long as the Model that holds the file.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -25,7 +26,8 @@ struct Weights {
   MatrixView<const float> wpe;     // [n_ctx, n_embd]
   std::vector<LayerWeights> h;     // [n_layer]
   std::span<const float> ln_f_weight, ln_f_bias;  // [n_embd]
-  Panels lm_head;                  // wte where it is tied
+  std::span<const uint32_t> draft_ids;  // the tokens of the head's rows, ascending; empty: row i is token i
+  Panels lm_head;                  // wte where it is tied; of a draft, the rows of its n_draft_vocab tokens
 };
 
 // The cache's type where nobody names one: f32 for f32 models, f16 for all others.

@@ -25,4 +25,24 @@ run "$GPT2" generate --draft-model "$T/none" "x"; error "no such draft" 3 "$T/no
 run "$GPT2" generate --draft-lookup=0 "x"; error "a look-up of nothing" 2 --draft-lookup
 run "$GPT2" generate --draft-max 16 "x"; error "too many tokens" 2 --draft-max
 run "$GPT2" generate --spec maybe "x"; error "no such --spec" 2 --spec
+
+# A draft that knows the README's tokens only.
+run "$GPT2" convert --draft-vocab 500 --text README.md "$BOOKS" "$T/draft.gpt2"
+check "convert --draft-vocab" quiet_success
+run "$GPT2" inspect --verify "$T/draft.gpt2"
+check "inspect shows a draft's head" eval 'quiet_success && out_has "n_draft_vocab" && out_has "draft_head.weight" && out_has "[500, 192]" && out_has "draft_head.ids"'
+for sampler in "--greedy" "-T 1 --top-p 0.95 -N 2"; do
+  run "$GPT2" generate -s 7 -n 60 $sampler "The old captain said"
+  cp "$T/out" "$T/plain"
+  run "$GPT2" generate -s 7 -n 60 $sampler --spec force --draft-model "$T/draft.gpt2" "The old captain said"
+  check "$sampler with a draft of 500 tokens: the same bytes" eval 'quiet_success && same $T/plain $T/out'
+done
+run "$GPT2" generate -m "$T/draft.gpt2" "x"; error "a draft is no model" 3 "$T/draft.gpt2" draft_head.weight 4096 500 --draft-model
+run "$GPT2" eval perplexity -m "$T/draft.gpt2" README.md; error "a draft is not evaluated" 3 "$T/draft.gpt2"
+run "$GPT2" convert --draft-vocab 5000 --text README.md "$BOOKS" "$T/x.gpt2"; error "more tokens than there are" 4 --draft-vocab 4096 5000
+run "$GPT2" convert --draft-vocab 0 --text README.md "$BOOKS" "$T/x.gpt2"; error "no tokens" 2 --draft-vocab
+run "$GPT2" convert --draft-vocab 50 "$BOOKS" "$T/x.gpt2"; error "--draft-vocab without --text" 2 --text
+run "$GPT2" convert --text README.md "$BOOKS" "$T/x.gpt2"; error "--text without --draft-vocab" 2 --draft-vocab
+run "$GPT2" convert --draft-vocab 50 --text "$T/none" "$BOOKS" "$T/x.gpt2"; error "no such text" 1 "$T/none"
+check "nothing was written" eval '[ ! -e $T/x.gpt2 ]'
 finish

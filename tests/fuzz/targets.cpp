@@ -203,7 +203,7 @@ void run_model_file(std::string_view input) {
   }, {ExitCode::model});
 }
 
-std::vector<std::string> model_file_seeds() { return {nano_model_file()}; }
+std::vector<std::string> model_file_seeds() { return {nano_model_file(), nano_draft_file()}; }
 
 std::vector<std::string> model_file_words() {
   return {"\"config.n_layer\":\"", "\"config.n_vocab\":\"", "f32 panels ", "f32 vector ", "u8 bytes ", "int8 panels ", "bf16 qkv ", "int4 panels ", "0x0",
