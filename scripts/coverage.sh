@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # coverage.sh BUILD FILE...: runs BUILD/gpt2-tests and prints, for each source file, the share of its lines that were run.
-# TESTS: doctest's choice of cases (default: all).
+# CASES: doctest's choice of cases (default: all).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=$1
 shift
 find "$build" -name '*.gcda' -delete
-"$build/gpt2-tests" ${TESTS:+-tc="$TESTS"} >"$build/coverage.log" 2>&1 || { tail -n 5 "$build/coverage.log"; exit 1; }
+"$build/gpt2-tests" ${CASES:+-tc="$CASES"} >"$build/coverage.log" 2>&1 || { tail -n 5 "$build/coverage.log"; exit 1; }
 tail -n 3 "$build/coverage.log" | head -n 1
 all=0 hit=0
 for file in "$@"; do

@@ -13,6 +13,7 @@
 #include "src/io/json.h"
 #include "src/io/output_file.h"
 #include "src/io/safetensors.h"
+#include "src/model/config_json.h"
 #include "src/model/convert.h"
 #include "tests/fixtures.h"
 #include "tests/support.h"
@@ -111,6 +112,35 @@ TEST_CASE("convert: the same checkpoint gives the same bytes, and other settings
   CHECK(model.config().bos_token_id == 0);
   CHECK(model.is_eos(2));
   CHECK_FALSE(model.is_eos(0));
+}
+
+TEST_CASE("config: what published checkpoints say is read without a warning, every activation and every form of eos_token_id") {
+  const std::string published =
+      R"({"activation_function":"gelu_new","architectures":["GPT2LMHeadModel"],"attn_pdrop":0.1,"bos_token_id":50256,"embd_pdrop":0.1,)"
+      R"("eos_token_id":50256,"initializer_range":0.02,"layer_norm_epsilon":1e-05,"model_type":"gpt2","n_ctx":1024,"n_embd":768,)"
+      R"("n_head":12,"n_layer":12,"n_positions":1024,"resid_pdrop":0.1,"summary_activation":null,"summary_first_dropout":0.1,)"
+      R"("summary_proj_to_labels":true,"summary_type":"cls_index","summary_use_proj":true,"transformers_version":"4.30.0",)"
+      R"("task_specific_params":{"text-generation":{"do_sample":true,"max_length":50}},"use_cache":true,"vocab_size":50257})";
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = published;
+    const size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    return parse_config(text.replace(at, from.size(), to), "config.json").config;
+  };
+  const ConfigFile file = parse_config(published, "config.json");
+  CHECK(file.warnings.empty());
+  CHECK(file.config.n_inner == 4 * 768);
+  CHECK(file.config.d_head == 64);
+  CHECK(file.config.scale_attn_weights);
+  CHECK_FALSE(file.config.scale_attn_by_inverse_layer_idx);
+  CHECK(file.config.activation == Activation::gelu_tanh);
+  CHECK(with("gelu_new", "gelu_pytorch_tanh").activation == Activation::gelu_tanh);
+  CHECK(with("gelu_new", "gelu").activation == Activation::gelu_erf);
+  CHECK(with("gelu_new", "relu").activation == Activation::relu);
+  const std::string eos = "\"eos_token_id\":50256";
+  CHECK(file.config.eos_token_ids == std::vector<int32_t>{50256});
+  CHECK(with(eos, "\"eos_token_id\":null").eos_token_ids.empty());
+  CHECK(with(eos, "\"eos_token_id\":[7,50256]").eos_token_ids == std::vector<int32_t>{7, 50256});
 }
 
 TEST_CASE("convert: mask buffers are left out, a copy of wte as head too, other tensors with a warning") {

@@ -239,6 +239,14 @@ TEST_CASE("tokenizer: tables that lie never lead outside themselves") {
     const Failure failure = failure_of([&] { tokenizer.decode(tokenizer.encode("The quick brown fox, and 12 others.\n")); });
     REQUIRE((failure.code == 0 || failure.code == 4));
   }
+  // A merge whose result is no token is none.
+  for (const uint32_t result : {4096u, 0x7FFFFFFFu, kNoToken}) {
+    TokenizerData beyond = good;
+    for (MergeSlot& slot : beyond.merges) slot.result = result;
+    const std::vector<TokenId> ids = Tokenizer(beyond.tables(), "test").encode("hello there");
+    CHECK(ids.size() == 11);
+    for (const TokenId id : ids) CHECK((id >= 0 && id < 4096));
+  }
   // No empty slot anywhere: a probe still ends.
   TokenizerData full = good;
   for (MergeSlot& slot : full.merges) slot = {7, 7, 7, 0};

@@ -61,7 +61,7 @@ std::string memory_text() {
   sysinfo(&info);
   const double unit = info.mem_unit;
   return human_bytes(static_cast<double>(info.totalram) * unit) + ", free " + human_bytes(static_cast<double>(info.freeram) * unit) +
-         ", pages of " + human_bytes(static_cast<double>(sysconf(_SC_PAGESIZE)));
+         ", pages of " + std::to_string(sysconf(_SC_PAGESIZE) / 1024) + " KiB";
 }
 
 std::string builtin_text() {

@@ -82,4 +82,40 @@ printf '\x5a' | dd of="$T/flipped" bs=1 seek=$(($(stat -c %s "$model") / 2)) con
 run "$GPT2" inspect --verify "$T/flipped"; error "a changed byte" 3 "$T/flipped" checksum
 run "$GPT2" inspect "$model" "$model"; error "two models" 2 inspect
 run "$GPT2" inspect -m "$model" "$model"; error "a model twice" 2 --model
+# Memory: a checkpoint of 130 MB of zeros, largest tensor 12.6 MB, under a limit of 64 MiB plus twice that for what is no file.
+mkdir "$T/large"
+cp "$BOOKS"/{vocab.json,merges.txt} "$T/large/"
+echo '{"model_type":"gpt2","n_layer":4,"n_head":12,"n_embd":768,"n_positions":1024,"vocab_size":4096}' >"$T/large/config.json"
+header= at=0
+# tensor NAME SHAPE COUNT: the next one in the file.
+tensor() {
+  header+="${header:+,}\"$1\":{\"dtype\":\"F32\",\"shape\":[$2],\"data_offsets\":[$at,$((at + 4 * $3))]}"
+  at=$((at + 4 * $3))
+}
+tensor wte.weight 4096,768 $((4096 * 768))
+tensor wpe.weight 1024,768 $((1024 * 768))
+for i in 0 1 2 3; do
+  for norm in ln_1 ln_2; do tensor h.$i.$norm.weight 768 768; tensor h.$i.$norm.bias 768 768; done
+  for matrix in "attn.c_attn 768 2304" "attn.c_proj 768 768" "mlp.c_fc 768 3072" "mlp.c_proj 3072 768"; do
+    read -r name rows columns <<<"$matrix"
+    tensor h.$i.$name.weight "$rows,$columns" $((rows * columns))
+    tensor h.$i.$name.bias "$columns" "$columns"
+  done
+done
+tensor ln_f.weight 768 768
+tensor ln_f.bias 768 768
+header="{$header}"
+{
+  for ((i = 0; i < 8; ++i)); do printf "\\x$(printf %02x $((${#header} >> (8 * i) & 255)))"; done
+  printf %s "$header"
+} >"$T/large/model.safetensors"
+truncate -s $((8 + ${#header} + at)) "$T/large/model.safetensors"
+for dtype in f32 int4; do
+  if sanitized; then skip "convert $dtype: memory" "AddressSanitizer's own is more"; continue; fi
+  (ulimit -d $((64 * 1024 + 2 * 12288)); OMP_NUM_THREADS=2 exec "$GPT2" convert -q --dtype $dtype "$T/large" "$T/dir/x") >"$T/out" 2>"$T/err"
+  status=$?
+  check "convert $dtype: memory is bounded by the largest tensor, not the file" quiet_success
+  rm -f "$T/dir/x"
+done
+rm -r "$T/large"
 finish

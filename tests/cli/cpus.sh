@@ -6,7 +6,7 @@ if [ "$(uname -m)" != x86_64 ] || ! command -v qemu-x86_64 >/dev/null; then
   skip "CPUs without AVX2" "no qemu-x86_64"
   finish
 fi
-if grep -q -a __asan_init "$GPT2"; then
+if sanitized; then
   skip "CPUs without AVX2" "AddressSanitizer's memory does not fit under qemu"
   finish
 fi

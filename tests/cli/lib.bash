@@ -55,6 +55,7 @@ out_has() { grep -qF -- "$1" "$T/out"; }
 err_has() { grep -qF -- "$1" "$T/err"; }
 status_is() { ((status == $1)); }
 out_is() { [ "$(cat "$T/out"; echo x)" = "$1x" ]; }
+sanitized() { grep -q -a __asan_init "$GPT2"; }
 valid_utf8() { iconv -f UTF-8 -t UTF-8 "$1" >/dev/null 2>&1; }
 # The number behind "KEY": in a file of JSON.
 json_number() { grep -oE "\"$1\":-?[0-9.e+-]+" "$2" | head -n 1 | cut -d: -f2; }

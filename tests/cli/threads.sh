@@ -18,13 +18,13 @@ threads() {
 }
 
 threads "OMP_NUM_THREADS wins" "3 (OMP_NUM_THREADS)" env OMP_NUM_THREADS=3
-threads "OMP_NUM_THREADS that is no number does not" "* physical cores *" env OMP_NUM_THREADS=many
+threads "OMP_NUM_THREADS that is no number does not" "* physical core*" env OMP_NUM_THREADS=many
 run "$GPT2" doctor --no-probes -t 2
 check "threads: -t wins" out_has "2 (-t)"
 run env OMP_NUM_THREADS=3 "$GPT2" generate --stats=json -n 2 -t 2 x
 check "threads: -t wins over OMP_NUM_THREADS" err_has '"threads":2'
 cpu=$(taskset -pc $$ | grep -oE '[0-9]+' | tail -n 1)
-threads "one CPU of the affinity mask" "1 (1 physical cores *" taskset -c "$cpu"
+threads "one CPU of the affinity mask" "1 (1 physical core within *" taskset -c "$cpu"
 
 # machine COMMAND...: in a place where $T/cgroup is /sys/fs/cgroup, $T/self is /proc/self/cgroup and $T/cpu is /sys/devices/system/cpu.
 machine() {
@@ -56,13 +56,13 @@ quota() {
     echo "$4" >"$T/cgroup/$2/cpu.cfs_period_us"
   fi
 }
-threads "each CPU a core" "$n_cpus ($n_cpus physical cores *" machine
+threads "each CPU a core" "$n_cpus ($n_cpus physical core*" machine
 cores 64
-threads "64 CPUs of one core" "1 (1 physical cores *" machine
+threads "64 CPUs of one core" "1 (1 physical core within *" machine
 cores 1
 
 quota v2 . max 100000
-threads "v2, no quota" "$n_cpus ($n_cpus physical cores *" machine
+threads "v2, no quota" "$n_cpus ($n_cpus physical core*" machine
 quota v2 . 50000 100000
 threads "v2, half a CPU at the root" "1 (cgroup quota of 0.5 CPUs)" machine
 rm -r "$T/cgroup"/*
@@ -73,7 +73,7 @@ quota v2 a.slice 40000 100000
 threads "v2, the parent's quota is tighter" "1 (cgroup quota of 0.4 CPUs)" machine
 quota v2 a.slice 6400000 100000
 quota v2 a.slice/b.scope max 100000
-threads "v2, more than the cores" "$n_cpus ($n_cpus physical cores *" machine
+threads "v2, more than the cores" "$n_cpus ($n_cpus physical core*" machine
 if ((n_cpus > 1)); then
   quota v2 a.slice 190000 100000
   threads "v2, 1.9 CPUs are one thread" "1 (cgroup quota of 1.9 CPUs)" machine
@@ -84,7 +84,7 @@ echo "4:cpu,cpuacct:/job/step" >"$T/self"
 quota v1 cpu,cpuacct/job/step 70000 100000
 threads "v1, a group of its own" "1 (cgroup quota of 0.7 CPUs)" machine
 quota v1 cpu,cpuacct/job/step -1 100000
-threads "v1, -1 is no quota" "$n_cpus ($n_cpus physical cores *" machine
+threads "v1, -1 is no quota" "$n_cpus ($n_cpus physical core*" machine
 quota v1 cpu,cpuacct/job 30000 100000
 threads "v1, the parent's quota" "1 (cgroup quota of 0.3 CPUs)" machine
 rm -r "$T/cgroup"/*
