@@ -102,8 +102,11 @@ void attend_block(const AttentionArgs& args, const float* q, const unsigned char
   const size_t last_seen = n_seen + kRows - 1 < kBlockPositions ? n_seen + kRows - 1 : kBlockPositions;
   const size_t panels = (last_seen + kPanelRows - 1) / kPanelRows;
   size_t panel = 0;
-  for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
-    scores<kRows, kAttentionPanels, Line>(args, q, block + args.k_offset, panel, t);
+  // One row waits for memory: its keys are read in one stream, panel after panel, which is 7 % of a step of 8 to 16 sequences.
+  if constexpr (kRows > 1) {
+    for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
+      scores<kRows, kAttentionPanels, Line>(args, q, block + args.k_offset, panel, t);
+    }
   }
   for (; panel < panels; ++panel) scores<kRows, 1, Line>(args, q, block + args.k_offset, panel, t);
   const unsigned char* v_plane = block + args.v_offset;

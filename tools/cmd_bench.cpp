@@ -96,7 +96,7 @@ class Bench final : public Command {
     const KernelTable& kernels = choose_kernels();
     if (!spec) warn_if_busy();  // turns even out what others take
     const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
-    const DType dtype = model.weights().lm_head.dtype;
+    const DType dtype = model.weights().h[0].mlp_c_fc.dtype;  // an int4 file keeps its head in int8
     const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
     const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
     if (spec) {

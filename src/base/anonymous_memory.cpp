@@ -14,6 +14,10 @@ AnonymousMemory::AnonymousMemory(size_t size) : size_(size) {
   data_ = static_cast<unsigned char*>(memory);
 }
 
+void AnonymousMemory::prefer_huge_pages() noexcept {
+  if (data_ != nullptr) madvise(data_, size_, MADV_HUGEPAGE);
+}
+
 AnonymousMemory::AnonymousMemory(AnonymousMemory&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -14,6 +14,9 @@ class AnonymousMemory {
   AnonymousMemory& operator=(AnonymousMemory&& other) noexcept;
   ~AnonymousMemory();
 
+  // Asks for large pages, for memory that is read in pieces all over; a wish.
+  void prefer_huge_pages() noexcept;
+
   unsigned char* data() noexcept { return data_; }
   const unsigned char* data() const noexcept { return data_; }
   size_t size() const noexcept { return size_; }

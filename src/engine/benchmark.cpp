@@ -115,41 +115,47 @@ ModelBenchmark::Limits ModelBenchmark::probe(const Work& work) {
   return limits;
 }
 
-void ModelBenchmark::step(std::span<const Row> rows, std::span<KvSequence* const> sequences, Workspace& workspace) {
-  forward(model_.config(), model_.weights(), rows, sequences, kv_, workspace, kernels_, team_);
-}
-
-double ModelBenchmark::time(const BenchCase& bench) {
-  const Config& c = model_.config();
-  const bool rows = bench.test == BenchTest::rows;
-  const uint32_t n_sequences = rows ? bench.n : 1, last = rows ? bench.depth + 1 : bench.depth + bench.n;
-  GPT2_CHECK(last <= c.n_ctx);
-  KvPool pool(kv_, size_t{n_sequences} * ((last + kBlockPositions - 1) / kBlockPositions));
+// What the samples of a case work in: made once, as an engine makes it once.
+struct ModelBenchmark::Stage {
+  KvPool pool;
   std::vector<KvSequence> sequences;
   std::vector<KvSequence*> pointers;
-  sequences.reserve(n_sequences);
-  for (uint32_t i = 0; i < n_sequences; ++i) {
-    sequences.emplace_back(pool, c.n_ctx);
-    const bool extended = sequences.back().extend(last);
-    GPT2_CHECK(extended);
-    pointers.push_back(&sequences.back());
+  Workspace workspace;
+  std::vector<Row> rows;
+
+  Stage(const Config& c, const KvLayout& kv, const BenchCase& bench, uint32_t threads)
+      : pool(kv, n_sequences(bench) * ((last(bench) + kBlockPositions - 1) / kBlockPositions)),
+        workspace(c, bench.test == BenchTest::decode ? 1 : bench.n, bench.test == BenchTest::rows ? bench.n : 1, threads) {
+    GPT2_CHECK(last(bench) <= c.n_ctx);
+    sequences.reserve(n_sequences(bench));
+    for (size_t i = 0; i < n_sequences(bench); ++i) {
+      sequences.emplace_back(pool, c.n_ctx);
+      const bool extended = sequences.back().extend(last(bench));
+      GPT2_CHECK(extended);
+      pointers.push_back(&sequences.back());
+      // Touched once: untouched pages would all be the system's one page of zeros, read from L1.
+      for (unsigned char* block : sequences.back().blocks()) std::memset(block, 0, kv.block_bytes());
+    }
+    const bool together = bench.test == BenchTest::rows;
+    for (uint32_t i = 0; i < bench.n; ++i) {
+      const bool wanted = bench.test != BenchTest::prefill || i + 1 == bench.n;
+      rows.push_back({together ? i : 0, together ? bench.depth : bench.depth + i, static_cast<int32_t>((i * 7919u + 1) % c.n_vocab),
+                      wanted ? Wants::argmax : Wants::nothing});
+    }
   }
-  // Touched once: untouched pages would all be the system's one page of zeros, read from L1.
-  for (KvSequence* sequence : pointers) {
-    for (unsigned char* block : sequence->blocks()) std::memset(block, 0, kv_.block_bytes());
-  }
-  Workspace workspace(c, bench.test == BenchTest::decode ? 1 : bench.n, rows ? bench.n : 1, team_.size());
-  std::vector<Row> batch;
-  const auto token = [&](uint32_t i) { return static_cast<int32_t>((i * 7919u + 1) % c.n_vocab); };
-  for (uint32_t i = 0; i < bench.n; ++i) {
-    const bool last_row = bench.test != BenchTest::prefill || i + 1 == bench.n;
-    batch.push_back({rows ? i : 0, rows ? bench.depth : bench.depth + i, token(i), last_row ? Wants::argmax : Wants::nothing});
-  }
+  static size_t n_sequences(const BenchCase& bench) { return bench.test == BenchTest::rows ? bench.n : 1; }
+  static uint32_t last(const BenchCase& bench) { return bench.depth + (bench.test == BenchTest::rows ? 1 : bench.n); }
+};
+
+double ModelBenchmark::time(const BenchCase& bench, Stage& stage) {
+  const auto step = [&](std::span<const Row> rows) {
+    forward(model_.config(), model_.weights(), rows, stage.pointers, kv_, stage.workspace, kernels_, team_);
+  };
   const double start = now_seconds();
   if (bench.test == BenchTest::decode) {
-    for (const Row& row : batch) step({&row, 1}, pointers, workspace);
+    for (const Row& row : stage.rows) step({&row, 1});
   } else {
-    step(batch, pointers, workspace);
+    step(stage.rows);
   }
   return now_seconds() - start;
 }
@@ -160,11 +166,12 @@ BenchResult ModelBenchmark::run(const BenchCase& bench, uint32_t samples) {
   const Work work = work_of(bench);
   result.operations = work.all_operations;
   result.bytes = work.weight_bytes + work.kv_bytes;
-  time(bench);
+  Stage stage(model_.config(), kv_, bench, team_.size());
+  time(bench, stage);
   std::vector<Limits> limits;
   for (uint32_t i = 0; i < samples; ++i) {
     const Limits before = probe(work);
-    result.seconds.push_back(time(bench));
+    result.seconds.push_back(time(bench, stage));
     Limits mean = probe(work);
     for (size_t k = 0; k < 4; ++k) mean.value[k] = 0.5 * (mean.value[k] + before.value[k]);
     result.least_seconds.push_back(mean.least(work));

@@ -55,8 +55,8 @@ class ModelBenchmark {
   struct Limits;
   Work work_of(const BenchCase& bench) const;
   Limits probe(const Work& work);
-  double time(const BenchCase& bench);
-  void step(std::span<const Row> rows, std::span<KvSequence* const> sequences, Workspace& workspace);
+  struct Stage;
+  double time(const BenchCase& bench, Stage& stage);
 
   const Model& model_;
   const KernelTable& kernels_;

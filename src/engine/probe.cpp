@@ -1,6 +1,5 @@
 #include "src/engine/probe.h"
 
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@ double now_seconds() {
 
 MachineProbe::MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes)
     : kernels_(kernels), team_(team), memory_(bytes) {
-  madvise(memory_.data(), memory_.size(), MADV_HUGEPAGE);
+  memory_.prefer_huge_pages();
   team.run([&](Worker& worker) noexcept {
     const Range mine = worker.share(memory_.size());
     std::memset(memory_.data() + mine.begin, 1, mine.size());
