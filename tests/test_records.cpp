@@ -88,7 +88,7 @@ TEST_CASE("json: the place of what is no JSON") {
   }
   Json json;
   REQUIRE(!read_json(R"({"a":{"b":"c:\"","d" : [{"e":1}]},"f":2})", json));
-  CHECK(json.object[0].second.object[1].second.array[0].object[0].offset == 24);
+  CHECK(json.object[0].second.object[1].second.array[0].object[0].offset == 25);
   CHECK(json.object[1].offset == 34);
 }
 
