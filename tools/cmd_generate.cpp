@@ -93,7 +93,7 @@ CommandText Generate::text() const {
       "tokens, an id (a string or a whole number; default: its index from 0), and any option of prompt, length, choice, "
       "samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record instead of the command "
       "line's; lists as arrays, logit_bias as {\"ID\": X}. Its result has id, index, sample, text, tokens, finish_reason, stop, "
-      "usage, seed. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
+      "usage, seed; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
       "text, and a line on stderr), the others go on, and the exit status is 6.",
       "gpt2 generate \"Once upon a time\"\n"
       "gpt2 generate --greedy -n 40 \"The old captain said\"\n"

@@ -40,12 +40,11 @@ std::vector<Option> RequestArguments::length_options() {
 
 std::vector<Option> RequestArguments::sample_options() {
   return {{"-N,--samples", "--num-samples,--num-return-sequences",
-           "Continue the prompt N times (default 1), each time with other draws. Each text ends with a newline; JSON is an "
-           "object a line.",
+           "Continue the prompt N times (default 1), each time with other draws. Each text ends with a newline; --json "
+           "prints an object a line.",
            whole_value(n_samples, 1, kMax)},
           {"-s,--seed", "",
-           "The same seed gives the same text (default: a random one, which --json and --stats tell). Of many prompts each has "
-           "its own seed, made from N and its place in the input, and printed with its JSON; -s with that one repeats it alone.",
+           "The same seed gives the same text (default: a random one, which --json and --stats tell).",
            seed_value(seed)}};
 }
 

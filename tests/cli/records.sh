@@ -112,7 +112,7 @@ bad "logit_bias" '{"prompt":"a","logit_bias":{"5":"x"}}' '29: \"logit_bias\"'
 bad "keep" '{"prompt":"a","keep":128}' '15: --keep'
 bad "logprobs" '{"prompt":"a","logprobs":21}' '15: \"logprobs\"'
 bad "too long a prompt" "{\"id\":7,\"prompt\":\"$(cat "$T/long")\"}" '9: the prompt has'
-bad "its id is told" '{"id":"me","prompt":3}' '13: \"prompt\"' '{"id":"me","index":1,"error":{"code":4,'
+bad "its id is told" '{"id":"me","prompt":3}' '12: \"prompt\"' '{"id":"me","index":1,"error":{"code":4,'
 bad "invalid UTF-8" "$(printf '{"prompt":"\xff"}')" '12: expected valid JSON'
 { printf '{"prompt":"'; head -c 70000000 /dev/zero | tr '\0' a; printf '"}\n{"prompt":"b","max_new_tokens":1}'; } | "$GPT2" generate --jsonl >"$T/out" 2>"$T/err"
 status=$?
