@@ -155,9 +155,9 @@ arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test ea
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS = safetensors json config tokenizer_files model_file tokenizer utf8 arguments sampler
+FUZZ_TARGETS = safetensors json config tokenizer_files model_file tokenizer utf8 arguments sampler record
 FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/fixtures.cpp tests/support.cpp \
-         tools/escapes.cpp tools/token_ids.cpp)
+         $(addprefix tools/,escapes.cpp options.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
 $(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow
 $(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
@@ -182,6 +182,10 @@ mutants: $(BUILD)/gpt2-tests  ## takes bounds checks out, one at a time, and see
 
 sigint: $(BUILD)/gpt2  ## 100 SIGINTs at random moments of a text
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/sigint.sh 100
+
+.PHONY: soak
+soak: $(BUILD)/gpt2  ## 100000 records through generate --jsonl: memory, order, SIGINT and SIGKILL with --resume
+	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/soak_records.sh 100000
 
 .PHONY: faults
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)

@@ -29,7 +29,7 @@ std::vector<T> numbers(const Json& array) {
 SamplingOptions options_of(const Json& json) {
   SamplingOptions options;
   options.top_k = 0;
-  for (const auto& [key, value] : json.object) {
+  for (const auto& [key, value, place] : json.object) {
     const auto real = static_cast<float>(number(value));
     if (key == "logit_bias") {
       for (const Json& pair : value.array) {

@@ -1,4 +1,4 @@
-// gpt2 generate: a text goes in, its continuation comes out, token by token.
+// gpt2 generate: a text goes in, its continuation comes out, token by token; or many texts, and theirs record by record.
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -6,22 +6,20 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <limits>
 
 #include "src/base/error.h"
-#include "src/engine/engine.h"
-#include "src/engine/speculative_steps.h"
-#include "src/engine/stop.h"
+#include "src/engine/batcher.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/escapes.h"
-#include "tools/generation.h"
 #include "tools/help.h"
 #include "tools/load_model.h"
+#include "tools/many_arguments.h"
 #include "tools/prompt.h"
-#include "tools/sampling_arguments.h"
+#include "tools/prompt_run.h"
+#include "tools/request_arguments.h"
 #include "tools/signals.h"
 #include "tools/speculation_arguments.h"
-#include "tools/streams.h"
 #include "tools/terminal.h"
 #include "tools/token_ids.h"
 
@@ -29,27 +27,16 @@ namespace gpt2 {
 namespace {
 
 constexpr uint64_t kMaxPromptBytes = uint64_t{64} << 20;
-constexpr uint32_t kPrefillChunk = 256;
 
 enum class Echo { automatic, always, never };
 enum class Stats { none, table, json };
-enum class Overflow { stop, error, truncate_left };
-enum class KvChoice { by_model, f32, f16 };
 
 using Clock = std::chrono::steady_clock;
-double milliseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
 
 uint64_t random_seed() {
   uint64_t seed = 0;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) fail_errno("getrandom", "draw a seed", errno);
   return seed;
-}
-
-KvType kv_type_of(KvChoice choice, const Model& model) {
-  if (choice == KvChoice::by_model) return default_kv_type(model.weights());
-  return choice == KvChoice::f32 ? KvType::f32 : KvType::f16;
 }
 
 class Generate final : public Command {
@@ -60,39 +47,28 @@ class Generate final : public Command {
 
  private:
   std::optional<std::string> read_prompt(const std::vector<std::string>& operands) const;
-  std::vector<std::string> read_stops() const;
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
-  void fit_prompt(Generation& generation, uint32_t n_ctx) const;
   void note_on_prompt(const std::string& prompt) const;
-  EngineOptions engine_options(const Model& model, size_t prompt_tokens) const;
-  void note_on_machine(const Generation& generation) const;
-  Request request(const Config& config, uint64_t seed) const;
-  bool prefill(Engine& engine, Generation& generation) const;
-  // `steps`: nullptr without speculation.
-  struct Decoder {
-    Engine& engine;
-    SpeculativeSteps* steps;
-    std::span<const StepResult> generate() const { return steps != nullptr ? steps->generate() : engine.generate(); }
-  };
-  void decode(Decoder decoder, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const;
-  void write_samples(Decoder decoder, Generation& generation, const std::string& echo) const;
-  void generate(const Model& model, Generation& generation, const std::string& echo);
-  void report(const Generation& generation) const;
+  void note_on_machine(const Model& model, const EngineOptions& engine, const std::string& more) const;
+  void check(const std::vector<std::string>& operands) const;
+  Model load();
+  int run_one(const std::optional<std::string>& prompt);
+  int run_many();
+  void generate(const Model& model, Generation& generation, std::string prompt);
+  template <class Figures>
+  void report(const Figures& figures) const;
 
   ModelChoice model_;
+  EngineArguments engine_;
   std::optional<std::string> file_, tokens_;
-  bool special_ = false, escape_ = false, ignore_eos_ = false, include_stop_ = false, json_ = false;
-  SamplingArguments sampling_;
+  bool escape_ = false, json_ = false;
+  RequestArguments request_;
+  ManyArguments many_;
   SpeculationArguments speculation_;
-  std::vector<std::string> stops_;
-  uint32_t max_new_tokens_ = 256, n_samples_ = 1;
-  Overflow overflow_ = Overflow::stop;
-  std::optional<uint64_t> seed_;
-  std::optional<uint32_t> threads_;
-  KvChoice kv_ = KvChoice::by_model;
   Echo echo_ = Echo::automatic;
   Stats stats_ = Stats::none;
   Clock::time_point start_ = Clock::now();
+  double load_ms_ = 0;
 };
 
 CommandText Generate::text() const {
@@ -111,88 +87,64 @@ CommandText Generate::text() const {
       "The text ends with the model's end-of-text token, before the first --stop string, after -n tokens, or where the "
       "model's context is full; --json says which (finish_reason eos, stop, length, context), and no_token when the "
       "options forbid every token.\n"
-      "Ctrl-C stops after the current token, a second one at once.",
+      "Ctrl-C stops after the current token, a second one at once.\n"
+      "Many prompts (--lines, --null, --jsonl) are read as they come, computed together, and their results written in order "
+      "as soon as each is done; what a prompt gives depends on nothing beside it. A JSONL record is an object with prompt or "
+      "tokens, an id (a string or a whole number; default: its index from 0), and any option of prompt, length, choice, "
+      "samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record instead of the command "
+      "line's; lists as arrays, logit_bias as {\"ID\": X}. Its result has id, index, sample, text, tokens, finish_reason, stop, "
+      "usage, seed; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
+      "text, and a line on stderr), the others go on, and the exit status is 6.",
       "gpt2 generate \"Once upon a time\"\n"
       "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
       "gpt2 generate -m model.gpt2 -T 0.8 --top-p 0.95 -s 42 < prompt.txt\n"
       "git log -5 | gpt2 generate -m model.gpt2 - $'\\n\\nSummary:'\n"
       "gpt2 generate -N 3 --stop . \"The sea was\"\n"
-      "gpt2 generate --json \"Alice was\" | jq -r .text"};
+      "gpt2 generate --json \"Alice was\" | jq -r .text\n"
+      "gpt2 generate --jsonl -s 1 -o out.jsonl --resume < prompts.jsonl"};
 }
 
 std::vector<OptionGroup> Generate::options() {
-  constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
   std::vector<Option> model = model_options(model_);
-  model.push_back({"-t,--threads", "",
-                   "Threads (default: $OMP_NUM_THREADS, else the physical cores that the process may use).",
-                   whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
-  model.push_back({"--kv-dtype", "", "Type of the cached keys and values (default: f32 for f32 models, else f16).",
-                   choice_value(kv_, {{"f32", KvChoice::f32}, {"f16", KvChoice::f16}})});
+  for (Option& option : engine_.options()) model.push_back(std::move(option));
+  std::vector<Option> prompt = {
+      {"-f,--file", "", "Read the prompt, or many, from FILE (-: stdin).", name_value("FILE", file_)},
+      {"--tokens", "", "The prompt as token ids: \"464,1545,318\".", text_value("IDS", tokens_)},
+      {"-e,--escape", "",
+       "Backslash escapes in PROMPT, --lines and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a byte) "
+       "\\uHHHH \\UHHHHHHHH (a character).",
+       flag_value(escape_)}};
+  for (Option& option : request_.prompt_options()) prompt.push_back(std::move(option));
+  prompt.push_back({"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
+                    choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})});
   OptionValue stats = choice_value(stats_, {{"", Stats::table}, {"json", Stats::json}});
   stats.metavar = "json";
   stats.expected = "--stats or --stats=json";
   stats.presence = OptionValue::Presence::optional;
-  return {
-      {"Prompt",
-       {{"-f,--file", "", "Read the prompt from FILE (-: stdin).", name_value("FILE", file_)},
-        {"--tokens", "", "The prompt as token ids: \"464,1545,318\".", text_value("IDS", tokens_)},
-        {"--special", "", "Read <|endoftext|> in the prompt as the special token, not as text.", flag_value(special_)},
-        {"-e,--escape", "",
-         "Backslash escapes in PROMPT and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a byte) "
-         "\\uHHHH \\UHHHHHHHH (a character).",
-         flag_value(escape_)},
-        {"--on-overflow", "",
-         "Prompt and text longer than the model's context. stop (default): the text ends where the context does; error: "
-         "refused if -n tokens cannot fit after the prompt; truncate-left: the prompt's beginning is dropped as far as "
-         "-n tokens need, at most to half of the context. Without truncate-left a prompt that is longer is an error.",
-         choice_value(overflow_, {{"stop", Overflow::stop},
-                                  {"error", Overflow::error},
-                                  {"truncate-left", Overflow::truncate_left}})},
-        {"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
-         choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})}}},
-      {"Length",
-       {{"-n,--max-new-tokens", "--max-tokens,--n-predict,--predict",
-         "Tokens to generate at most (default 256). The end of the model's context is always an end; 0 only computes "
-         "the prompt.",
-         whole_value(max_new_tokens_, 0, kMax)},
-        {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos_)},
-        {"--stop", "--reverse-prompt",
-         "End before TEXT, however its bytes fall into tokens; can be given several times.",
-         texts_value("TEXT", stops_)},
-        {"--include-stop", "", "Print the --stop text that ended the text.", flag_value(include_stop_)}}},
-      {"Choice of a token, in this order", sampling_.options()},
-      {"Samples",
-       {{"-N,--samples", "--num-samples,--num-return-sequences",
-         "Continue the prompt N times (default 1), each time with other draws. Each text ends with a newline; --json "
-         "prints an object a line.",
-         whole_value(n_samples_, 1, kMax)},
-        {"-s,--seed", "", "The same seed gives the same text (default: a random one, which --json and --stats tell).",
-         seed_value(seed_)}}},
-      {"Speculation", speculation_.options()},
-      {"Output",
-       {{"--json", "",
-         "Print one JSON object instead of the text: sample, text, tokens, finish_reason (eos, stop, length, context, "
-         "no_token, interrupted), stop, prompt_tokens, prompt_tokens_dropped, completion_tokens, seed, timings.",
-         flag_value(json_)},
-        {"--stats", "", "Print times, rates, memory and seed on stderr.", std::move(stats)}}},
-      {"Model and machine", std::move(model)},
-  };
+  std::vector<Option> output = {
+      {"--json", "",
+       "Print one JSON object instead of the text: sample, text, tokens, finish_reason (eos, stop, length, context, "
+       "no_token, interrupted), stop, prompt_tokens, prompt_tokens_dropped, completion_tokens, seed, timings.",
+       flag_value(json_)}};
+  for (Option& option : request_.result_options()) output.push_back(std::move(option));
+  output.push_back({"--stats", "", "Print times, rates, memory and seed on stderr.", std::move(stats)});
+  std::vector<Option> many = many_.format_options();
+  for (Option& option : many_.run_options()) many.push_back(std::move(option));
+  return {{"Prompt", std::move(prompt)},
+          {"Length", request_.length_options()},
+          {"Choice of a token, in this order", request_.sampling.options()},
+          {"Samples", request_.sample_options()},
+          {"Many prompts", std::move(many)},
+          {"Speculation", speculation_.options()},
+          {"Output", std::move(output)},
+          {"Model and machine", std::move(model)}};
 }
 
 std::vector<TokenId> Generate::encode_prompt(const Model& model, const std::optional<std::string>& prompt) const {
-  const Config& config = model.config();
-  std::vector<TokenId> ids;
-  if (tokens_) {
-    ids = parse_token_ids(*tokens_, config.n_vocab, "--tokens");
-  } else {
-    model.tokenizer().encode(*prompt, special_ ? Specials::parse : Specials::as_text, ids);
-  }
-  if (ids.empty()) {
-    if (config.bos_token_id < 0) {
-      fail(ExitCode::input, "the prompt is empty, and the model has no beginning-of-text token");
-    }
-    ids.push_back(config.bos_token_id);
-  }
+  std::vector<TokenId> ids =
+      tokens_ ? parse_token_ids(*tokens_, model.config().n_vocab, "--tokens")
+              : model.tokenizer().encode(*prompt, request_.special ? Specials::parse : Specials::as_text);
+  begin_text(model.config(), ids);
   return ids;
 }
 
@@ -207,163 +159,50 @@ std::optional<std::string> Generate::read_prompt(const std::vector<std::string>&
   return read_text("generate", words, {file_, FinalNewline::drop, kMaxPromptBytes});
 }
 
-std::vector<std::string> Generate::read_stops() const {
-  std::vector<std::string> stops = stops_;
-  if (escape_) {
-    for (std::string& stop : stops) stop = unescape(stop, "generate: --stop");
-  }
-  return stops;
-}
-
-// Makes the prompt fit the context as --on-overflow says. The last token that is generated needs no position.
-void Generate::fit_prompt(Generation& generation, uint32_t n_ctx) const {
-  const size_t n_prompt = generation.prompt.size();
-  const size_t room = max_new_tokens_ > n_ctx ? 0 : size_t{n_ctx} + (max_new_tokens_ > 0 ? 1 : 0) - max_new_tokens_;
-  if (overflow_ == Overflow::truncate_left) {
-    const size_t most = std::max<size_t>(room, (size_t{n_ctx} + 1) / 2);
-    generation.n_dropped = n_prompt > most ? n_prompt - most : 0;
-    const auto begin = generation.prompt.begin();
-    generation.prompt.erase(begin, begin + static_cast<ptrdiff_t>(generation.n_dropped));
-    if (generation.n_dropped > 0 && shows_notes(model_.verbosity)) {
-      say("note: the first " + std::to_string(generation.n_dropped) + " of the prompt's " + std::to_string(n_prompt) +
-          " tokens were dropped");
-    }
-    return;
-  }
-  if (n_prompt > n_ctx) {
-    fail(ExitCode::input, "the prompt has " + std::to_string(n_prompt) + " tokens, the model's context only " +
-                              std::to_string(n_ctx) + " (--on-overflow truncate-left drops its beginning)");
-  }
-  if (overflow_ == Overflow::error && n_prompt > room) {
-    fail(ExitCode::input, "the prompt has " + std::to_string(n_prompt) + " tokens and -n asks for " +
-                              std::to_string(max_new_tokens_) + " more, the model's context has only " +
-                              std::to_string(n_ctx) + " (--on-overflow error)");
-  }
-}
-
 void Generate::note_on_prompt(const std::string& prompt) const {
   if (!shows_notes(model_.verbosity) || (!prompt.ends_with(' ') && !prompt.ends_with('\t'))) return;
   say("note: the prompt ends in a space; GPT-2's words begin with theirs, so the text is better without it");
 }
 
-EngineOptions Generate::engine_options(const Model& model, size_t prompt_tokens) const {
-  EngineOptions options;
-  options.kernels = &choose_kernels();
-  options.threads = threads_ ? *threads_ : choose_threads().threads;
-  options.kv_type = kv_type_of(kv_, model);
-  options.prefill_chunk = std::min(static_cast<uint32_t>(prompt_tokens), kPrefillChunk);
-  return options;
-}
-
-void Generate::note_on_machine(const Generation& generation) const {
+void Generate::note_on_machine(const Model& model, const EngineOptions& engine, const std::string& more) const {
   if (model_.verbosity != Verbosity::verbose) return;
-  const std::string why = threads_ ? "-t" : choose_threads().reason;
-  say("model " + printable(generation.model, 400) + ", kernels " + std::string(generation.kernels) + ", threads " +
-      std::to_string(generation.threads) + " (" + why + "), prompt tokens " + std::to_string(generation.prompt.size()) +
-      ", seed " + std::to_string(generation.seed));
+  say("model " + printable(model.name(), 400) + ", kernels " + std::string(engine.kernels->name) + ", threads " +
+      std::to_string(engine.threads) + " (" + engine_.reason_for_threads() + "), " + more + ", seed " +
+      std::to_string(*request_.seed));
 }
 
-Request Generate::request(const Config& config, uint64_t seed) const {
-  Request request;
-  request.sampling = sampling_.resolve(config);
-  request.seed = seed;
-  request.max_new_tokens = max_new_tokens_;
-  request.ignore_eos = ignore_eos_;
-  return request;
-}
-
-// False if a signal came first.
-bool Generate::prefill(Engine& engine, Generation& generation) const {
-  const auto start = Clock::now();
-  std::optional<Prefix> prefix = engine.prefill(generation.prompt, &interrupt_flag());
-  generation.prefill_ms = milliseconds_since(start);
-  if (!prefix) return false;
-  engine.insert(std::move(*prefix), request(engine.model().config(), generation.seed));
-  return true;
-}
-
-// Generates until an end or a signal; text goes to `out` (nullptr: nowhere) as soon as no stop string can begin in it.
-void Generate::decode(Decoder decoder, Generation& generation, Sample& sample, StopMatcher& stop, TextStream* out) const {
-  const Model& model = decoder.engine.model();
-  sample.finish_reason = "interrupted";
-  const auto start = Clock::now();
-  auto last = start;
-  const auto print = [&](size_t begin) {
-    if (out != nullptr) out->push(std::string_view(sample.text).substr(begin));
-  };
-  for (StepResult step; step.finish == FinishReason::running && !stop.matched() && !interrupt_flag();) {
-    step = decoder.generate().front();
-    if (step.finish == FinishReason::nonfinite) {
-      fail(ExitCode::model,
-           printable(model.name(), 400) + ": logits are not finite: the weights are damaged or unusable");
-    }
-    if (step.finish != FinishReason::running) sample.finish_reason = finish_reason_name(step.finish);
-    for (size_t i = 0; i < step.tokens.size() && !stop.matched(); ++i) {
-      const TokenId token = step.tokens[i];
-      if (step.finish != FinishReason::eos || i + 1 < step.tokens.size()) {
-        const size_t before = sample.text.size();
-        stop.push(model.tokenizer().token_bytes(token), sample.text);
-        print(before);
-      }
-      if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
-      if (!sample.tokens.empty()) generation.token_intervals_ms.push_back(static_cast<float>(milliseconds_since(last)));
-      last = Clock::now();
-      sample.tokens.push_back(token);
-      ++generation.n_tokens;
-    }
-  }
-  if (stop.matched()) {
-    sample.finish_reason = "stop";
-    sample.stop = stop.stop();
-  } else {
-    const size_t before = sample.text.size();
-    stop.finish(sample.text);
-    print(before);
-  }
-  sample.decode_ms = milliseconds_since(start);
-  generation.decode_ms += sample.decode_ms;
-  generation.n_steps += sample.tokens.empty() ? 0 : sample.tokens.size() - 1;
-  generation.finish_reason = sample.finish_reason;
-}
-
-void Generate::write_samples(Decoder decoder, Generation& generation, const std::string& echo) const {
-  Engine& engine = decoder.engine;
-  const bool on_terminal = is_terminal(STDOUT_FILENO);
-  const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && on_terminal));
-  TextStream out(on_terminal ? TextStream::Target::terminal : TextStream::Target::pipe);
-  StopMatcher stop(read_stops(), include_stop_ ? StopMatcher::Keep::stop : StopMatcher::Keep::nothing);
-  if (echoes) out.push_faint(echo);
-  const bool computed = prefill(engine, generation);
-  generation.finish_reason = "interrupted";
-  for (uint32_t i = 0; i < n_samples_ && (i == 0 || !interrupt_flag()); ++i) {
-    Sample sample;
-    sample.index = i;
-    sample.finish_reason = "interrupted";
-    sample.tokens.reserve(std::min<size_t>(max_new_tokens_, engine.model().config().n_ctx + 1 - generation.prompt.size()));
-    if (i > 0) {
-      engine.restart(0, i);
-      stop.reset();
-      if (echoes) out.push_faint(echo);
-    }
-    if (computed) decode(decoder, generation, sample, stop, json_ ? nullptr : &out);
-    ++generation.n_samples;
-    if (json_) {
-      write_output(sample_json(generation, sample));
-    } else {
-      out.finish();
-      if (n_samples_ > 1) out.end_line();
-    }
-  }
-}
-
-void Generate::report(const Generation& generation) const {
+template <class Figures>
+void Generate::report(const Figures& figures) const {
   if (stats_ == Stats::none) return;
-  const std::string text = stats_ == Stats::json ? stats_json(generation) : stats_table(generation);
+  const std::string text = stats_ == Stats::json ? stats_json(figures) : stats_table(figures);
   std::fputs(text.c_str(), stderr);
 }
 
-void Generate::generate(const Model& model, Generation& generation, const std::string& echo) {
-  EngineOptions options = engine_options(model, generation.prompt.size());
+void Generate::check(const std::vector<std::string>& operands) const {
+  const auto refuse = [](const char* message) { fail(ExitCode::usage, std::string("generate: ") + message); };
+  if (tokens_ && (file_ || !operands.empty())) refuse("give a prompt or --tokens, not both");
+  many_.check(json_);
+  if (many_.wanted() && (tokens_ || !operands.empty())) refuse("many prompts come from --file or stdin; give no other");
+  if (many_.wanted() && echo_ == Echo::always) refuse("--echo is for one prompt");
+  const bool json = json_ || (many_.wanted() && many_.format() == RecordFormat::jsonl);
+  if (request_.logprobs && !json) refuse("--logprobs needs --json or --jsonl");
+}
+
+// Opens the model and refuses options that do not fit it.
+Model Generate::load() {
+  const auto start = Clock::now();
+  Model model = load_model(model_);
+  load_ms_ = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  request_.resolve(model.config());
+  if (!request_.seed) request_.seed = random_seed();
+  return model;
+}
+
+void Generate::generate(const Model& model, Generation& generation, std::string prompt) {
+  EngineOptions options = engine_.resolve(model);
+  if (!request_.resolve(model.config()).slide) {
+    options.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.prefill_chunk);
+  }
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
   std::optional<Speculation> speculation;
   if (speculation_.wanted()) {
@@ -374,18 +213,81 @@ void Generate::generate(const Model& model, Generation& generation, const std::s
   generation.model = model.name();
   generation.kernels = options.kernels->name;
   generation.threads = options.threads;
-  note_on_machine(generation);
+  note_on_machine(model, options, "prompt tokens " + std::to_string(generation.prompt.size()));
   catch_interrupts();
   Engine engine(model, options);
   std::optional<SpeculativeSteps> steps;
   if (speculation) steps.emplace(engine, *speculation);
-  write_samples({engine, steps ? &*steps : nullptr}, generation, echo);
+  const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
+  PromptRun::Output output = {json_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
+  PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
   if (speculation) generation.speculation = speculation->stats();
 }
 
+int Generate::run_one(const std::optional<std::string>& prompt) {
+  const Model model = load();
+  Generation generation;
+  generation.load_ms = load_ms_;
+  generation.seed = *request_.seed;
+  generation.prompt = encode_prompt(model, prompt);
+  std::string echo = prompt ? *prompt : model.tokenizer().decode(generation.prompt);
+  generation.n_dropped = request_.fit(generation.prompt, model.config().n_ctx);
+  if (generation.n_dropped > 0 && shows_notes(model_.verbosity)) {
+    say("note: the first " + std::to_string(generation.n_dropped) + " of the prompt's " +
+        std::to_string(generation.n_dropped + generation.prompt.size()) + " tokens were dropped");
+  }
+  generate(model, generation, std::move(echo));
+  report(generation);
+  if (interrupt_flag()) throw Interrupted{};
+  return static_cast<int>(ExitCode::ok);
+}
+
+int Generate::run_many() {
+  const std::string path = file_.value_or("-");
+  LineReader input(path, many_.format() == RecordFormat::null ? '\0' : '\n', kMaxRecordBytes);
+  const Model model = load();
+  RecordParser parser(model, request_, many_.format(), escape_, input.name());
+  BatcherOptions options;
+  options.engine = engine_.resolve(model);
+  options.kv_memory = many_.kv_memory();
+  options.engine.max_slots = many_.batch() ? *many_.batch() : default_batch(model, options.engine.kv_type, options.kv_memory);
+  options.engine.prefix_cache = true;
+  const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
+  options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
+  note_on_machine(model, options.engine, "batch " + std::to_string(options.engine.max_slots));
+  Batcher batcher(model, options);
+  FinishedResults finished;
+  ResultFile output = many_.open_output(finished);
+  catch_interrupts();
+  RecordRunOptions run_options;
+  run_options.format = many_.format();
+  run_options.json = json_ || many_.format() == RecordFormat::jsonl;
+  run_options.order = many_.order();
+  run_options.shard = many_.shard();
+  // A line of progress between lines of results would be in nobody's way but the reader's.
+  run_options.verbosity = is_terminal(STDOUT_FILENO) && !many_.writes_file() ? Verbosity::quiet : model_.verbosity;
+  RecordRun run(run_options, input, parser, batcher, finished, output);
+  run.run();
+  RecordStats stats;
+  run.report(stats);
+  stats.load_ms = load_ms_;
+  stats.model = model.name();
+  stats.kernels = options.engine.kernels->name;
+  stats.threads = options.engine.threads;
+  stats.batch = options.engine.max_slots;
+  stats.seed = *request_.seed;
+  if (batcher.speculation_stats() != nullptr) stats.speculation = *batcher.speculation_stats();
+  report(stats);
+  if (interrupt_flag()) throw Interrupted{};
+  return static_cast<int>(run.n_failed() > 0 ? ExitCode::records : ExitCode::ok);
+}
+
 int Generate::run(const std::vector<std::string>& operands) {
-  if (tokens_ && (file_ || !operands.empty())) fail(ExitCode::usage, "generate: give a prompt or --tokens, not both");
-  read_stops();
+  check(operands);
+  if (escape_) {
+    for (std::string& stop : request_.stops) stop = unescape(stop, "generate: --stop");
+  }
+  if (many_.wanted()) return run_many();
   std::optional<std::string> prompt;
   if (!tokens_) {
     prompt = read_prompt(operands);
@@ -395,19 +297,7 @@ int Generate::run(const std::vector<std::string>& operands) {
     }
     note_on_prompt(*prompt);
   }
-  Generation generation;
-  const auto load_start = Clock::now();
-  const Model model = load_model(model_);
-  generation.load_ms = milliseconds_since(load_start);
-  sampling_.resolve(model.config());
-  generation.prompt = encode_prompt(model, prompt);
-  const std::string echo = prompt ? *prompt : model.tokenizer().decode(generation.prompt);
-  fit_prompt(generation, model.config().n_ctx);
-  generation.seed = seed_ ? *seed_ : random_seed();
-  generate(model, generation, echo);
-  report(generation);
-  if (interrupt_flag()) throw Interrupted{};
-  return static_cast<int>(ExitCode::ok);
+  return run_one(prompt);
 }
 
 }  // namespace

@@ -30,20 +30,48 @@ double quantile(std::vector<float> values, double q) {
   return *nth;
 }
 
-struct Process {
-  double peak_rss_bytes = 0;
-  uint64_t major_faults = 0;
-};
-Process process_usage() {
+// Thousandths are enough for a time.
+double rounded(double value) { return std::round(value * 1000) / 1000; }
+
+}  // namespace
+
+void SampleBuilder::push(TokenId token, bool ends_text) {
+  sample_.tokens.push_back(token);
+  if (!ends_text) stop_.push(tokenizer_.token_bytes(token), sample_.text);
+}
+
+void SampleBuilder::push_logprobs(float logprob, std::span<const TokenLogprob> top) {
+  sample_.logprobs.push_back(logprob);
+  sample_.top.emplace_back(top.begin(), top.end());
+}
+
+void SampleBuilder::finish(std::string_view reason) {
+  sample_.finish_reason = stop_.matched() ? "stop" : reason;
+  if (stop_.matched()) {
+    sample_.stop = stop_.stop();
+  } else {
+    stop_.finish(sample_.text);
+  }
+}
+
+ProcessUsage process_usage() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return {static_cast<double>(usage.ru_maxrss) * 1024, static_cast<uint64_t>(usage.ru_majflt)};
 }
 
-// Thousandths are enough for a time.
-double rounded(double value) { return std::round(value * 1000) / 1000; }
-
-}  // namespace
+std::string logprobs_json(const Sample& sample) {
+  std::string tokens, top;
+  for (const float logprob : sample.logprobs) tokens += (tokens.empty() ? "" : ",") + json_number(logprob);
+  for (const auto& likely : sample.top) {
+    std::string list;
+    for (const TokenLogprob& one : likely) {
+      list += (list.empty() ? "{\"token\":" : ",{\"token\":") + std::to_string(one.token) + ",\"logprob\":" + json_number(one.logprob) + "}";
+    }
+    top += (top.empty() ? "[" : ",[") + list + "]";
+  }
+  return JsonObject().raw("token_logprobs", "[" + tokens + "]").raw("top", "[" + top + "]").text();
+}
 
 std::string sample_json(const Generation& g, const Sample& sample) {
   JsonObject timings;
@@ -61,13 +89,14 @@ std::string sample_json(const Generation& g, const Sample& sample) {
       .whole("prompt_tokens", g.prompt.size())
       .whole("prompt_tokens_dropped", g.n_dropped)
       .whole("completion_tokens", sample.tokens.size())
-      .whole("seed", g.seed)
-      .raw("timings", timings.text());
+      .whole("seed", g.seed);
+  if (g.lists_logprobs) record.raw("logprobs", logprobs_json(sample));
+  record.raw("timings", timings.text());
   return record.text() + "\n";
 }
 
 std::string stats_json(const Generation& g) {
-  const Process process = process_usage();
+  const ProcessUsage process = process_usage();
   JsonObject intervals;
   intervals.real("p50", rounded(quantile(g.token_intervals_ms, 0.5)))
       .real("p95", rounded(quantile(g.token_intervals_ms, 0.95)))
@@ -96,7 +125,7 @@ std::string stats_json(const Generation& g) {
 }
 
 std::string stats_table(const Generation& g) {
-  const Process process = process_usage();
+  const ProcessUsage process = process_usage();
   const auto milliseconds = [](double value) { return fixed(value, value < 100 ? 1 : 0) + " ms"; };
   const auto phase = [&](size_t tokens, double ms, double rate) {
     return std::to_string(tokens) + " tokens in " + milliseconds(ms) + ", " + fixed(rate, 1) + " tokens/s";

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "src/engine/engine.h"
 #include "src/engine/speculation.h"
+#include "src/engine/stop.h"
 #include "src/text/tokenizer.h"
 
 namespace gpt2 {
@@ -19,13 +21,38 @@ struct Sample {
   std::string_view finish_reason;  // "eos", "stop", "length", "context", "no_token", "interrupted"
   std::optional<std::string> stop; // the stop string that ended it
   std::string text;                // without the end-of-text token and, unless it was asked for, the stop string
+  std::vector<float> logprobs;     // of the tokens, where they are wanted
+  std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each, where any are wanted
   double decode_ms = 0;
+};
+
+// A sample that grows token by token until it ends by itself or by a stop string.
+class SampleBuilder {
+ public:
+  // `tokenizer` outlives it.
+  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop) : tokenizer_(tokenizer), stop_(std::move(stop)) {
+    sample_.index = index;
+  }
+  // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
+  void push(TokenId token, bool ends_text);
+  // Of the token that was pushed last: its own and that of the most likely.
+  void push_logprobs(float logprob, std::span<const TokenLogprob> top);
+  // Nothing follows: what was held back is text, unless a stop string has ended it.
+  void finish(std::string_view reason);
+  bool stopped() const noexcept { return stop_.matched(); }
+  Sample& sample() noexcept { return sample_; }
+
+ private:
+  const Tokenizer& tokenizer_;
+  StopMatcher stop_;
+  Sample sample_;
 };
 
 struct Generation {
   std::vector<TokenId> prompt;
   size_t n_dropped = 0;  // tokens at the prompt's beginning that were left out
   uint64_t seed = 0;
+  bool lists_logprobs = false;
   std::string model;
   std::string_view kernels;
   uint32_t threads = 0;
@@ -43,6 +70,14 @@ struct Generation {
   std::optional<SpeculationStats> speculation;
 };
 
+// What --logprobs asks for, as a JSON object.
+std::string logprobs_json(const Sample& sample);
+// What the process has used so far.
+struct ProcessUsage {
+  double peak_rss_bytes = 0;
+  uint64_t major_faults = 0;
+};
+ProcessUsage process_usage();
 // One JSON object and a newline, for --json.
 std::string sample_json(const Generation& generation, const Sample& sample);
 // One JSON object and a newline, for --stats=json.

@@ -26,7 +26,8 @@ OptionValue whole(Out& out, uint32_t min, uint32_t max) {
             const auto number = parse_number<uint32_t>(text, min, max);
             if (number) out = *number;
             return number.has_value();
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::number};
 }
 
 // A number of the table, for messages: 0.5, 100.
@@ -94,7 +95,11 @@ std::string missing_value(const CLI::ParseError& error) {
 
 }  // namespace
 
-OptionValue flag_value(bool& out) { return flag_value(out, true); }
+OptionValue flag_value(bool& out) {
+  OptionValue value = flag_value(out, true);
+  value.clear = [&out] { out = false; };
+  return value;
+}
 
 OptionValue text_value(std::string_view metavar, std::optional<std::string>& out) {
   return {std::string(metavar), "text", [&out](std::string_view text) {
@@ -118,6 +123,19 @@ OptionValue seed_value(std::optional<uint64_t>& out) {
   return {"N", "a whole number from 0 to " + std::to_string(kMax), [&out](std::string_view text) {
             out = parse_number<uint64_t>(text, 0, kMax);
             return out.has_value();
+          },
+          OptionValue::Presence::required, OptionValue::Form::number};
+}
+
+OptionValue size_value(std::optional<uint64_t>& out) {
+  return {"SIZE", "a number of bytes, with K, M or G behind it for powers of 1024", [&out](std::string_view text) {
+            constexpr std::string_view kUnits = "KMG";
+            const size_t unit = text.empty() ? std::string_view::npos : kUnits.find(text.back());
+            const int shift = unit == std::string_view::npos ? 0 : 10 * (static_cast<int>(unit) + 1);
+            if (shift > 0) text.remove_suffix(1);
+            const auto number = parse_number<uint64_t>(text, 1, std::numeric_limits<uint64_t>::max() >> shift);
+            if (number) out = *number << shift;
+            return number.has_value();
           }};
 }
 
@@ -127,25 +145,29 @@ OptionValue real_value(float& out, float min, float max) {
             const auto number = parse_number<float>(text, min, max);
             if (number) out = *number;
             return number.has_value();
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::number};
 }
 
 OptionValue texts_value(std::string_view metavar, std::vector<std::string>& out) {
   return {std::string(metavar), "text that is not empty", [&out](std::string_view text) {
             out.emplace_back(text);
             return !text.empty();
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::text, [&out] { out.clear(); }};
 }
 
-OptionValue token_value(std::function<void(int32_t token)> add) {
+OptionValue token_value(std::function<void(int32_t token)> add, std::function<void()> clear) {
   return {"ID", "a token id", [add = std::move(add)](std::string_view text) {
             const auto token = parse_number<int32_t>(text, 0, std::numeric_limits<int32_t>::max());
             if (token) add(*token);
             return token.has_value();
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::number, std::move(clear)};
 }
 
-OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add) {
+OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add,
+                        std::function<void()> clear) {
   return {std::string(metavar), "a token id, a colon, and a number from -" + short_number(most) + " to " + short_number(most),
           [most, add = std::move(add)](std::string_view text) {
             const size_t colon = std::min(text.find(':'), text.size());
@@ -153,7 +175,8 @@ OptionValue pairs_value(std::string_view metavar, float most, std::function<void
             const auto value = parse_number<float>(text.substr(std::min(colon + 1, text.size())), -most, most);
             if (token && value) add(*token, *value);
             return token && value;
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::pairs, std::move(clear)};
 }
 
 Offers offers_of(std::string_view placeholder) {

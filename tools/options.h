@@ -18,6 +18,9 @@ struct OptionValue {
   std::string expected;                            // "a whole number from 0 to 10": what a message says was expected
   std::function<bool(std::string_view text)> set;  // false: no such value; a flag's text is empty
   enum class Presence { required, optional } presence = Presence::required;  // optional: --name or --name=VALUE
+  // How JSON writes it: true, "text", 3, {"ID": 3}.
+  enum class Form { flag, text, number, pairs } form = Form::text;
+  std::function<void()> clear = nullptr;  // what can be given several times is empty, a flag is off; others have none
 };
 
 struct Option {
@@ -38,13 +41,15 @@ OptionValue text_value(std::string_view metavar, std::optional<std::string>& out
 OptionValue name_value(std::string_view metavar, std::optional<std::string>& out);  // not empty
 OptionValue whole_value(uint32_t& out, uint32_t min, uint32_t max);
 OptionValue whole_value(std::optional<uint32_t>& out, uint32_t min, uint32_t max);
+OptionValue size_value(std::optional<uint64_t>& out);  // bytes: 1000, 64K, 2G; not 0
 OptionValue seed_value(std::optional<uint64_t>& out);
 OptionValue real_value(float& out, float min, float max);
 
 // Those that can be given several times, each adding to what came before.
 OptionValue texts_value(std::string_view metavar, std::vector<std::string>& out);  // not empty
-OptionValue token_value(std::function<void(int32_t token)> add);
-OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add);
+OptionValue token_value(std::function<void(int32_t token)> add, std::function<void()> clear);
+OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add,
+                        std::function<void()> clear);
 
 // A flag that sets `out` to `meaning`.
 template <class T>
@@ -52,7 +57,8 @@ OptionValue flag_value(T& out, typename std::type_identity<T>::type meaning) {
   return {"", "no value", [&out, meaning](std::string_view text) {
             out = meaning;
             return text.empty();
-          }};
+          },
+          OptionValue::Presence::required, OptionValue::Form::flag};
 }
 
 // One of a few words. `metavar` is "a|b|c".

@@ -1,4 +1,4 @@
-// A progress bar with rate and time left on stderr: only on a terminal, only for work of more than half a second.
+// Progress on stderr: only on a terminal, only for work of more than half a second.
 #pragma once
 
 #include <chrono>
@@ -10,22 +10,36 @@
 
 namespace gpt2 {
 
-class ProgressBar {
+// A line that is drawn again and again.
+class ProgressLine {
  public:
-  // `amount` writes an amount of work: human_bytes, human_count.
-  ProgressBar(std::string label, Verbosity verbosity, std::string (*amount)(double) = human_bytes);
-  ProgressBar(const ProgressBar&) = delete;
-  ~ProgressBar();  // takes the bar off the screen
-  void update(uint64_t done, uint64_t total);
+  explicit ProgressLine(Verbosity verbosity);
+  ProgressLine(const ProgressLine&) = delete;
+  ~ProgressLine();  // takes the line off the screen
+  // Whether it is time to show something.
+  bool due();
+  void show(const std::string& text);
   double seconds() const;  // since the start
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string label_;
-  std::string (*amount_)(double);
   bool visible_;
   bool drawn_ = false;
   Clock::time_point start_ = Clock::now(), next_draw_;
+};
+
+// A bar with rate and time left.
+class ProgressBar {
+ public:
+  // `amount` writes an amount of work: human_bytes, human_count.
+  ProgressBar(std::string label, Verbosity verbosity, std::string (*amount)(double) = human_bytes);
+  void update(uint64_t done, uint64_t total);
+  double seconds() const { return line_.seconds(); }  // since the start
+
+ private:
+  std::string label_;
+  std::string (*amount_)(double);
+  ProgressLine line_;
 };
 
 }  // namespace gpt2

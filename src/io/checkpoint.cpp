@@ -30,7 +30,7 @@ std::map<std::string, std::string> read_index(const std::string& path) {
     fail_model(path, "weight_map", "an object of tensor and file names", weight_map == nullptr ? "none" : weight_map->describe());
   }
   std::map<std::string, std::string> files;
-  for (const auto& [tensor, file] : weight_map->object) {
+  for (const auto& [tensor, file, place] : weight_map->object) {
     if (file.kind != Json::Kind::string || !is_plain_name(file.string)) {
       fail_model(path, "weight_map." + tensor, "a file name in this folder", file.describe());
     }

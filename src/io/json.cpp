@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <unordered_set>
@@ -14,12 +16,132 @@ namespace {
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxMessage = 120;
 
-// Copies simdjson's tree, refusing what a map would hide.
+// Where a text stops being JSON: simdjson says only that it does.
+class FaultFinder {
+ public:
+  explicit FaultFinder(std::string_view text) : text_(text) {}
+
+  // The first byte that cannot stand where it stands.
+  size_t find() {
+    size_t valid = 0;
+    while (const size_t length = utf8_sequence_length(text_.substr(valid))) valid += length;
+    if (value(0)) space();
+    return std::min(at_, valid);
+  }
+
+ private:
+  char here() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  bool take(char c) {
+    if (here() != c) return false;
+    ++at_;
+    return true;
+  }
+  void space() { at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
+  bool word(std::string_view word) {
+    for (const char c : word) {
+      if (!take(c)) return false;
+    }
+    return true;
+  }
+
+  bool value(size_t depth) {
+    space();
+    switch (here()) {
+      case '{':
+      case '[': return depth < kMaxDepth && container(depth + 1);
+      case '"': return string();
+      case 't': return word("true");
+      case 'f': return word("false");
+      case 'n': return word("null");
+      default: return number();
+    }
+  }
+
+  bool container(size_t depth) {
+    const bool object = here() == '{';
+    const char close = object ? '}' : ']';
+    ++at_;
+    space();
+    if (take(close)) return true;
+    for (;;) {
+      space();
+      if (object && !string()) return false;
+      space();
+      if (object && !take(':')) return false;
+      if (!value(depth)) return false;
+      space();
+      if (!take(',')) return take(close);
+    }
+  }
+
+  bool string() {
+    if (!take('"')) return false;
+    while (at_ < text_.size() && static_cast<unsigned char>(here()) >= 0x20) {
+      if (take('"')) return true;
+      const size_t begin = at_;
+      if (!take('\\')) {
+        ++at_;
+        continue;
+      }
+      constexpr std::string_view kEscapes = "\"\\/bfnrt";
+      const size_t digits = take('u') ? 4 : 0;
+      if (digits == 0 && kEscapes.find(here()) == std::string_view::npos) return false;
+      const size_t end = digits > 0 ? at_ + digits : at_ + 1;
+      for (; digits > 0 && at_ < end; ++at_) {
+        if (std::isxdigit(static_cast<unsigned char>(here())) == 0) return false;
+      }
+      at_ = end;
+      const std::string_view escape = text_.substr(begin, end - begin);
+      if (digits > 0 && is_surrogate(escape, "dD", "89abAB") && !is_surrogate(text_.substr(end, 6), "dD", "cdefCDEF")) return false;
+    }
+    return false;
+  }
+
+  // Whether an escape \uXY.. has its first two digits among these.
+  static bool is_surrogate(std::string_view escape, std::string_view first, std::string_view second) {
+    return escape.size() == 6 && escape.starts_with("\\u") && first.find(escape[2]) != std::string_view::npos &&
+           second.find(escape[3]) != std::string_view::npos;
+  }
+
+  bool digits() {
+    const size_t begin = at_;
+    while (here() >= '0' && here() <= '9') ++at_;
+    return at_ > begin;
+  }
+
+  bool number() {
+    const size_t begin = at_;
+    take('-');
+    if (!take('0') && !digits()) return false;
+    if (take('.') && !digits()) return false;
+    if (take('e') || take('E')) {
+      if (!take('+')) take('-');
+      if (!digits()) return false;
+    }
+    // The grammar allows what no type holds.
+    const std::string_view text = text_.substr(begin, at_ - begin);
+    const char* const end = text.data() + text.size();
+    const bool whole = text.find_first_of(".eE") == std::string_view::npos;
+    int64_t negative = 0;
+    uint64_t natural = 0;
+    double real = 0;
+    const std::errc error = !whole           ? std::from_chars(text.data(), end, real).ec
+                            : text[0] == '-' ? std::from_chars(text.data(), end, negative).ec
+                                             : std::from_chars(text.data(), end, natural).ec;
+    if (error != std::errc()) at_ = begin;
+    return error == std::errc();
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+// Copies simdjson's tree with the places of its keys, refusing what a map would hide.
 class Copier {
  public:
-  Copier(std::string_view file, std::string_view item) : file_(file), item_(item) {}
+  explicit Copier(std::string_view text) : text_(text) {}
 
-  Json copy(simdjson::dom::element element) const {
+  Json copy(simdjson::dom::element element) {
     Json json;
     switch (element.type()) {
       case simdjson::dom::element_type::NULL_VALUE: break;
@@ -52,21 +174,37 @@ class Copier {
     return json;
   }
 
+  const std::optional<JsonFault>& fault() const { return fault_; }
+
  private:
-  void copy_object(simdjson::dom::object object, Json& json) const {
+  void copy_object(simdjson::dom::object object, Json& json) {
     json.kind = Json::Kind::object;
     json.object.reserve(object.size());
     std::unordered_set<std::string_view> keys;
     keys.reserve(object.size());
     for (const simdjson::dom::key_value_pair member : object) {
-      if (!keys.insert(member.key).second) {
-        fail_model(file_, item_, "each key once", "\"" + std::string(member.key) + "\" twice in one object");
+      const size_t offset = next_key();
+      if (!keys.insert(member.key).second && !fault_) {
+        fault_ = {"each key once", "\"" + std::string(member.key) + "\" twice in one object", offset};
       }
-      json.object.push_back({std::string(member.key), copy(member.value)});
+      json.object.push_back({std::string(member.key), copy(member.value), offset});
     }
   }
 
-  std::string_view file_, item_;
+  // The tree is walked in the order of the text, so the next key is the next string that stands before a colon.
+  size_t next_key() {
+    for (;;) {
+      const size_t quote = text_.find('"', at_);
+      at_ = quote + 1;
+      while (text_[at_] != '"') at_ += text_[at_] == '\\' ? 2 : 1;
+      at_ = text_.find_first_not_of(" \t\r\n", at_ + 1);
+      if (at_ < text_.size() && text_[at_] == ':') return quote;
+    }
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  std::optional<JsonFault> fault_;
 };
 
 }  // namespace
@@ -92,15 +230,25 @@ std::string Json::describe() const {
   return "?";
 }
 
-Json parse_json(std::string_view text, std::string_view file, std::string_view item) {
+std::optional<JsonFault> read_json(std::string_view text, Json& out) {
   // simdjson's parser keeps one stack entry a level; a document that is too deep is refused, not followed.
   simdjson::dom::parser parser;
   const simdjson::padded_string padded(text);
   auto error = parser.allocate(text.size() > 0 ? text.size() : 1, kMaxDepth);
   simdjson::dom::element root;
   if (!error) error = parser.parse(padded).get(root);
-  if (error) fail_model(file, item, "valid JSON", simdjson::error_message(error));
-  return Copier(file, item).copy(root);
+  if (error) return JsonFault{"valid JSON", simdjson::error_message(error), FaultFinder(text).find()};
+  Copier copier(text);
+  Json json = copier.copy(root);
+  if (copier.fault()) return copier.fault();
+  out = std::move(json);
+  return std::nullopt;
+}
+
+Json parse_json(std::string_view text, std::string_view file, std::string_view item) {
+  Json json;
+  if (const auto fault = read_json(text, json)) fail_model(file, item, fault->expected, fault->found);
+  return json;
 }
 
 std::string json_quote(std::string_view text) {
@@ -132,10 +280,16 @@ std::string json_quote(std::string_view text) {
   return out + "\"";
 }
 
-std::string json_number(double value) {
+namespace {
+template <class T>
+std::string shortest(T value) {
   if (!std::isfinite(value)) return "null";
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
+}  // namespace
+
+std::string json_number(double value) { return shortest(value); }
+std::string json_number(float value) { return shortest(value); }
 
 }  // namespace gpt2

@@ -4,12 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
-
-#include <span>
 
 namespace gpt2 {
 
@@ -36,15 +34,25 @@ class Json {
 struct Json::Member {
   std::string first;  // the key
   Json second;        // its value
+  size_t offset = 0;  // of the key's quote in the document
 };
 
-// Parses one JSON document. `file` and `item` (may be empty) name it in the error (exit code 3 through fail_model).
+// Why a text is not accepted, and at which byte that shows.
+struct JsonFault {
+  std::string expected, found;
+  size_t offset = 0;
+};
+// Reads one JSON document into `out`; a fault leaves it as it was.
+std::optional<JsonFault> read_json(std::string_view text, Json& out);
+
+// The same where a fault is an error. `file` and `item` (may be empty) name it in the error (exit code 3 through fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
 // A JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
 std::string json_quote(std::string_view text);
 
-// The shortest decimal that reads back as the same double; "null" when not finite.
+// The shortest decimal that reads back as the same number; "null" when not finite.
 std::string json_number(double value);
+std::string json_number(float value);
 
 }  // namespace gpt2

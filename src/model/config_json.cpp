@@ -84,7 +84,7 @@ class Reader {
 
   std::vector<std::string> warnings() const {
     std::vector<std::string> warnings;
-    for (const auto& [key, unused] : json_.object) {
+    for (const auto& [key, unused, place] : json_.object) {
       const bool known = std::find(known_.begin(), known_.end(), key) != known_.end();
       if (!known && !is_inert(key)) warnings.push_back(printable(file_, 400) + ": unknown key \"" + printable(key) + "\" ignored");
     }

@@ -25,7 +25,7 @@ uint32_t token_id(const Json& value, std::string_view file, const std::string& i
 void read_tokens(const Json& vocab, std::string_view file, Vocabulary& vocabulary) {
   if (vocab.kind != Json::Kind::object) fail_model(file, "vocabulary", "an object of tokens and ids", vocab.describe());
   vocabulary.tokens_file = file;
-  for (const auto& [token, id] : vocab.object) {
+  for (const auto& [token, id, place] : vocab.object) {
     vocabulary.tokens.emplace_back(token, token_id(id, file, "token \"" + token + "\""));
   }
 }
@@ -138,7 +138,7 @@ void read_tokenizer_json(const std::string& path, Vocabulary& vocabulary) {
 void read_added_tokens_json(const std::string& path, Vocabulary& vocabulary) {
   const Json json = parse_json(read_text_file(path, kMaxFileBytes), path);
   if (json.kind != Json::Kind::object) fail_model(path, "added tokens", "an object of texts and ids", json.describe());
-  for (const auto& [text, id] : json.object) vocabulary.added.push_back({text, token_id(id, path, "token \"" + text + "\""), true});
+  for (const auto& [text, id, place] : json.object) vocabulary.added.push_back({text, token_id(id, path, "token \"" + text + "\""), true});
 }
 
 void add_end_of_text(Vocabulary& vocabulary) {

@@ -18,6 +18,7 @@
 #include "src/text/utf8.h"
 #include "tests/hostile.h"
 #include "tools/escapes.h"
+#include "tools/record.h"
 #include "tools/token_ids.h"
 
 namespace gpt2::fuzz {
@@ -345,6 +346,40 @@ std::vector<std::string> sampler_seeds() {
   return {seed};
 }
 
+// -- a JSONL record: a request that the engine takes, or a line that says where the fault is --
+
+void run_record(std::string_view input) {
+  static const Model model = [] {
+    const std::string file = nano_model_file();
+    AlignedBuffer<std::byte> bytes(file.size());
+    std::memcpy(bytes.data(), file.data(), file.size());
+    return Model::from_memory(std::move(bytes), "fuzz.gpt2");
+  }();
+  static RecordParser parser(model, {}, RecordFormat::jsonl, false, "fuzz");
+  const Record record = parser.parse(input, {1, 2});
+  require(!record.id.empty(), "no id");
+  if (record.failure) {
+    require(record.failure->code == ExitCode::input && record.failure->message.starts_with("fuzz:2:"), "a failure without its place");
+    for (const char c : record.failure->message) require(static_cast<unsigned char>(c) >= 0x20, "a control character in a message");
+    return;
+  }
+  const Config& config = model.config();
+  require(!record.prompt.empty() && record.prompt.size() <= config.n_ctx, "a prompt that does not fit");
+  for (const TokenId id : record.prompt) require(id >= 0 && static_cast<uint32_t>(id) < config.n_vocab, "an id past the vocabulary");
+  for (const int32_t id : record.request.sampling.forbidden) require(id >= 0 && static_cast<uint32_t>(id) < config.n_vocab, "a token past the vocabulary");
+  for (const std::string& stop : record.arguments.stops) require(!stop.empty(), "an empty stop string");
+  require(record.request.n_logprobs <= kMaxLogprobs && record.arguments.n_samples > 0, "a number out of range");
+  require(record.request.slide_keep == 0 || record.request.slide_keep < config.n_ctx / 2, "nothing to forget");
+}
+
+std::vector<std::string> record_seeds() {
+  return {R"({"id":"a","prompt":"abab","max_new_tokens":5,"temperature":0.5,"stop":["a","b"],"logit_bias":{"1":-2.5},"greedy":false})",
+          R"({"id":3,"tokens":[0,1],"seed":18446744073709551615,"samples":2,"on_overflow":"slide","keep":1,"logprobs":20})"};
+}
+std::vector<std::string> record_words() {
+  return {"\"prompt\":", "\"tokens\":[", "\"stop\":\"\"", "\"forbid_token\":", "\"top_k\":", "\"id\":", "1e999", "-0", "null", "\\ud800", "\\u0000", "[", "{", ",", "4294967296"};
+}
+
 constexpr Target kTargets[] = {
     {"safetensors", run_safetensors, safetensors_seeds, safetensors_words},
     {"json", run_json, json_seeds, json_words},
@@ -355,6 +390,7 @@ constexpr Target kTargets[] = {
     {"utf8", run_utf8, utf8_seeds, no_words},
     {"arguments", run_arguments, argument_seeds, argument_words},
     {"sampler", run_sampler, sampler_seeds, no_words},
+    {"record", run_record, record_seeds, record_words},
 };
 
 }  // namespace

@@ -1,0 +1,47 @@
+// The lines of an input that may be endless and slow: one at a time, waiting for it or not.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "src/io/file_descriptor.h"
+
+namespace gpt2 {
+
+class LineReader {
+ public:
+  // The file ("-": stdin), its lines ended by `delimiter` or by the end. Throws Error (exit 1) if it cannot be opened.
+  LineReader(const std::string& path, char delimiter, uint64_t limit);
+
+  enum class Wait { no, yes };
+  enum class Got {
+    line,
+    too_long,  // more than `limit` bytes, which are passed over
+    nothing,   // none is there yet; with Wait::yes: a signal came first
+    end,
+  };
+  // The next line, without its delimiter, into `line`. Throws Error (exit 1) from reading.
+  Got next(std::string& line, Wait wait);
+
+  const std::string& name() const noexcept { return name_; }
+  // Of the file up to the end of the last line.
+  uint64_t offset() const noexcept { return offset_; }
+  // Whether the last line had its delimiter.
+  bool complete() const noexcept { return complete_; }
+
+ private:
+  bool readable(Wait wait) const;
+  bool fill();
+
+  FileDescriptor file_;
+  int fd_;
+  std::string name_;
+  char delimiter_;
+  uint64_t limit_, offset_ = 0;
+  std::string buffer_;    // read and not yet given out, from begin_ on
+  size_t begin_ = 0, searched_ = 0;
+  uint64_t skipped_ = 0;  // bytes of a line that is too long
+  bool at_end_ = false, complete_ = true;
+};
+
+}  // namespace gpt2

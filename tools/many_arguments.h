@@ -1,0 +1,40 @@
+// The options of `generate` for inputs of many prompts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/options.h"
+#include "tools/record_run.h"
+
+namespace gpt2 {
+
+class ManyArguments {
+ public:
+  std::vector<Option> format_options();  // what the input is
+  std::vector<Option> run_options();     // how it is done and where results go
+
+  // Whether the input is many prompts.
+  bool wanted() const noexcept { return lines_ || null_ || jsonl_; }
+  // Throws Error (exit 2) for options that exclude or need each other; `json`: --json is given.
+  void check(bool json) const;
+
+  RecordFormat format() const noexcept { return jsonl_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines; }
+  ReorderWindow::Order order() const noexcept;
+  Shard shard() const noexcept { return shard_; }
+  ResultFile open_output(FinishedResults& finished) const;
+  std::optional<uint32_t> batch() const noexcept { return batch_; }
+  uint64_t kv_memory() const noexcept { return kv_memory_.value_or(0); }
+  bool writes_file() const noexcept { return output_.has_value(); }
+
+ private:
+  bool lines_ = false, null_ = false, jsonl_ = false, unordered_ = false, resume_ = false, force_ = false, is_shard_ = false;
+  std::optional<uint32_t> batch_;
+  std::optional<uint64_t> kv_memory_;
+  std::optional<std::string> output_;
+  Shard shard_;
+};
+
+}  // namespace gpt2

@@ -1,0 +1,75 @@
+// One record of an input of many prompts: a line of text or a JSON object becomes a prompt and a request, or the reason why not.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/engine/engine.h"
+#include "src/io/json.h"
+#include "src/model/model.h"
+#include "tools/request_arguments.h"
+
+namespace gpt2 {
+
+enum class RecordFormat { lines, null, jsonl };
+
+struct RecordFailure {
+  ExitCode code = ExitCode::input;
+  std::string message;  // "stdin:3:17: unknown key \"foo\""
+};
+
+struct Record {
+  uint64_t index = 0;           // in the whole input, from 0
+  std::string id;               // as JSON
+  std::vector<int32_t> prompt;
+  size_t n_prompt = 0, n_dropped = 0;  // tokens of the prompt, and those before them that were left out
+  RequestArguments arguments;
+  Request request;              // with the record's seed
+  std::optional<RecordFailure> failure;
+};
+
+// Where a record stands.
+struct RecordPlace {
+  uint64_t index = 0, line = 1;
+};
+
+class RecordParser {
+ public:
+  // `defaults`: what the command line says; its seed makes those of records without one. `escaped`: backslash escapes stand in lines.
+  // `source` names the input in messages. `model` outlives the parser. Throws Error for defaults that do not fit the model.
+  RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped, std::string source);
+  RecordParser(const RecordParser&) = delete;
+
+  // Never throws for what stands in the record: that is its failure.
+  Record parse(std::string_view text, RecordPlace place);
+  // The record of a line that was too long to be read.
+  Record too_long(RecordPlace place, uint64_t limit) const;
+  const Tokenizer& tokenizer() const noexcept { return model_.tokenizer(); }
+  // Whether a line stands for no record.
+  bool skips(std::string_view line) const;
+
+ private:
+  struct Fault;
+  void parse_object(std::string_view text, Record& record);
+  void set_key(const Json::Member& member, Record& record);
+  void set_option(const Option& option, const Json::Member& member);
+  void set_tokens(const Json::Member& member, Record& record) const;
+  void finish(Record& record) const;
+  std::string place_of(RecordPlace place, size_t offset) const;
+
+  const Model& model_;
+  RequestArguments defaults_, arguments_;  // arguments_: of the record that is read; the options' values are its
+  std::vector<Option> options_;
+  std::vector<std::string> keys_;          // of the options
+  RecordFormat format_;
+  bool escaped_;
+  std::string source_;
+};
+
+// An id as it stands in a result; empty if it is neither a string nor a whole number.
+std::string id_text(const Json& json);
+
+}  // namespace gpt2

@@ -1,0 +1,244 @@
+#include "tools/record_run.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "src/base/error.h"
+#include "src/engine/probe.h"
+#include "tools/json_object.h"
+#include "tools/signals.h"
+#include "tools/terminal.h"
+#include "tools/token_ids.h"
+
+namespace gpt2 {
+namespace {
+
+// Results that wait for those before them: after so many bytes nothing is read until some are written.
+constexpr size_t kMostBytes = size_t{64} << 20;
+
+}  // namespace
+
+RecordRun::RecordRun(const RecordRunOptions& options, LineReader& input, RecordParser& parser, Batcher& batcher,
+                     FinishedResults& finished, ResultFile& output)
+    : options_(options),
+      input_(input),
+      parser_(parser),
+      batcher_(batcher),
+      finished_(finished),
+      output_(output),
+      window_(options.order,
+              [this](std::string_view result) {
+                output_.write(result);
+                ++n_results_;
+              }),
+      most_expected_(4 * size_t{batcher.engine().options().max_slots} + 64),
+      progress_(options.verbosity) {}
+
+void RecordRun::run() {
+  const double start = now_seconds();
+  while (!interrupt_flag()) {
+    fill();
+    if (batcher_.unfinished() == 0 && at_end_ && current_ == nullptr) break;
+    for (const Event& event : batcher_.step()) take(event);
+    if (progress_.due()) show_progress(now_seconds() - start);
+  }
+  output_.sync();
+  seconds_ = now_seconds() - start;
+  if (!interrupt_flag()) finished_.check_all_taken();
+}
+
+bool RecordRun::has_room() const { return window_.expected() < most_expected_ && window_.waiting_bytes() < kMostBytes; }
+
+// Hands over what is there and what there is room for; waits for a record only if nothing runs.
+void RecordRun::fill() {
+  while (has_room() && !at_end_ && !interrupt_flag()) {
+    if (current_ == nullptr && !read_record()) return;
+    if (current_->record.failure) {
+      hand_over_failure();
+    } else {
+      hand_over_samples();
+    }
+    const uint32_t n_samples = current_->record.arguments.n_samples;
+    if (next_sample_ < n_samples) continue;
+    release(*current_);
+    current_ = nullptr;
+  }
+}
+
+// The next record that is this run's to do; false if none is there.
+bool RecordRun::read_record() {
+  const LineReader::Wait wait = batcher_.unfinished() == 0 ? LineReader::Wait::yes : LineReader::Wait::no;
+  while (!interrupt_flag()) {
+    const LineReader::Got got = input_.next(line_, wait);
+    at_end_ = got == LineReader::Got::end;
+    if (at_end_ || got == LineReader::Got::nothing) return false;
+    const RecordPlace place = place_;
+    ++place_.line;
+    const bool whole = got == LineReader::Got::line;
+    if (whole && parser_.skips(line_)) continue;
+    ++place_.index;
+    if (place.index % options_.shard.step != options_.shard.first) continue;
+    Record record = whole ? parser_.parse(line_, place) : parser_.too_long(place, kMaxRecordBytes);
+    ++n_records_;
+    current_finished_ = finished_.take(place.index, record.id, record.arguments.n_samples);
+    next_sample_ = next_wanted(0, record.arguments.n_samples);
+    if (next_sample_ == record.arguments.n_samples) continue;
+    n_failed_ += record.failure ? 1 : 0;
+    current_ = &open_[place.index];
+    current_->record = std::move(record);
+    current_->n_open = 1;
+    return true;
+  }
+  return false;
+}
+
+// The first sample from `from` on that is not there yet.
+uint32_t RecordRun::next_wanted(uint32_t from, uint32_t n_samples) {
+  if (!current_finished_) return from;
+  for (; from < n_samples && current_finished_->has(from); ++from) ++n_resumed_;
+  return from;
+}
+
+// An object for all samples, or an empty text for each.
+void RecordRun::hand_over_failure() {
+  const Record& record = current_->record;
+  if (next_sample_ == 0 && !options_.json) say(record.failure->message);
+  if (options_.json) {
+    next_sample_ = record.arguments.n_samples;
+    window_.put(window_.expect(), failure_json(record, std::nullopt));
+    return;
+  }
+  while (next_sample_ < record.arguments.n_samples && has_room()) {
+    window_.put(window_.expect(), result_text("", options_.format));
+    ++next_sample_;
+  }
+}
+
+// The longest run of samples that are wanted and have room, as one submission.
+void RecordRun::hand_over_samples() {
+  Record& record = current_->record;
+  const uint32_t n_samples = record.arguments.n_samples;
+  Submission submission;
+  submission.request = record.request;
+  submission.request.sample = next_sample_;
+  submission.n_samples = 0;
+  do {
+    const uint64_t place = window_.expect();
+    if (submission.n_samples == 0) submission.id = place;
+    running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}});
+    ++current_->n_open;
+    ++submission.n_samples;
+    ++next_sample_;
+  } while (next_sample_ < n_samples && has_room() && !(current_finished_ && current_finished_->has(next_sample_)));
+  next_sample_ = next_wanted(next_sample_, n_samples);
+  submission.prompt = next_sample_ < n_samples ? record.prompt : std::move(record.prompt);
+  batcher_.submit(std::move(submission));
+}
+
+void RecordRun::take(const Event& event) {
+  const uint64_t place = event.id + event.sample;
+  const auto found = running_.find(place);
+  if (found == running_.end()) return;  // a stop string has ended it
+  auto& [open, builder] = found->second;
+  if (event.token) {
+    builder.push(*event.token, event.finish == FinishReason::eos);
+    if (const auto& n = open->record.arguments.logprobs) {
+      builder.push_logprobs(event.logprob, event.top.first(std::min<size_t>(event.top.size(), *n)));
+    }
+  }
+  if (builder.stopped() && event.finish == FinishReason::running) batcher_.cancel(event.id, event.sample);
+  if (!builder.stopped() && event.finish == FinishReason::running) return;
+  std::string result;
+  if (event.finish == FinishReason::nonfinite) {
+    result = fail_sample(*open, builder.sample().index);
+  } else {
+    builder.finish(finish_reason_name(event.finish));
+    const Sample& sample = builder.sample();
+    result = options_.json ? result_json(open->record, sample) : result_text(sample.text, options_.format);
+  }
+  Open& record = *open;
+  running_.erase(found);
+  release(record);
+  window_.put(place, std::move(result));
+}
+
+// The model failed, and the record with it.
+std::string RecordRun::fail_sample(Open& open, uint32_t sample) {
+  if (!open.record.failure) {
+    ++n_failed_;
+    open.record.failure = {ExitCode::model, printable(batcher_.engine().model().name(), 400) +
+                                                ": logits are not finite: the weights are damaged or unusable"};
+    if (!options_.json) say(open.record.failure->message);
+  }
+  return options_.json ? failure_json(open.record, sample) : result_text("", options_.format);
+}
+
+void RecordRun::release(Open& open) {
+  if (--open.n_open == 0) open_.erase(open.record.index);
+}
+
+void RecordRun::show_progress(double seconds) {
+  const auto tokens = static_cast<double>(batcher_.stats().generated_tokens);
+  progress_.show(human_count(static_cast<double>(n_records_ - open_.size())) + " records, " + human_count(tokens / std::max(seconds, 1e-9)) +
+                 " tokens/s");
+}
+
+void RecordRun::report(RecordStats& stats) const {
+  stats.n_records = n_records_;
+  stats.n_failed = n_failed();
+  stats.n_results = n_results_;
+  stats.n_resumed = n_resumed_;
+  stats.engine = batcher_.stats();
+  stats.seconds = seconds_;
+  stats.interrupted = interrupt_flag();
+}
+
+std::string result_json(const Record& record, const Sample& sample) {
+  JsonObject usage, result;
+  usage.whole("prompt_tokens", record.n_prompt)
+      .whole("prompt_tokens_dropped", record.n_dropped)
+      .whole("completion_tokens", sample.tokens.size());
+  result.raw("id", record.id)
+      .whole("index", record.index)
+      .whole("sample", sample.index)
+      .string("text", sample.text)
+      .raw("tokens", "[" + join_token_ids(sample.tokens, ",") + "]")
+      .string("finish_reason", sample.finish_reason)
+      .raw("stop", sample.stop ? json_quote(*sample.stop) : "null")
+      .raw("usage", usage.text())
+      .whole("seed", record.request.seed);
+  if (record.arguments.logprobs) result.raw("logprobs", logprobs_json(sample));
+  return result.text() + "\n";
+}
+
+std::string failure_json(const Record& record, std::optional<uint32_t> sample) {
+  JsonObject error, result;
+  error.whole("code", static_cast<uint64_t>(record.failure->code)).string("message", record.failure->message);
+  result.raw("id", record.id).whole("index", record.index);
+  if (sample) result.whole("sample", *sample);
+  return result.raw("error", error.text()).text() + "\n";
+}
+
+std::string result_text(std::string_view text, RecordFormat format) {
+  if (format == RecordFormat::null) return std::string(text) + '\0';
+  std::string line;
+  for (const char c : text) {
+    constexpr std::string_view kBytes = "\n\r\t\\", kLetters = "nrt\\";
+    const auto value = static_cast<unsigned char>(c);
+    if (const size_t known = kBytes.find(c); known != std::string_view::npos) {
+      line += '\\';
+      line += kLetters[known];
+    } else if (value < 0x20 || value == 0x7F) {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      line += "\\x";
+      line += kDigits[value >> 4];
+      line += kDigits[value & 15];
+    } else {
+      line += c;
+    }
+  }
+  return line + "\n";
+}
+
+}  // namespace gpt2
