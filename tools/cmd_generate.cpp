@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/batcher.h"
+#include "src/engine/prompt_cache.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
 #include "tools/escapes.h"
@@ -55,12 +56,14 @@ class Generate final : public Command {
   int run_one(const std::optional<std::string>& prompt);
   int run_many();
   void generate(const Model& model, Generation& generation, std::string prompt);
+  std::vector<int32_t> load_cache(Engine& engine) const;
+  void save_cache(Engine& engine, const std::vector<int32_t>& prompt, const std::vector<int32_t>& known) const;
   template <class Figures>
   void report(const Figures& figures) const;
 
   ModelChoice model_;
   EngineArguments engine_;
-  std::optional<std::string> file_, tokens_;
+  std::optional<std::string> file_, tokens_, prompt_cache_;
   bool escape_ = false, json_ = false;
   RequestArguments request_;
   ManyArguments many_;
@@ -115,6 +118,10 @@ std::vector<OptionGroup> Generate::options() {
        "\\uHHHH \\UHHHHHHHH (a character).",
        flag_value(escape_)}};
   for (Option& option : request_.prompt_options()) prompt.push_back(std::move(option));
+  prompt.push_back({"--prompt-cache", "",
+                    "Keep the computed prompt in FILE: a later prompt that begins alike computes only the rest. The text is the same; a "
+                    "file of another model, or a damaged one, is made anew.",
+                    name_value("FILE", prompt_cache_)});
   prompt.push_back({"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
                     choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})});
   OptionValue stats = choice_value(stats_, {{"", Stats::table}, {"json", Stats::json}});
@@ -184,6 +191,7 @@ void Generate::check(const std::vector<std::string>& operands) const {
   many_.check(json_);
   if (many_.wanted() && (tokens_ || !operands.empty())) refuse("many prompts come from --file or stdin; give no other");
   if (many_.wanted() && echo_ == Echo::always) refuse("--echo is for one prompt");
+  if (many_.wanted() && prompt_cache_) refuse("--prompt-cache is for one prompt");
   const bool json = json_ || (many_.wanted() && many_.format() == RecordFormat::jsonl);
   if (request_.logprobs && !json) refuse("--logprobs needs --json or --jsonl");
 }
@@ -198,8 +206,27 @@ Model Generate::load() {
   return model;
 }
 
+// The tokens that the file has for the engine. A file that is not there is no news, one that cannot be used is a note.
+std::vector<int32_t> Generate::load_cache(Engine& engine) const {
+  if (access(prompt_cache_->c_str(), F_OK) != 0) return {};
+  try {
+    return load_prompt_cache(*prompt_cache_, engine);
+  } catch (const Error& error) {
+    if (shows_notes(model_.verbosity)) say("note: the prompt is computed anew: " + std::string(error.what()));
+    return {};
+  }
+}
+
+// Unless the file has these blocks already.
+void Generate::save_cache(Engine& engine, const std::vector<int32_t>& prompt, const std::vector<int32_t>& known) const {
+  const size_t whole = prompt.size() / kBlockPositions * kBlockPositions;
+  if (known.size() >= whole && std::equal(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(whole), prompt.begin())) return;
+  save_prompt_cache(*prompt_cache_, prompt, engine);
+}
+
 void Generate::generate(const Model& model, Generation& generation, std::string prompt) {
   EngineOptions options = engine_.resolve(model);
+  options.prefix_cache = prompt_cache_.has_value();
   if (!request_.resolve(model.config()).slide) {
     options.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.prefill_chunk);
   }
@@ -216,11 +243,13 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   note_on_machine(model, options, "prompt tokens " + std::to_string(generation.prompt.size()));
   catch_interrupts();
   Engine engine(model, options);
+  const std::vector<int32_t> known = prompt_cache_ ? load_cache(engine) : std::vector<int32_t>();
   std::optional<SpeculativeSteps> steps;
   if (speculation) steps.emplace(engine, *speculation);
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
   PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
+  if (prompt_cache_) save_cache(engine, generation.prompt, known);
   if (speculation) generation.speculation = speculation->stats();
 }
 
@@ -243,6 +272,9 @@ int Generate::run_one(const std::optional<std::string>& prompt) {
 }
 
 int Generate::run_many() {
+  if (many_.resumes() && !request_.seed && !request_.sampling.is_greedy() && shows_notes(model_.verbosity)) {
+    say("note: --resume without --seed: records without a seed of their own get other texts than the run that began would give");
+  }
   const std::string path = file_.value_or("-");
   LineReader input(path, many_.format() == RecordFormat::null ? '\0' : '\n', kMaxRecordBytes);
   const Model model = load();

@@ -17,7 +17,7 @@ double per_second(size_t count, double milliseconds) {
   return milliseconds > 0 ? 1000 * static_cast<double>(count) / milliseconds : 0;
 }
 
-double prefill_rate(const Generation& g) { return per_second(g.prompt.size(), g.prefill_ms); }
+double prefill_rate(const Generation& g) { return per_second(g.prompt.size() - g.n_cached, g.prefill_ms); }
 double decode_rate(const Generation& g) { return per_second(g.n_steps, g.decode_ms); }
 size_t steps_of(const Sample& sample) { return sample.tokens.empty() ? 0 : sample.tokens.size() - 1; }
 
@@ -105,6 +105,7 @@ std::string stats_json(const Generation& g) {
              .real("load_ms", rounded(g.load_ms))
              .real("first_token_ms", rounded(g.first_token_ms))
              .whole("prompt_tokens", g.prompt.size())
+             .whole("cached_tokens", g.n_cached)
              .real("prefill_ms", rounded(g.prefill_ms))
              .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
              .whole("samples", g.n_samples)
@@ -134,7 +135,8 @@ std::string stats_table(const Generation& g) {
   table.row({"model", g.model});
   table.row({"load", milliseconds(g.load_ms)});
   table.row({"first token", milliseconds(g.first_token_ms) + " after the start"});
-  table.row({"prefill", phase(g.prompt.size(), g.prefill_ms, prefill_rate(g))});
+  table.row({"prefill", phase(g.prompt.size() - g.n_cached, g.prefill_ms, prefill_rate(g)) +
+                            (g.n_cached > 0 ? ", " + std::to_string(g.n_cached) + " from the prompt cache" : "")});
   table.row({"decode", phase(g.n_tokens, g.decode_ms, decode_rate(g))});
   table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
                                    milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +

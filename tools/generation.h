@@ -51,6 +51,7 @@ class SampleBuilder {
 struct Generation {
   std::vector<TokenId> prompt;
   size_t n_dropped = 0;  // tokens at the prompt's beginning that were left out
+  size_t n_cached = 0;   // tokens that were found computed
   uint64_t seed = 0;
   bool lists_logprobs = false;
   std::string model;

@@ -27,6 +27,7 @@ class ManyArguments {
   ResultFile open_output(FinishedResults& finished) const;
   std::optional<uint32_t> batch() const noexcept { return batch_; }
   uint64_t kv_memory() const noexcept { return kv_memory_.value_or(0); }
+  bool resumes() const noexcept { return resume_; }
   bool writes_file() const noexcept { return output_.has_value(); }
 
  private:

@@ -27,6 +27,7 @@ std::optional<Prefix> PromptRun::prefill(Generation& generation) {
   const auto start = Clock::now();
   std::optional<Prefix> prefix = engine_.prefill(generation.prompt, &interrupt_flag());
   generation.prefill_ms = milliseconds_since(start);
+  generation.n_cached = prefix ? prefix->n_cached() : 0;
   return prefix;
 }
 

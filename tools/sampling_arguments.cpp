@@ -54,14 +54,14 @@ std::vector<Option> SamplingArguments::options() {
   };
 }
 
+bool SamplingArguments::is_greedy() const noexcept { return values_.greedy || values_.temperature < kColdest; }
+
 SamplingOptions SamplingArguments::resolve(const Config& config) const {
   for (const TokenBias& bias : values_.logit_bias) check_token("--logit-bias", bias.token, config);
   for (const int32_t token : values_.forbidden) check_token("--forbid-token", token, config);
   SamplingOptions options = values_;
-  if (options.temperature < kColdest) {
-    options.greedy = true;
-    options.temperature = 1;
-  }
+  options.greedy = is_greedy();
+  if (options.temperature < kColdest) options.temperature = 1;
   return options;
 }
 

@@ -16,6 +16,8 @@ class SamplingArguments {
   std::vector<Option> options();
   // What they ask for. Throws Error (exit 4) for a token that the model does not have.
   SamplingOptions resolve(const Config& config) const;
+  // Whether they take the most likely token.
+  bool is_greedy() const noexcept;
 
  private:
   SamplingOptions values_;
