@@ -24,82 +24,53 @@ bool is_for_sampling(const Option& option) {
   return false;
 }
 
-// What is printed: a name for machines, a name for people, the value as JSON and as text.
-struct Figure {
-  std::string key, name, json, text;
-};
-
-std::vector<Figure> figures(const SpeculationBenchResult& result, const SpeculationBenchCommand::Setting& setting,
-                            bool exact) {
-  std::vector<Figure> all;
-  const auto add = [&](std::string key, std::string name, std::string json, std::string text) {
-    all.push_back({std::move(key), std::move(name), std::move(json), std::move(text)});
-  };
-  const auto real = [&](std::string key, std::string name, double value, int digits) {
-    add(std::move(key), std::move(name), json_number(value), fixed(value, digits));
-  };
+Figures figures_of(const SpeculationBenchResult& result, const SpeculationBenchCommand::Setting& setting, bool exact) {
+  Figures all;
   const SpeculationStats& stats = result.stats;
   uint64_t tokens = 0;
   for (const PromptTiming& prompt : result.prompts) tokens += prompt.tokens;
-  add("model", "model", json_quote(setting.model.name()), printable(setting.model.name(), 400));
-  add("threads", "threads", std::to_string(setting.engine.threads), std::to_string(setting.engine.threads));
-  add("prompts", "prompts", std::to_string(result.prompts.size()), std::to_string(result.prompts.size()));
-  add("tokens", "tokens of a repetition", std::to_string(tokens), std::to_string(tokens));
-  real("baseline_tokens_per_s", "baseline, tokens/s", result.baseline_rate(), 1);
-  real("speculative_tokens_per_s", "speculation, tokens/s", result.speculative_rate(), 1);
-  real("speedup_median", "speed-up, median of prompts", result.median_speedup(), 3);
-  real("speedup_total", "speed-up, all tokens", result.total_speedup(), 3);
-  real("mean_accepted", "accepted of a proposal", mean_accepted(stats), 2);
+  all.add("model", "model", json_quote(setting.model.name()), printable(setting.model.name(), 400));
+  all.whole("threads", "threads", setting.engine.threads);
+  all.whole("prompts", "prompts", result.prompts.size());
+  all.whole("tokens", "tokens of a repetition", tokens);
+  all.real("baseline_tokens_per_s", "baseline, tokens/s", result.baseline_rate(), 1);
+  all.real("speculative_tokens_per_s", "speculation, tokens/s", result.speculative_rate(), 1);
+  all.real("speedup_median", "speed-up, median of prompts", result.median_speedup(), 3);
+  all.real("speedup_total", "speed-up, all tokens", result.total_speedup(), 3);
+  all.real("mean_accepted", "accepted of a proposal", mean_accepted(stats), 2);
   std::string lengths, relative;
   for (const uint64_t n : stats.lengths) lengths += (lengths.empty() ? "" : ",") + std::to_string(n);
-  add("steps_by_length", "steps by tokens proposed", "[" + lengths + "]", lengths);
-  real("agreement", "agreement a", result.agreement, 3);
-  real("draft_cost", "draft token / target step c", result.draft_cost, 4);
-  real("plain_step_ms", "target step T(1), ms", 1e3 * result.plain_step, 3);
+  all.add("steps_by_length", "steps by tokens proposed", "[" + lengths + "]", lengths);
+  all.real("agreement", "agreement a", result.agreement, 3);
+  all.real("draft_cost", "draft token / target step c", result.draft_cost, 4);
+  all.real("plain_step_ms", "target step T(1), ms", 1e3 * result.plain_step, 3);
   for (const uint32_t rows : kShownRows) {
     const double cost = result.relative_step[rows];
-    add("step_" + std::to_string(rows), "T(" + std::to_string(rows) + ") / T(1)", cost > 0 ? json_number(cost) : "null",
+    all.add("step_" + std::to_string(rows), "T(" + std::to_string(rows) + ") / T(1)", cost > 0 ? json_number(cost) : "null",
         cost > 0 ? fixed(cost, 3) : "not measured");
   }
   const SpeculationBenchResult::Allowed allowed = result.allowed();
-  real("allowed_speedup", "allowed by a, c and T", allowed.speedup, 3);
-  add("allowed_length", "with tokens drafted", std::to_string(allowed.k), std::to_string(allowed.k));
-  real("percent_of_allowed", "reached of that, %", 100 * result.median_speedup() / allowed.speedup, 1);
+  all.real("allowed_speedup", "allowed by a, c and T", allowed.speedup, 3);
+  all.add("allowed_length", "with tokens drafted", std::to_string(allowed.k), std::to_string(allowed.k));
+  all.real("percent_of_allowed", "reached of that, %", 100 * result.median_speedup() / allowed.speedup, 1);
   const bool predicted = result.measured_seconds > 0;
-  add("cost_error_percent", "costs of half the prompts on the rest, error %",
+  all.add("cost_error_percent", "costs of half the prompts on the rest, error %",
       predicted ? json_number(100 * result.prediction_error()) : "null",
       predicted ? fixed(100 * result.prediction_error(), 1) : "not measured");
-  real("baseline_drift_percent", "baseline slower there, %", 100 * result.baseline_drift(), 1);
-  add("cost_error_without_drift_percent", "error without that, %",
+  all.real("baseline_drift_percent", "baseline slower there, %", 100 * result.baseline_drift(), 1);
+  all.add("cost_error_without_drift_percent", "error without that, %",
       predicted ? json_number(100 * result.prediction_error_without_drift()) : "null",
       predicted ? fixed(100 * result.prediction_error_without_drift(), 1) : "not measured");
   const size_t different = result.n_different();
-  add("texts_equal", "texts", exact ? (different == 0 ? "true" : "false") : "null",
+  all.add("texts_equal", "texts", exact ? (different == 0 ? "true" : "false") : "null",
       !exact           ? "not compared: rejection draws others"
       : different == 0 ? "equal"
                        : "DIFFERENT for " + std::to_string(different) + " prompts");
   return all;
 }
 
-std::string as_table(const std::vector<Figure>& figures) {
-  Table table({Table::Align::left, Table::Align::left});
-  for (const Figure& figure : figures) table.row({figure.name, figure.text});
-  return table.text();
-}
-
-std::string as_csv(const std::vector<Figure>& figures) {
-  std::string head, line;
-  for (const Figure& figure : figures) {
-    const bool list = figure.json.starts_with('[');
-    head += (head.empty() ? "" : ",") + figure.key;
-    line += (line.empty() ? "" : ",") + (list ? "\"" + figure.json + "\"" : figure.json);
-  }
-  return head + "\n" + line + "\n";
-}
-
-std::string as_json(const std::vector<Figure>& figures, const SpeculationBenchResult& result) {
-  JsonObject object;
-  for (const Figure& figure : figures) object.raw(figure.key, figure.json);
+std::string as_json(const Figures& figures, const SpeculationBenchResult& result) {
+  JsonObject object = figures.as_json();
   std::string prompts;
   for (const PromptTiming& p : result.prompts) {
     prompts += (prompts.empty() ? "" : ",") + JsonObject()
@@ -191,10 +162,10 @@ int SpeculationBenchCommand::run(const Setting& setting) const {
     });
   }
   const bool exact = options.speculation.verification == Verification::coupled;
-  const std::vector<Figure> shown = figures(result, setting, exact);
+  const Figures shown = figures_of(result, setting, exact);
   write_output(setting.format == BenchFormat::json  ? as_json(shown, result)
-               : setting.format == BenchFormat::csv ? as_csv(shown)
-                                                    : as_table(shown));
+               : setting.format == BenchFormat::csv ? shown.as_csv()
+                                                    : shown.as_table());
   if (!exact || result.n_different() == 0) return static_cast<int>(ExitCode::ok);
   fail(ExitCode::internal, "bench spec: expected the same text with and without speculation, found " +
                                std::to_string(result.n_different()) + " prompts where it differs");

@@ -7,13 +7,12 @@
 #include <vector>
 
 #include "src/engine/speculation_benchmark.h"
+#include "tools/figures.h"
 #include "tools/options.h"
 #include "tools/sampling_arguments.h"
 #include "tools/speculation_arguments.h"
 
 namespace gpt2 {
-
-enum class BenchFormat { table, csv, json };
 
 class SpeculationBenchCommand {
  public:

@@ -4,6 +4,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/benchmark.h"
+#include "tools/bench_batch.h"
 #include "tools/bench_spec.h"
 #include "tools/commands.h"
 #include "tools/format.h"
@@ -42,7 +43,7 @@ OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
 class Bench final : public Command {
  public:
   CommandText text() const override {
-    return {"bench", "[spec]", "Times a model against the machine's limits.",
+    return {"bench", "[spec|batch]", "Times a model against the machine's limits.",
             "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
             "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
             "A percentage is the least time that the limits allow / the time taken. prefill: operations of the weights (2 "
@@ -56,11 +57,14 @@ class Bench final : public Command {
             "repetitions, of the time after the prompt. Drafts of 1 to --draft-max tokens in turn measure how often a proposed "
             "token is accepted (a), what a drafted token costs (c, in target steps) and what the target's step of k rows costs "
             "(T(k)). They allow a speed-up of (1 - a^(k+1)) / ((1 - a) (k c + T(k+1) / T(1))) at the best k. The texts are "
-            "compared: a difference is an error (exit 1).",
+            "compared: a difference is an error (exit 1).\n"
+            "bench batch times prompts of different lengths in one continuous batch and, in turns, in fixed batches that are refilled "
+            "when all of their sequences have ended; and a long prompt that is computed beside running sequences.",
             "gpt2 bench --shape 124M\n"
             "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
             "gpt2 bench --shape 355M --json > speed.json\n"
-            "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt"};
+            "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt\n"
+            "gpt2 bench batch --shape 124M --dtype int8 --batch 16"};
   }
 
   std::vector<OptionGroup> options() override {
@@ -83,13 +87,16 @@ class Bench final : public Command {
               {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
             {"Model", std::move(model)}};
     for (OptionGroup& group : spec_.options()) groups.push_back(std::move(group));
+    for (OptionGroup& group : batch_.options()) groups.push_back(std::move(group));
     return groups;
   }
 
   int run(const std::vector<std::string>& operands) override {
-    const bool spec = !operands.empty() && operands[0] == "spec";
-    if (operands.size() > (spec ? 1 : 0)) {
-      fail(ExitCode::usage, "bench: expected options or spec, found \"" + printable(operands[spec ? 1 : 0]) + "\"");
+    const std::string what = operands.empty() ? "" : operands[0];
+    const bool spec = what == "spec", batch = what == "batch";
+    const size_t known = spec || batch ? 1 : 0;
+    if (operands.size() > known) {
+      fail(ExitCode::usage, "bench: expected options, spec or batch, found \"" + printable(operands[known]) + "\"");
     }
     if (!spec && spec_.wanted()) fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
@@ -99,12 +106,15 @@ class Bench final : public Command {
     const DType dtype = model.weights().h[0].mlp_c_fc.dtype;  // an int4 file keeps its head in int8
     const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
     const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
-    if (spec) {
-      EngineOptions engine;
-      engine.kernels = &kernels;
-      engine.threads = threads;
-      engine.kv_type = kv_type;
-      return spec_.run({model, engine, repetitions_, format_, model_.verbosity});
+    EngineOptions engine;
+    engine.kernels = &kernels;
+    engine.threads = threads;
+    engine.kv_type = kv_type;
+    if (spec) return spec_.run({model, engine, repetitions_, format_, model_.verbosity});
+    if (batch) {
+      const std::string name = shape_ ? *shape_ + " " + std::string(dtype_name(dtype)) : model.name();
+      batch_.run({model, name, engine, repetitions_, format_, model_.verbosity});
+      return static_cast<int>(ExitCode::ok);
     }
     const std::vector<BenchCase> cases = plan(model.config());
     ModelBenchmark benchmark(model, kernels, threads, kv_type);
@@ -216,6 +226,7 @@ class Bench final : public Command {
   }
 
   SpeculationBenchCommand spec_;
+  BatchBenchCommand batch_;
   ModelChoice model_;
   std::optional<std::string> shape_;
   DType dtype_ = DType::f32;

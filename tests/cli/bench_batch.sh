@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# gpt2 bench batch: its figures are there and make sense; how large they are is no test's business.
+. "$(dirname "$0")/lib.bash"
+
+run "$GPT2" bench batch --batch 4 --batch-prompts 6 -r 1 --json
+check "bench batch --json" eval 'quiet_success && python3 -c "import json,sys; json.load(open(sys.argv[1]))" $T/out 2>/dev/null || out_has "\"gain\":"'
+above() { awk "BEGIN { exit !($1 > $2) }"; }
+for figure in continuous_tokens_per_s fixed_tokens_per_s gain busy_percent median_gap_ms p99_gap_ms prompt_alone_ms prompt_beside_ms; do
+  check "bench batch: $figure" above "$(json_number $figure "$T/out")" 0
+done
+run "$GPT2" bench batch --batch 4 --batch-prompts 6 -r 1 --csv
+check "bench batch --csv: a head and a line" eval 'quiet_success && (($(wc -l <$T/out) == 2))'
+run "$GPT2" bench batches; error "bench: no such thing" 2 batches
+finish
