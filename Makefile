@@ -93,8 +93,8 @@ $(BUILD)/obj/models/none.o: models/builtin.S $(BUILD)/flags
 	$(CXX) -c $< -o $@
 $(BUILD)/gpt2-stage1: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) $^ $(LIBS) -o $@
-$(BUILTIN): $(BUILD)/gpt2-stage1 $(wildcard models/books/*)
-	$(RUN) $(BUILD)/gpt2-stage1 convert --force models/books $@
+$(BUILTIN): $(BUILD)/gpt2-stage1 $(wildcard models/books/*) Makefile
+	$(RUN) $(BUILD)/gpt2-stage1 convert --force --dtype int8 models/books $@
 $(BUILD)/obj/models/builtin.o: models/builtin.S $(BUILTIN)
 	$(CXX) -DGPT2_BUILTIN_FILE='"$(BUILTIN)"' -c $< -o $@
 $(BUILD)/gpt2: $(LIBRARY_O) $(TOOLS_O) $(BUILD)/obj/models/builtin.o

@@ -13,8 +13,9 @@ check "... and is kept" same "$model" "$T/first"
 echo old >"$model"
 run "$GPT2" convert --force "$BOOKS" "$model"
 check "--force: the same bytes again" eval 'quiet_success && same $model $T/first && only_model'
-hash=$("$GPT2" inspect --no-values --json "$model" | grep -o '"header_xxh3":"[^"]*"')
-check "the built-in model is this file" [ "$("$GPT2" inspect --no-values --json | grep -o '"header_xxh3":"[^"]*"')" = "${hash:-none}" ]
+"$GPT2" convert --quiet --dtype int8 "$BOOKS" "$T/int8.gpt2"
+hash=$("$GPT2" inspect --no-values --json "$T/int8.gpt2" | grep -o '"header_xxh3":"[^"]*"')
+check "the built-in model is this checkpoint in int8" [ "$("$GPT2" inspect --no-values --json | grep -o '"header_xxh3":"[^"]*"')" = "${hash:-none}" ]
 run "$GPT2" convert -v "$BOOKS" "$T/dir/v.gpt2"
 check "-v: a summary" eval '((status == 0)) && err_has parameters && (($(wc -l <$T/err) == 1))'
 rm "$T/dir/v.gpt2"

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# results.sh: measures every figure of bench/RESULTS.md (about 10 minutes on an idle machine) and writes bench/results.csv,
+# bench/RESULTS.md and, where gnuplot is there, bench/roofline.png and .svg. `results.sh table` only writes the table anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+gpt2=${GPT2:-build/gpt2} csv=bench/results.csv repetitions=${REPETITIONS:-9}
+bench() { ${MEASURE:-} "$gpt2" bench --csv -r "$repetitions" "$@" | sed 1d >>"$csv.new"; }
+if [ "${1:-}" != table ]; then
+  "$gpt2" bench --csv --shape 82M --prefill 0 --decode 1 -r 1 | head -n 1 >"$csv.new"
+  for shape in 124M 355M; do
+    for dtype in f32 bf16 int4; do bench --shape $shape --dtype $dtype --rows 1,4,8,16; done
+    bench --shape $shape --dtype int8 --rows 1,4,8,16
+    bench --shape $shape --dtype int8 --prefill 0 --decode 0 --rows 1,16,32 --depth 64
+    for dtype in f32 int8; do GPT2_ISA=avx2 bench --shape $shape --dtype $dtype; done
+    GPT2_ISA=avx512 bench --shape $shape --dtype f32
+  done
+  mv "$csv.new" "$csv"
+fi
+best=$("$gpt2" doctor --no-probes | sed -n 's/^kernels *\([a-z0-9]*\) .*/\1/p')
+{
+  echo "# Measured speed"
+  echo
+  echo "Made by \`scripts/results.sh\` on $("$gpt2" doctor --no-probes | sed -n 's/^cpu *//p'), $("$gpt2" --version -v | tr '\n' ' ' | sed 's/  */ /g; s/ $//')."
+  echo "A percentage is the least time that the limits of the machine allow, measured beside each sample in the same run, over the time taken"
+  echo "(median of $repetitions samples, lowest and highest beside it); \`gpt2 bench --help\` defines it. Rows are sequences of one step; the"
+  echo "times of 4, 8 and 16 rows are also given as multiples of the time of one row."
+  echo
+  echo "| shape | type | kernels | what | tokens/s | limit | limit's value | % of limit | low..high | x one row |"
+  echo "|---|---|---|---|---|---|---|---|---|---|"
+  awk -F, '$1 != "test" {
+    gsub(/"/, "", $2)
+    ms = 1000 * $7 / $9
+    what = $1 == "prefill" ? "prefill of " $7 : $1 == "decode" ? "decode" : $7 ($7 == 1 ? " row" : " rows")
+    if ($8 > 0) what = what ", depth " $8
+    if ($1 == "rows" && $7 == 1) one = ms
+    times = $1 == "rows" ? sprintf("%.2f", ms / one) : ""
+    printf "| %s | %s | %s | %s | %.1f | %s | %.1f %s | %.1f | %.1f..%.1f | %s |\n", $2, $3, $5, what, $9, $10, $11 / 1e9,
+      ($10 == "read" ? "GB/s" : "Gop/s"), $12, $13, $14, times }' "$csv"
+} >bench/RESULTS.md
+if command -v gnuplot >/dev/null; then
+  points=$(mktemp)
+  trap 'rm -f "$points"' EXIT
+  awk -F, -v best="$best" '$1 == "test" || ($5 == best && $8 == 0 && ($1 != "rows" || $7 == 8 || $7 == 16))' "$csv" >"$points"
+  scripts/plot_roofline.sh bench/roofline "$points"
+fi
