@@ -37,6 +37,7 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
+constexpr size_t kCacheLine = 64;
 // About 50 microseconds.
 constexpr uint32_t kSpins = 2000;
 
@@ -44,7 +45,7 @@ constexpr uint32_t kSpins = 2000;
 
 // A central counter: the last to arrive opens the next phase. Spins first (phases are microseconds long), then yields, at
 // once where there are more threads than CPUs.
-void Worker::barrier() noexcept {
+void Worker::barrier(const Upcoming& upcoming) noexcept {
   ThreadTeam& team = team_;
   if (team.n_threads_ == 1) return;
   const uint32_t next = ++phase_;
@@ -53,8 +54,12 @@ void Worker::barrier() noexcept {
     team.phase_.store(next, std::memory_order_release);
     return;
   }
+  size_t fetched = 0;
   for (uint32_t spins = 0; team.phase_.load(std::memory_order_acquire) != next; ++spins) {
-    if (spins < team.spins_before_yield_) {
+    if (fetched < upcoming.bytes) {
+      for (size_t i = 0; i < upcoming.n_streams; ++i) __builtin_prefetch(upcoming.data + i * upcoming.stride + fetched, 0, 2);
+      fetched += kCacheLine;
+    } else if (spins < team.spins_before_yield_) {
       cpu_pause();
     } else {
       sched_yield();

@@ -17,6 +17,13 @@ struct Range {
 
 class ThreadTeam;
 
+// Memory that a worker will read next, in streams that it reads side by side.
+struct Upcoming {
+  const unsigned char* data = nullptr;
+  size_t n_streams = 0, stride = 0;  // bytes from stream to stream
+  size_t bytes = 0;                  // of each stream
+};
+
 // One thread inside ThreadTeam::run.
 class Worker {
  public:
@@ -25,8 +32,8 @@ class Worker {
   uint32_t count() const noexcept;
   // This worker's contiguous share of n items; shares differ by at most one item.
   Range share(size_t n) const noexcept;
-  // Waits until every worker of the team is here.
-  void barrier() noexcept;
+  // Waits until every worker of the team is here. A worker that comes early fetches what is upcoming into its cache meanwhile.
+  void barrier(const Upcoming& upcoming = {}) noexcept;
 
  private:
   ThreadTeam& team_;
