@@ -20,7 +20,6 @@ double now_seconds() {
 
 MachineProbe::MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes)
     : kernels_(kernels), team_(team), memory_(bytes) {
-  memory_.prefer_huge_pages();
   team.run([&](Worker& worker) noexcept {
     const Range mine = worker.share(memory_.size());
     std::memset(memory_.data() + mine.begin, 1, mine.size());
