@@ -15,15 +15,22 @@ cat "$@" | awk -F, -v dir="$data" '
   {
     gsub(/"/, "", $2)
     label = $1 == "rows" ? $7 " rows" : $1
-    printf "%g %g \"%s\"\n", $15 / $16, $15 * $9 / $7 / 1e9, $2 " " label >(dir "/" $3)
+    if (!($2 in marks)) marks[$2] = ++n_marks
+    # One name for the points of all shapes, beside the first.
+    printf "%g %g \"%s\" %d\n", $15 / $16, $15 * $9 / $7 / 1e9, marks[$2] == 1 ? label : "", 2 * marks[$2] + 3 >(dir "/" $3)
     limits[$10] = limits[$10] " " $11
   }
-  END { for (limit in limits) print limit limits[limit] }' |
+  END {
+    for (limit in limits) print limit limits[limit]
+    for (shape in marks) print shape, 2 * marks[shape] + 3 >(dir "/marks")
+  }' |
   while read -r limit values; do
-    printf '%s %s\n' "$limit" "$(tr ' ' '\n' <<<"$values" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] / 1e9 }')"
+    tr ' ' '\n' <<<"$values" | sort -g |
+      awk -v limit="$limit" '{ v[NR] = $1 / 1e9 } END { print limit, v[int((NR + 1) / 2)], v[1], v[NR] }'
   done >"$data/limits"
-roof() { awk -v limit="$1" '$1 == limit { print $2 }' "$data/limits"; }
-read=$(roof read)
+# LIMIT [FIELD]: the median of a limit; field 3: its lowest, 4: its highest.
+roof() { awk -v limit="$1" -v field="${2:-2}" '$1 == limit { print $field }' "$data/limits"; }
+read=$(roof read) fastest=$(roof read 4)
 [ -n "$read" ] || { echo "plot_roofline: no row of $* is bound by reading; include decode" >&2; exit 1; }
 
 plot="" separator=""
@@ -33,18 +40,23 @@ for limit in int8 bf16 fma; do
   peak=$(roof "$limit")
   [ -z "$peak" ] || add "min($read * x, $peak) with lines lw 2 title \"${roofs[$limit]}: $(printf %.0f "$peak") Gop/s\""
 done
+add "$fastest * x < $peak ? $fastest * x : NaN with lines dt 2 lc rgb \"#555555\" title \"reading at its fastest, $(printf %.0f "$fastest") GB/s\""
 colour=1
 for type in f32 bf16 int8 int4; do
   [ -e "$data/$type" ] || continue
-  add "\"$data/$type\" using 1:2 with points pt 7 ps 1.4 lc $((4 + colour)) title \"$type\""
+  add "\"$data/$type\" using 1:2:4 with points pt variable ps 1.4 lc $((4 + colour)) notitle"
+  add "NaN with points pt 7 ps 1.4 lc $((4 + colour)) title \"$type\""
   add "\"$data/$type\" using 1:2:3 with labels left offset 0.8,-0.4 font \",9\" tc rgb \"#555555\" notitle"
   colour=$((colour + 1))
 done
+while read -r shape mark; do
+  add "NaN with points pt $mark ps 1.4 lc rgb \"#555555\" title \"$shape\""
+done < <(sort -k 2 -n "$data/marks")
 draw() { # TERMINAL FILE
   gnuplot <<GNUPLOT
 set terminal $1
 set output "$2"
-set title "gpt2 on this machine: read $(printf %.0f "$read") GB/s" font ",14"
+set title "gpt2 on this machine: read $(printf %.0f "$read") GB/s ($(roof read 3 | cut -d. -f1) to $(printf %.0f "$fastest"))" font ",14"
 set logscale xy
 set xlabel "operations per byte read"
 set ylabel "Gop/s"

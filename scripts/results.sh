@@ -40,6 +40,6 @@ best=$("$gpt2" doctor --no-probes | sed -n 's/^kernels *\([a-z0-9]*\) .*/\1/p')
 if command -v gnuplot >/dev/null; then
   points=$(mktemp)
   trap 'rm -f "$points"' EXIT
-  awk -F, -v best="$best" '$1 == "test" || ($5 == best && $8 == 0 && ($1 != "rows" || $7 == 8 || $7 == 16))' "$csv" >"$points"
+  awk -F, -v best="$best" '$1 == "test" || ($5 == best && $8 == 0 && ($1 != "rows" || $7 == 8))' "$csv" >"$points"
   scripts/plot_roofline.sh bench/roofline "$points"
 fi

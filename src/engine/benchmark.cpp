@@ -102,7 +102,8 @@ ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
   const double seen = rows ? n * (depth + 1) : n * depth + n * (n + 1) / 2;
   work.attention = 4.0 * c.n_embd * c.n_layer * seen;
   work.all_operations += work.attention;
-  work.kv_bytes = 2.0 * c.n_embd * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * seen;
+  // A prefill's keys and values stay in cache while its rows use them.
+  work.kv_bytes = 2.0 * c.n_embd * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * (prefill ? depth + n : seen);
   return work;
 }
 
