@@ -187,6 +187,10 @@ sigint: $(BUILD)/gpt2  ## 100 SIGINTs at random moments of a text
 soak: $(BUILD)/gpt2  ## 100000 records through generate --jsonl: memory, order, SIGINT and SIGKILL with --resume
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/soak_records.sh 100000
 
+.PHONY: records-proof
+records-proof: $(BUILD)/gpt2  ## 200 prompts together, in batches of 1, 3 and 16, against each in a process of its own
+	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/records_proof.sh 200
+
 .PHONY: faults
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/faults.sh

@@ -226,19 +226,20 @@ TEST_CASE("engine: a request whose options forbid every token ends with no_token
   CHECK(end == FinishReason::no_token);
 }
 
-TEST_CASE("engine: a slot that is restarted gives the samples that fresh slots give") {
+TEST_CASE("engine: forks of a prompt give the samples that fresh slots give") {
   Request request;
   request.seed = 9;
   request.max_new_tokens = 90;  // past a block
   request.sampling.repetition_penalty = 1.2f;
   request.sampling.typical_p = 0.9f;
   Engine one = make_engine();
-  const SlotId slot = one.insert(*one.prefill(kPrompt), request);
+  const Prefix prompt = *one.prefill(kPrompt);
   std::vector<std::vector<int32_t>> samples;
   for (uint32_t i = 0; i < 3; ++i) {
-    if (i > 0) one.restart(slot, i);
-    samples.push_back(tokens_of(one));
     request.sample = i;
+    const SlotId slot = one.insert(prompt.fork(), request);
+    samples.push_back(tokens_of(one));
+    one.release(slot);
     Engine fresh = make_engine();
     fresh.insert(*fresh.prefill(kPrompt), request);
     CHECK(tokens_of(fresh) == samples.back());

@@ -1,3 +1,4 @@
+// Over 400 lines: one class, and the life of a slot reads from top to bottom.
 #include "src/engine/engine.h"
 
 #include <algorithm>
@@ -362,19 +363,6 @@ void Engine::report_logprobs(Slot& slot, std::span<const float> logits, int32_t 
     slot.top.insert(place, {static_cast<int32_t>(id), 0});
   }
   for (size_t i = begin; i < slot.top.size(); ++i) slot.top[i].logprob = logprob(slot.top[i].token);
-}
-
-void Engine::restart(SlotId id, uint32_t sample) {
-  GPT2_CHECK(id < slots_.size() && slots_[id] && slots_[id]->window.dropped == 0);
-  Slot& slot = *slots_[id];
-  const size_t n_prompt = slot.window.text.size() - slot.n_generated;
-  slot.kv.truncate(static_cast<uint32_t>(n_prompt));
-  slot.window.text.resize(n_prompt);
-  slot.request.sample = sample;
-  slot.has_last = false;
-  slot.n_generated = 0;
-  slot.n_proposed = 0;
-  slot.finish = FinishReason::running;
 }
 
 Engine::Suspended Engine::suspend(SlotId id) {

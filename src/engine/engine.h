@@ -139,8 +139,6 @@ class Engine {
   // One step for every running slot, and for these parts of prompts in the same pass. Valid until the next call. Allocates nothing once
   // every kind of request has been seen. Requires blocks for all of it.
   std::span<const StepResult> generate(std::span<const PrefillPart> parts = {});
-  // Cuts a slot back to its prompt, from where another sample of the same request begins. Computes nothing.
-  void restart(SlotId slot, uint32_t sample);
   // Takes a request out of its slot and gives its blocks back; start() and insert() with what is returned go on with it.
   struct Suspended {
     TokenWindow window;
