@@ -3,7 +3,7 @@
 # counts them: "N passed, N failed, N skipped".
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh
+scripts/setup.sh parallel strace  # what some tests run beside the program
 scripts/setup_arm64.sh || echo "test: what needs these packages will be skipped" >&2
 make -s -j"$(nproc)" all build/gpt2-tests build/gpt2-bench
 make -s -j"$(nproc)" check
