@@ -23,7 +23,8 @@ best=$("$gpt2" doctor --no-probes | sed -n 's/^kernels *\([a-z0-9]*\) .*/\1/p')
   echo "Made by \`scripts/results.sh\` on $("$gpt2" doctor --no-probes | sed -n 's/^cpu *//p'), $("$gpt2" --version -v | tr '\n' ' ' | sed 's/  */ /g; s/ $//')."
   echo "A percentage is the least time that the limits of the machine allow, measured beside each sample in the same run, over the time taken"
   echo "(median of $repetitions samples, lowest and highest beside it); \`gpt2 bench --help\` defines it. Rows are sequences of one step; the"
-  echo "times of 4, 8 and 16 rows are also given as multiples of the time of one row."
+  echo "times of 4, 8 and 16 rows are also given as multiples of the time of one row. What memory gives can change from row to row on a"
+  echo "shared machine: the limit's value says how much there was."
   echo
   echo "| shape | type | kernels | what | tokens/s | limit | limit's value | % of limit | low..high | x one row |"
   echo "|---|---|---|---|---|---|---|---|---|---|"
