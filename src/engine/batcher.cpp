@@ -136,6 +136,7 @@ void Batcher::give_back(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   if (sequence.slot) {
     sequence.suspended = engine_.suspend(*sequence.slot);
+    by_slot_[*sequence.slot] = 0;
     sequence.slot.reset();
     ++stats_.preemptions;
   } else if (sequence.prefix && !sequence.suspended) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "src/base/error.h"
 #include "src/base/thread_team.h"
 #include "src/engine/draft_length.h"
 #include "src/engine/prefix_cache.h"
@@ -135,7 +136,10 @@ class Engine {
   // Leviathan et al. 2023 say; the distribution does not depend on them. The distributions outlive the step.
   void propose(SlotId slot, std::span<const int32_t> tokens, std::span<const std::vector<TokenProbability>> drafts);
   // The next step leaves this slot out.
-  void hold(SlotId slot) { slots_[slot]->held = true; }
+  void hold(SlotId slot) {
+    GPT2_CHECK(slots_[slot]);
+    slots_[slot]->held = true;
+  }
   // One step for every running slot, and for these parts of prompts in the same pass. Valid until the next call. Allocates nothing once
   // every kind of request has been seen. Requires blocks for all of it.
   std::span<const StepResult> generate(std::span<const PrefillPart> parts = {});
