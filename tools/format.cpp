@@ -28,6 +28,8 @@ std::string fixed(double value, int digits) {
   return text;
 }
 
+double rounded(double value) { return std::round(value * 1000) / 1000; }
+
 std::string significant(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*g", digits, value);

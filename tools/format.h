@@ -8,6 +8,7 @@
 namespace gpt2 {
 
 std::string fixed(double value, int digits);            // "12.34"
+double rounded(double value);                           // to thousandths: enough for a time
 std::string significant(double value, int digits = 5);  // "-0.0031415", "nan"
 std::string human_bytes(double bytes);                  // "1.23 GB", powers of 1000
 std::string human_count(double count);                  // "124.4 M"

@@ -3,8 +3,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "src/base/statistics.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/speculation_arguments.h"
@@ -21,17 +21,9 @@ double prefill_rate(const Generation& g) { return per_second(g.prompt.size() - g
 double decode_rate(const Generation& g) { return per_second(g.n_steps, g.decode_ms); }
 size_t steps_of(const Sample& sample) { return sample.tokens.empty() ? 0 : sample.tokens.size() - 1; }
 
-// The q-quantile by nearest rank; 0 of nothing.
-double quantile(std::vector<float> values, double q) {
-  if (values.empty()) return 0;
-  const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(values.size())));
-  const auto nth = values.begin() + static_cast<ptrdiff_t>(std::max<size_t>(rank, 1) - 1);
-  std::nth_element(values.begin(), nth, values.end());
-  return *nth;
+double interval(const Generation& g, double q) {
+  return quantile({g.token_intervals_ms.begin(), g.token_intervals_ms.end()}, q);
 }
-
-// Thousandths are enough for a time.
-double rounded(double value) { return std::round(value * 1000) / 1000; }
 
 }  // namespace
 
@@ -98,9 +90,9 @@ std::string sample_json(const Generation& g, const Sample& sample) {
 std::string stats_json(const Generation& g) {
   const ProcessUsage process = process_usage();
   JsonObject intervals;
-  intervals.real("p50", rounded(quantile(g.token_intervals_ms, 0.5)))
-      .real("p95", rounded(quantile(g.token_intervals_ms, 0.95)))
-      .real("p99", rounded(quantile(g.token_intervals_ms, 0.99)));
+  intervals.real("p50", rounded(interval(g, 0.5)))
+      .real("p95", rounded(interval(g, 0.95)))
+      .real("p99", rounded(interval(g, 0.99)));
   return JsonObject()
              .real("load_ms", rounded(g.load_ms))
              .real("first_token_ms", rounded(g.first_token_ms))
@@ -138,9 +130,9 @@ std::string stats_table(const Generation& g) {
   table.row({"prefill", phase(g.prompt.size() - g.n_cached, g.prefill_ms, prefill_rate(g)) +
                             (g.n_cached > 0 ? ", " + std::to_string(g.n_cached) + " from the prompt cache" : "")});
   table.row({"decode", phase(g.n_tokens, g.decode_ms, decode_rate(g))});
-  table.row({"between tokens", "p50 " + milliseconds(quantile(g.token_intervals_ms, 0.5)) + ", p95 " +
-                                   milliseconds(quantile(g.token_intervals_ms, 0.95)) + ", p99 " +
-                                   milliseconds(quantile(g.token_intervals_ms, 0.99))});
+  table.row({"between tokens", "p50 " + milliseconds(interval(g, 0.5)) + ", p95 " +
+                                   milliseconds(interval(g, 0.95)) + ", p99 " +
+                                   milliseconds(interval(g, 0.99))});
   if (g.speculation) {
     for (const auto& [name, text] : speculation_rows(*g.speculation)) table.row({name, text});
   }

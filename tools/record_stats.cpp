@@ -1,7 +1,5 @@
 #include "tools/record_stats.h"
 
-#include <cmath>
-
 #include "tools/format.h"
 #include "tools/generation.h"
 #include "tools/json_object.h"
@@ -11,8 +9,6 @@ namespace gpt2 {
 namespace {
 
 double per_second(uint64_t count, double seconds) { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
-
-double rounded(double value) { return std::round(value * 1000) / 1000; }
 
 // Of the steps during which requests waited for a slot; 100 if none had to.
 double busy_percent(const BatcherStats& s) {

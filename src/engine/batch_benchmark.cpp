@@ -1,9 +1,9 @@
 #include "src/engine/batch_benchmark.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "src/base/error.h"
+#include "src/base/statistics.h"
 #include "src/engine/probe.h"
 
 namespace gpt2 {
@@ -12,13 +12,6 @@ namespace {
 constexpr uint32_t kLeastPrompt = 16, kMostPrompt = 64, kLeastNew = 8, kMostNew = 256;
 constexpr uint32_t kWarmSteps = 64, kCalmSteps = 128;  // before the long prompt: to learn costs, to measure gaps
 constexpr uint64_t kLongPrompt = ~uint64_t{0};
-
-double quantile(std::vector<double> values, double q) {
-  GPT2_CHECK(!values.empty());
-  std::sort(values.begin(), values.end());
-  const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(values.size())));
-  return values[std::max<size_t>(rank, 1) - 1];
-}
 
 // A hash's bits as whole numbers of a range: the same prompts in every run.
 class Draws {
@@ -37,7 +30,7 @@ class Draws {
 }  // namespace
 
 BatchBenchmark::BatchBenchmark(const Model& model, const BatchBenchOptions& options) : model_(model), options_(options) {
-  GPT2_CHECK(options.long_prompt + 64 <= model.config().n_ctx && options.engine.max_slots > 1);
+  GPT2_CHECK(options.long_prompt + 64 <= model.config().n_ctx && options.engine.max_slots > 1 && options.repetitions > 0);
   Draws draws;
   const uint32_t most_new = std::min(kMostNew, model.config().n_ctx - kMostPrompt);
   for (uint32_t i = 0; i < options.prompts; ++i) {

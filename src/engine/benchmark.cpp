@@ -6,17 +6,11 @@
 
 #include "src/base/checked.h"
 #include "src/base/error.h"
+#include "src/base/statistics.h"
 #include "src/model/model_writer.h"
 
 namespace gpt2 {
 namespace {
-
-double median(std::vector<double> values) {
-  GPT2_CHECK(!values.empty());
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
 
 std::vector<double> percentages(const BenchResult& result) {
   std::vector<double> percent;
@@ -162,6 +156,7 @@ double ModelBenchmark::time(const BenchCase& bench, Stage& stage) {
 }
 
 BenchResult ModelBenchmark::run(const BenchCase& bench, uint32_t samples) {
+  GPT2_CHECK(samples > 0);
   BenchResult result;
   result.bench = bench;
   const Work work = work_of(bench);

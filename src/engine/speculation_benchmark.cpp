@@ -3,19 +3,12 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "src/base/statistics.h"
 #include "src/engine/probe.h"
 #include "src/engine/speculative_steps.h"
 
 namespace gpt2 {
 namespace {
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 EngineOptions engine_options(const SpeculationBenchOptions& options) {
   EngineOptions engine = options.engine;
