@@ -82,7 +82,8 @@ $(filter-out %/sister_avxvnni.o,$(TESTS_O)): FILE_FLAGS = -DGPT2_SOURCE_DIR='"$(
 $(BENCH_O): FILE_FLAGS = -Wno-conversion -Wno-shadow
 
 # `make coverage` counts the lines of everything that reads a file.
-PARSERS = $(wildcard src/io/*.cpp src/text/*.cpp) $(addprefix src/model/,config.cpp config_json.cpp model_file.cpp tokenizer_files.cpp)
+PARSERS = $(wildcard src/io/*.cpp src/text/*.cpp) $(addprefix src/model/,config.cpp model_file.cpp) \
+          $(addprefix src/convert/,config_json.cpp tokenizer_files.cpp)
 ifneq ($(COVERAGE),)
 $(call object,$(PARSERS)): FILE_FLAGS = $(COVERAGE) -O0 -U_FORTIFY_SOURCE
 endif

@@ -12,7 +12,7 @@
 #include "kernels/cpu.h"
 #include "kernels/kernels.h"
 #include "src/base/aligned_buffer.h"
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 #include "tests/kernel_cases.h"
 
 using namespace gpt2;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/engine <- tools. Fails on any other arrow,
+# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/convert, src/engine
+# <- src/measure <- tools. Fails on any other arrow,
 # on third-party headers outside the files that own them, and on flags that would change the arithmetic.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,9 @@ declare -A may=(
   [src/io]='kernels/|src/base/|src/io/'
   [src/text]='kernels/|src/base/|src/text/'
   [src/model]='kernels/|src/(base|io|text|model)/'
+  [src/convert]='kernels/|src/(base|io|text|model|convert)/'
   [src/engine]='kernels/|src/(base|io|text|model|engine)/'
+  [src/measure]='kernels/|src/(base|io|text|model|engine|measure)/'
   [tools]='kernels/|src/|tools/'
 )
 for layer in "${!may[@]}"; do

@@ -8,7 +8,7 @@
 #include "kernels/float_types.h"
 #include "src/io/byte_sink.h"
 #include "src/io/safetensors.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tests/kernel_cases.h"
 #include "tests/support.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "src/model/config.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "src/model/model.h"
 
 namespace gpt2::test {

@@ -6,7 +6,7 @@
 
 #include "src/engine/model_drafter.h"
 #include "src/engine/noise.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "src/model/model_file.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"

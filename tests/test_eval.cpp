@@ -5,8 +5,9 @@
 #include <cstring>
 
 #include "src/base/error.h"
-#include "src/engine/evaluation.h"
+#include "src/base/log_sum_exp.h"
 #include "src/io/json.h"
+#include "src/measure/evaluation.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
 #include "tests/runner.h"

@@ -13,8 +13,8 @@
 #include "src/io/json.h"
 #include "src/io/output_file.h"
 #include "src/io/safetensors.h"
-#include "src/model/config_json.h"
-#include "src/model/convert.h"
+#include "src/convert/config_json.h"
+#include "src/convert/convert.h"
 #include "tests/fixtures.h"
 #include "tests/support.h"
 

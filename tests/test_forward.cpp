@@ -5,11 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "src/engine/benchmark.h"
+#include "src/measure/benchmark.h"
 #include "src/engine/engine.h"
 #include "src/io/checkpoint.h"
 #include "src/io/json.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
 #include "tests/runner.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "src/base/hash.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
 #include "tests/runner.h"

@@ -12,9 +12,9 @@
 #include "src/io/checkpoint.h"
 #include "src/io/json.h"
 #include "src/io/safetensors.h"
-#include "src/model/config_json.h"
-#include "src/model/convert.h"
-#include "src/model/tokenizer_files.h"
+#include "src/convert/config_json.h"
+#include "src/convert/convert.h"
+#include "src/convert/tokenizer_files.h"
 #include "tests/fixtures.h"
 #include "tests/support.h"
 

@@ -7,7 +7,7 @@
 #include "src/base/error.h"
 #include "src/engine/batcher.h"
 #include "src/engine/prompt_cache.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
 #include "tests/support.h"

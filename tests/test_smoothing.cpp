@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "src/io/checkpoint.h"
-#include "src/model/convert.h"
-#include "src/model/smoothing.h"
+#include "src/convert/convert.h"
+#include "src/convert/smoothing.h"
 #include "tests/fixtures.h"
 #include "tests/runner.h"
 #include "tests/support.h"

@@ -8,7 +8,7 @@
 
 #include "src/base/error.h"
 #include "src/io/json.h"
-#include "src/model/tokenizer_files.h"
+#include "src/convert/tokenizer_files.h"
 #include "src/text/split.h"
 #include "src/text/tokenizer.h"
 #include "src/text/tokenizer_builder.h"

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "src/engine/batch_benchmark.h"
+#include "src/measure/batch_benchmark.h"
 #include "tools/figures.h"
 #include "tools/options.h"
 #include "tools/terminal.h"

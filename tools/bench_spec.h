@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/engine/speculation_benchmark.h"
+#include "src/measure/speculation_benchmark.h"
 #include "tools/figures.h"
 #include "tools/options.h"
 #include "tools/sampling_arguments.h"

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "src/base/error.h"
-#include "src/engine/benchmark.h"
+#include "src/measure/benchmark.h"
 #include "tools/bench_batch.h"
 #include "tools/bench_spec.h"
 #include "tools/commands.h"

@@ -3,7 +3,7 @@
 
 #include "src/base/error.h"
 #include "src/io/output_file.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tools/commands.h"
 #include "tools/load_model.h"
 #include "tools/progress.h"

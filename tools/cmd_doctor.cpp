@@ -9,7 +9,7 @@
 
 #include "kernels/cpu.h"
 #include "src/base/error.h"
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 #include "src/model/builtin.h"
 #include "tools/commands.h"
 #include "tools/format.h"

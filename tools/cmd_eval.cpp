@@ -6,7 +6,7 @@
 
 #include "src/base/error.h"
 #include "src/base/thread_team.h"
-#include "src/engine/evaluation.h"
+#include "src/measure/evaluation.h"
 #include "tools/commands.h"
 #include "tools/format.h"
 #include "tools/json_object.h"

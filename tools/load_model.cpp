@@ -5,7 +5,7 @@
 #include "src/base/error.h"
 #include "src/io/checkpoint.h"
 #include "src/model/builtin.h"
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 #include "tools/model_path.h"
 #include "tools/progress.h"
 #include "tools/signals.h"

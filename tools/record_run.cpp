@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
-#include "src/engine/probe.h"
+#include "src/base/clock.h"
 #include "tools/json_object.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"

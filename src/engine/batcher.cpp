@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "src/base/memory_limit.h"
-#include "src/engine/probe.h"
 
 namespace gpt2 {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "src/base/error.h"
-#include "src/engine/evaluation.h"
+#include "src/base/log_sum_exp.h"
 
 namespace gpt2 {
 

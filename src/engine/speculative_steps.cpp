@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "src/engine/probe.h"
+#include "src/base/clock.h"
 
 namespace gpt2 {
 

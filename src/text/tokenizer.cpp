@@ -183,4 +183,14 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials)
   return ids;
 }
 
+std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b) {
+  if (a.hash() == b.hash()) return std::nullopt;
+  const size_t shared = std::min(a.n_tokens(), b.n_tokens());
+  for (size_t id = 0; id < shared; ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (a.token_bytes(token) != b.token_bytes(token)) return id;
+  }
+  return shared;
+}
+
 }  // namespace gpt2

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,5 +61,9 @@ class Tokenizer {
 
   TokenizerTables tables_;
 };
+
+// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;
+// nothing if they give every text the same ids.
+std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
 
 }  // namespace gpt2

@@ -1,10 +1,11 @@
-#include "src/engine/speculation_benchmark.h"
+#include "src/measure/speculation_benchmark.h"
 
 #include <algorithm>
 
+#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "src/base/statistics.h"
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 #include "src/engine/speculative_steps.h"
 
 namespace gpt2 {

@@ -1,10 +1,11 @@
-#include "src/engine/batch_benchmark.h"
+#include "src/measure/batch_benchmark.h"
 
 #include <algorithm>
 
+#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "src/base/statistics.h"
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 
 namespace gpt2 {
 namespace {

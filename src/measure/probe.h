@@ -25,9 +25,6 @@ class MachineProbe {
   AnonymousMemory memory_;
 };
 
-// Seconds of a monotonic clock.
-double now_seconds();
-
 // What the CPUs did since boot, and how much of `interval` seconds other processes took (0..1, all CPUs together).
 double busy_fraction(double interval);
 

@@ -53,16 +53,7 @@ using EvalProgress = std::function<void(uint64_t done, uint64_t total)>;
 Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens, const EvalOptions& options,
                     const EvalProgress& progress = nullptr);
 
-// log(sum(exp(x))).
-double log_sum_exp(std::span<const float> logits);
-// Sum over words of p log(p / q) for p = softmax(reference), q = softmax(logits); never negative.
-double kl_divergence(std::span<const float> reference, std::span<const float> logits);
-
 // Words as separated by spaces, tabs and line ends (ASCII), as `wc -w` counts them.
 uint64_t count_words(std::string_view text);
-
-// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;
-// nothing if they give every text the same ids.
-std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
 
 }  // namespace gpt2

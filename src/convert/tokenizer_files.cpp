@@ -1,4 +1,4 @@
-#include "src/model/tokenizer_files.h"
+#include "src/convert/tokenizer_files.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "src/model/convert.h"
+#include "src/convert/convert.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,9 +13,9 @@
 #include "src/base/checked.h"
 #include "src/base/error.h"
 #include "src/io/checkpoint.h"
-#include "src/model/config_json.h"
-#include "src/model/smoothing.h"
-#include "src/model/tokenizer_files.h"
+#include "src/convert/config_json.h"
+#include "src/convert/smoothing.h"
+#include "src/convert/tokenizer_files.h"
 #include "src/text/tokenizer_builder.h"
 
 namespace gpt2 {

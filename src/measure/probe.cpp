@@ -1,22 +1,18 @@
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <string>
 
 #include "src/base/checked.h"
+#include "src/base/clock.h"
 
 namespace gpt2 {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 MachineProbe::MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes)
     : kernels_(kernels), team_(team), memory_(bytes) {

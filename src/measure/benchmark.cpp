@@ -1,10 +1,11 @@
-#include "src/engine/benchmark.h"
+#include "src/measure/benchmark.h"
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "src/base/checked.h"
+#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "src/base/statistics.h"
 #include "src/model/model_writer.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "src/engine/probe.h"
+#include "src/measure/probe.h"
 #include "src/model/forward.h"
 #include "src/model/model.h"
 

@@ -1,4 +1,4 @@
-#include "src/model/config_json.h"
+#include "src/convert/config_json.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "src/model/smoothing.h"
+#include "src/convert/smoothing.h"
 
 #include <algorithm>
 #include <cmath>
