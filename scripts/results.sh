@@ -16,7 +16,7 @@ if [ "${1:-}" != table ]; then
   done
   mv "$csv.new" "$csv"
 fi
-best=$("$gpt2" doctor --no-probes | sed -n 's/^kernels *\([a-z0-9]*\) .*/\1/p')
+best=$("$gpt2" doctor --no-probes --json | grep -oE '[a-z0-9]+ \(chosen' | cut -d' ' -f1)
 {
   echo "# Measured speed"
   echo
@@ -42,5 +42,5 @@ if command -v gnuplot >/dev/null; then
   points=$(mktemp)
   trap 'rm -f "$points"' EXIT
   awk -F, -v best="$best" '$1 == "test" || ($5 == best && $8 == 0 && ($1 != "rows" || $7 == 8))' "$csv" >"$points"
-  scripts/plot_roofline.sh bench/roofline "$points"
+  MACHINE=${MACHINE:-$("$gpt2" doctor --no-probes | sed -n 's/^cpu *//p')} scripts/plot_roofline.sh bench/roofline "$points"
 fi
