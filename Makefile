@@ -7,13 +7,16 @@ OPT ?= -O2 -g1
 WARN = -Wall -Wextra -Wshadow -Wconversion
 WERROR ?=
 VERSION := 0.1.0
+DATE := 2026-11-25# of this version, for the manual pages
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 ARCH := $(shell $(CXX) -dumpmachine | cut -d- -f1)
 
 # -ffp-contract=off: an fma stands where the text says fma, nowhere else. Never -ffast-math.
-FLAGS = -std=c++20 $(OPT) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -fopenmp -fPIE \
+# CPPFLAGS, CXXFLAGS and LDFLAGS are the user's; what the promise of bits needs comes after them.
+USER_FLAGS = $(if $(strip $(CPPFLAGS) $(CXXFLAGS)), $(CPPFLAGS) $(CXXFLAGS))
+FLAGS = -std=c++20 $(OPT)$(USER_FLAGS) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -fopenmp -fPIE \
         -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
-LINK = $(SANITIZE) $(COVERAGE) -fopenmp -pie -Wl,-z,relro,-z,now
+LINK = $(SANITIZE) $(COVERAGE) -fopenmp -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS = -lsimdjson
 # What runs a program of this build on this machine: an emulator where it is another machine's.
 RUN ?=
@@ -53,11 +56,11 @@ HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h
 .PHONY: all help test check asan ubsan install uninstall clean bench
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/gpt2  ## build build/gpt2 (the default)
+all: $(BUILD)/gpt2 $(BUILD)/pages/made  ## build build/gpt2 and its pages (the default)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
-	@echo "  Variables: CXX OPT BUILD PREFIX DESTDIR"
+	@echo "  Variables: CXX CPPFLAGS CXXFLAGS LDFLAGS OPT BUILD PREFIX DESTDIR RUN (what runs a program of a cross build)"
 
 # Objects are rebuilt when the flags change, and only then.
 $(BUILD)/flags: FORCE
@@ -75,7 +78,7 @@ $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 $(call object,$(KERNELS)): FILE_FLAGS = $(KERNEL_FLAGS)
 $(foreach t,$(TIERS),$(eval $(BUILD)/obj/kernels/isa_$(t).o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_$(t))))
 $(BUILD)/obj/tools/version.o: $(BUILD)/commit
-$(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_COMMIT='"$(COMMIT)"'
+$(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_DATE='"$(DATE)"' -DGPT2_COMMIT='"$(COMMIT)"'
 # AVX-VNNI's text under AVX-512 VL's encoding, which machines at hand can run.
 $(BUILD)/obj/tests/sister_avxvnni.o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_avx512vnni)
 # -O1 and plain assertions halve the time that the compiler takes for the tests.
@@ -161,7 +164,7 @@ arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test ea
 FUZZ_SECONDS ?= 30
 FUZZ_TARGETS = safetensors json config tokenizer_files model_file tokenizer utf8 arguments sampler record
 FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/fixtures.cpp tests/support.cpp \
-         $(addprefix tools/,escapes.cpp options.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
+         $(addprefix tools/,escapes.cpp options.cpp plain_text.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
 $(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow
 $(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
@@ -199,23 +202,32 @@ records-proof: $(BUILD)/gpt2  ## 200 prompts together, in batches of 1, 3 and 16
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/faults.sh
 
-# The program prints its manual pages and completions, and knows their names.
+# The program prints its manual pages and completions. They are made with the build, so that install runs nothing.
+PAGES = $(BUILD)/pages
+COMMANDS = detokenize $(patsubst tools/cmd_%.cpp,%,$(wildcard tools/cmd_*.cpp))
+$(PAGES)/made: $(BUILD)/gpt2
+	@rm -rf $(PAGES)
+	@mkdir -p $(PAGES)
+	@for page in gpt2 $(COMMANDS:%=gpt2-%); do $(RUN) $(BUILD)/gpt2 __manual $$page > $(PAGES)/$$page.1 || exit 1; done
+	@for shell in bash zsh fish; do $(RUN) $(BUILD)/gpt2 completions $$shell > $(PAGES)/gpt2.$$shell || exit 1; done
+	@touch $@
+
 PREFIX_DIR = $(DESTDIR)$(PREFIX)
 MAN_DIR = $(PREFIX_DIR)/share/man/man1
 BASH_COMPLETION = $(PREFIX_DIR)/share/bash-completion/completions/gpt2
 ZSH_COMPLETION = $(PREFIX_DIR)/share/zsh/site-functions/_gpt2
 FISH_COMPLETION = $(PREFIX_DIR)/share/fish/vendor_completions.d/gpt2.fish
 
-install: $(BUILD)/gpt2  ## install program, manual pages and shell completions to $(DESTDIR)$(PREFIX)
+install: $(BUILD)/gpt2 $(PAGES)/made  ## install program, manual pages and shell completions to $(DESTDIR)$(PREFIX)
 	install -d $(PREFIX_DIR)/bin $(MAN_DIR) $(dir $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION))
 	install -m 755 $(BUILD)/gpt2 $(PREFIX_DIR)/bin/gpt2
-	for page in $$($(BUILD)/gpt2 __manual); do $(BUILD)/gpt2 __manual $$page > $(MAN_DIR)/$$page.1 || exit 1; done
-	$(BUILD)/gpt2 completions bash > $(BASH_COMPLETION)
-	$(BUILD)/gpt2 completions zsh > $(ZSH_COMPLETION)
-	$(BUILD)/gpt2 completions fish > $(FISH_COMPLETION)
+	install -m 644 $(PAGES)/*.1 $(MAN_DIR)
+	install -m 644 $(PAGES)/gpt2.bash $(BASH_COMPLETION)
+	install -m 644 $(PAGES)/gpt2.zsh $(ZSH_COMPLETION)
+	install -m 644 $(PAGES)/gpt2.fish $(FISH_COMPLETION)
 
 uninstall:  ## remove what install put there
-	for page in $$($(PREFIX_DIR)/bin/gpt2 __manual); do rm -f $(MAN_DIR)/$$page.1; done
+	rm -f $(MAN_DIR)/gpt2.1 $(COMMANDS:%=$(MAN_DIR)/gpt2-%.1)
 	rm -f $(PREFIX_DIR)/bin/gpt2 $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
 
 clean:  ## remove all build folders

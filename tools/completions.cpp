@@ -47,7 +47,7 @@ std::string quoted(std::string_view text) {
 
 std::string bash_action(const Offers& offers) {
   if (offers.models) return "_gpt2_models \"$1\"";
-  if (offers.files) return "_gpt2_files";
+  if (offers.files) return offers.words.empty() ? "_gpt2_files" : "_gpt2_words_or_files \"" + joined(offers.words, " ") + "\"";
   return offers.words.empty() ? ":" : "_gpt2_words \"" + joined(offers.words, " ") + "\"";
 }
 
@@ -87,7 +87,7 @@ std::string zsh_text(std::string_view text) {
 
 std::string zsh_action(const Offers& offers) {
   if (offers.models) return "_gpt2_models";
-  if (offers.files) return "_files";
+  if (offers.files) return offers.words.empty() ? "_files" : " _gpt2_words_or_files " + joined(offers.words, " ");
   return offers.words.empty() ? " " : "(" + joined(offers.words, " ") + ")";
 }
 
@@ -123,8 +123,8 @@ std::string fish_quoted(std::string_view text) {
 
 std::string fish_action(const Offers& offers) {
   if (offers.models) return " -F -a '(gpt2 __models)'";
-  if (offers.files) return " -F";
-  return offers.words.empty() ? "" : " -a " + fish_quoted(joined(offers.words, " "));
+  const std::string words = offers.words.empty() ? "" : " -a " + fish_quoted(joined(offers.words, " "));
+  return offers.files ? " -F" + words : words;
 }
 
 std::string fish_lines(std::string_view name, Command& command) {
@@ -163,6 +163,10 @@ std::string bash_completion() {
       "  compopt -o filenames 2>/dev/null\n"
       "  mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n"
       "}\n"
+      "_gpt2_words_or_files() {\n"
+      "  compopt -o filenames 2>/dev/null\n"
+      "  mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$current\"; compgen -f -- \"$current\")\n"
+      "}\n"
       "_gpt2_models() {\n"
       "  compopt -o filenames 2>/dev/null\n"
       "  mapfile -t COMPREPLY < <(compgen -W \"$(\"$1\" __models 2>/dev/null)\" -- \"$current\"; compgen -f -- \"$current\")\n"
@@ -185,6 +189,7 @@ std::string zsh_completion() {
   std::string out =
       "#compdef gpt2\n"
       "# zsh completion of gpt2; made by: gpt2 completions zsh\n"
+      "_gpt2_words_or_files() { _alternative \"words:word:($*)\" 'files:file:_files' }\n"
       "_gpt2_models() {\n"
       "  local -a names=(${(f)\"$(gpt2 __models 2>/dev/null)\"})\n"
       "  compadd -a names\n"

@@ -37,7 +37,7 @@ std::string capitals(std::string_view text) {
 std::string title(std::string_view page, std::string_view summary) {
   std::string name(summary);
   while (name.ends_with('.')) name.pop_back();
-  return ".TH " + capitals(page) + " 1 \"\" \"gpt2 " + std::string(version()) + "\" \"User Commands\"\n.SH NAME\n" +
+  return ".TH " + capitals(page) + " 1 \"" + std::string(version_date()) + "\" \"gpt2 " + std::string(version()) + "\" \"User Commands\"\n.SH NAME\n" +
          roff(page) + " \\- " + roff(name) + "\n";
 }
 
@@ -62,11 +62,12 @@ std::string tagged_rows(std::span<const NamedText> rows) {
   return out;
 }
 
+// After the heading of a section, which is a paragraph's beginning itself.
 std::string paragraphs(std::string_view text) {
   std::string out;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
-    out += ".PP\n" + roff(text.substr(0, end)) + "\n";
+    out += (out.empty() ? "" : ".PP\n") + roff(text.substr(0, end)) + "\n";
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return out;
@@ -105,7 +106,7 @@ std::string command_page(Command& command) {
   std::string out = title(page, text.summary);
   out += section("synopsis") + bold("gpt2 " + std::string(text.name)) + " [" + slanted("OPTION") + "]... " +
          slanted(text.operands) + "\n";
-  out += section("description") + paragraphs(text.details);
+  out += section("description") + (text.details.empty() ? roff(text.summary) + "\n" : paragraphs(text.details));
   out += section("options");
   for (const OptionGroup& group : command.options()) {
     if (group.title != "Options") out += ".SS \"" + roff(group.title) + "\"\n";

@@ -5,6 +5,7 @@
 namespace gpt2 {
 
 std::string_view version() { return GPT2_VERSION; }
+std::string_view version_date() { return GPT2_DATE; }
 
 std::string build_details() {
   std::string text = "commit    " GPT2_COMMIT "\ncompiler  g++ " __VERSION__ "\n";

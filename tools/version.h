@@ -6,7 +6,8 @@
 
 namespace gpt2 {
 
-std::string_view version();   // "0.1.0"
+std::string_view version();
+std::string_view version_date();  // "2026-11-25"   // "0.1.0"
 std::string build_details();  // lines for `gpt2 --version -v`
 
 }  // namespace gpt2

@@ -68,6 +68,8 @@ offers "files" prompt.txt gpt2 generate -f p
 offers "nothing for a number" "" gpt2 generate -n ""
 check "bash: nothing for a number, really" out_is $'\n'
 offers "operands that are files" prompt.txt gpt2 convert p
+offers "a kind beside files" "perplexity prompt.txt" gpt2 eval p
+offers "kinds" perplexity gpt2 eval ""
 offers "operands that are words" fish gpt2 completions fi
 offers "help" doctor gpt2 help d
 
@@ -94,10 +96,17 @@ if command -v zsh >/dev/null; then
   check "zsh: the script registers itself" eval 'quiet_success && out_is "_gpt2"$'"'\\n'"
 fi
 
+# The user's flags reach the compiler and the linker. (A dry run: nothing is built.)
+make -n BUILD="$T/dry" CXX=g++ CPPFLAGS=-Dcpp CXXFLAGS=-Dcxx LDFLAGS=-Wl,-ld 2>/dev/null >"$T/out"
+check "make: CPPFLAGS and CXXFLAGS" eval 'grep -- "-c src/base/error.cpp" $T/out | grep -q -- "-Dcpp -Dcxx"'
+check "make: LDFLAGS" eval 'grep -- "-o $T/dry/gpt2$" $T/out | grep -q -- -Wl,-ld'
 # What install puts in place, uninstall takes away.
 root=$T/root
 run make -s install BUILD="${BUILD:-build}" PREFIX=/opt/gpt2 DESTDIR="$root"
 check "make install" quiet_success
+# Nothing of the build is run by install: programs that are another machine's would not run here.
+make -n install BUILD="${BUILD:-build}" DESTDIR="$T/root" 2>/dev/null >"$T/out"
+check "make install runs nothing" eval 'grep -q "install -m 755" $T/out && ! grep -qE "^[^#]*gpt2 (__manual|completions)" $T/out'
 for file in bin/gpt2 share/man/man1/gpt2.1 share/man/man1/gpt2-generate.1 share/bash-completion/completions/gpt2 \
   share/zsh/site-functions/_gpt2 share/fish/vendor_completions.d/gpt2.fish; do
   check "make install: $file" [ -s "$root/opt/gpt2/$file" ]
