@@ -9,10 +9,12 @@
 
 #include "kernels/cpu.h"
 #include "src/base/error.h"
+#include "src/base/memory_limit.h"
 #include "src/measure/probe.h"
 #include "src/model/builtin.h"
 #include "tools/commands.h"
 #include "tools/format.h"
+#include "tools/help.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
 #include "tools/model_path.h"
@@ -60,7 +62,8 @@ std::string memory_text() {
   struct sysinfo info = {};
   sysinfo(&info);
   const double unit = info.mem_unit;
-  return human_bytes(static_cast<double>(info.totalram) * unit) + ", free " + human_bytes(static_cast<double>(info.freeram) * unit) +
+  return human_bytes(static_cast<double>(info.totalram) * unit) + ", free " +
+         human_bytes(static_cast<double>(available_memory())) +
          ", pages of " + std::to_string(sysconf(_SC_PAGESIZE) / 1024) + " KiB";
 }
 
@@ -138,9 +141,11 @@ class Doctor final : public Command {
   }
 
   static std::string as_text(const std::vector<Finding>& findings) {
-    Table table({Table::Align::left, Table::Align::left});
-    for (const Finding& finding : findings) table.row({finding.name, finding.value});
-    return table.text();
+    size_t names = 0;
+    for (const Finding& finding : findings) names = std::max(names, finding.name.size());
+    std::string out;
+    for (const Finding& finding : findings) append_wrapped_row(out, finding.name, names + 2, finding.value);
+    return out;
   }
 
   static std::string as_json(const std::vector<Finding>& findings) {

@@ -46,6 +46,7 @@ struct Report {
   uint32_t window = 0, stride = 0, threads = 0;
   uint64_t n_bytes = 0, n_words = 0;
   double seconds = 0;
+  bool bos = false;  // the beginning-of-text token stood first
   Evaluation evaluation;
 
   double token_perplexity() const { return per(static_cast<double>(evaluation.n_scored)); }
@@ -63,7 +64,8 @@ class Eval final : public Command {
  public:
   CommandText text() const override {
     return {"eval", "perplexity FILE", "Measures how well a model predicts a text.",
-            "FILE (-: stdin) is read whole, to its last byte, and split into tokens; nothing is put before it. The model sees "
+            "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; nothing is put before "
+            "it, or with --bos the beginning-of-text token, so that the text's first token is scored too. The model sees "
             "it in windows of --window tokens that start --stride tokens apart. The first window scores all its tokens but the "
             "first, each later one the tokens that no window before it has scored (its last --stride), so that every token of "
             "the text but the first is scored once, with at least window - stride tokens before it where the text has them.\n"
@@ -74,6 +76,7 @@ class Eval final : public Command {
             "where both hold the same token most likely (top-1 agreement).\n"
             "The figures depend on model, text, window and stride alone, not on threads (bf16: and on the kernels).",
             "gpt2 eval perplexity book.txt\n"
+            "gpt2 eval perplexity --bos sentence.txt\n"
             "gpt2 eval perplexity -m int4.gpt2 --against f32.gpt2 book.txt\n"
             "head -c 100000 book.txt | gpt2 eval perplexity --json -"};
   }
@@ -91,6 +94,7 @@ class Eval final : public Command {
                whole_value(window_, 2, 1u << 30)},
               {"--stride", "", "Tokens from one window's start to the next (default: half the window).",
                whole_value(stride_, 1, 1u << 30)}}},
+            {"Text", {{"--bos", "", "Put the beginning-of-text token first: every token of the text is scored, and one is enough.", flag_value(bos_)}}},
             {"Output",
              {{"--json", "", "Print one JSON object.", flag_value(json_)},
               {"-q,--quiet", "", "No progress.", flag_value(model_.verbosity, Verbosity::quiet)}}},
@@ -109,15 +113,12 @@ class Eval final : public Command {
     const Model model = load_model(model_);
     const std::optional<Model> reference = load_reference(model);
     const std::string text = read_input_file(operands[1], kMaxText);
-    const std::vector<TokenId> tokens = model.tokenizer().encode(text);
-    if (tokens.size() < 2) {
-      fail(ExitCode::input, printable(operands[1], 400) + ": text: expected at least 2 tokens, found " +
-                                std::to_string(tokens.size()));
-    }
+    const std::vector<TokenId> tokens = tokens_of(text, model, printable(operands[1], 400));
     Report report;
     report.file = operands[1];
     report.n_bytes = text.size();
     report.n_words = count_words(text);
+    report.bos = bos_;
     report.model = model.name();
     report.dtype = dtypes_of(model);
     if (reference) {
@@ -130,6 +131,19 @@ class Eval final : public Command {
   }
 
  private:
+  std::vector<TokenId> tokens_of(const std::string& text, const Model& model, const std::string& name) const {
+    std::vector<TokenId> tokens;
+    if (bos_ && model.config().bos_token_id < 0) fail(ExitCode::input, "eval: --bos: the model has no beginning-of-text token");
+    if (bos_) tokens.push_back(model.config().bos_token_id);
+    model.tokenizer().encode(text, Specials::as_text, tokens);
+    if (tokens.size() < 2) {
+      fail(ExitCode::input, name + ": text: expected at least " + (bos_ ? "1 token, found 0"
+                                                                         : "2 tokens, found " + std::to_string(tokens.size()) +
+                                                                               " (--bos: 1 is enough)"));
+    }
+    return tokens;
+  }
+
   std::optional<Model> load_reference(const Model& model) const {
     if (!against_) return std::nullopt;
     ModelChoice choice = model_;
@@ -185,7 +199,7 @@ class Eval final : public Command {
   std::optional<std::string> against_;
   std::optional<KvType> kv_type_;
   std::optional<uint32_t> threads_, window_, stride_;
-  bool json_ = false;
+  bool json_ = false, bos_ = false;
 };
 
 std::string Eval::as_text(const Report& r) {
@@ -193,11 +207,11 @@ std::string Eval::as_text(const Report& r) {
   const auto scored = static_cast<double>(r.evaluation.n_scored);
   Table table({kLeft, kLeft});
   table.row({"text", printable(r.file, 400) + ": " + std::to_string(r.n_bytes) + " bytes, " + std::to_string(r.n_words) +
-                         " words, " + std::to_string(r.evaluation.n_scored + 1) + " tokens"});
+                         " words, " + std::to_string(r.evaluation.n_scored + (r.bos ? 0 : 1)) + " tokens"});
   table.row({"model", printable(r.model, 400) + " (" + r.dtype + ")"});
   if (r.evaluation.divergence) table.row({"reference", printable(r.against, 400) + " (" + r.against_dtype + ")"});
   table.row({"windows", std::to_string(r.window) + " tokens, " + std::to_string(r.stride) +
-                            " apart; every token but the first scored once, " + std::to_string(r.evaluation.n_scored) +
+                            " apart; every token " + (r.bos ? "" : "but the first ") + "scored once, " + std::to_string(r.evaluation.n_scored) +
                             " in all"});
   table.row({"token perplexity", significant(r.token_perplexity(), 8) + "  exp(NLL / scored tokens)"});
   table.row({"word perplexity", r.n_words > 0 ? significant(r.word_perplexity(), 8) + "  exp(NLL / words)" : "no words"});
@@ -220,6 +234,7 @@ std::string Eval::as_json(const Report& r) {
       .string("dtype", r.dtype)
       .whole("window", r.window)
       .whole("stride", r.stride)
+      .raw("bos", r.bos ? "true" : "false")
       .whole("bytes", r.n_bytes)
       .whole("words", r.n_words)
       .whole("tokens", r.evaluation.n_scored)

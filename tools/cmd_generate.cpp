@@ -37,7 +37,7 @@ using Clock = std::chrono::steady_clock;
 uint64_t random_seed() {
   uint64_t seed = 0;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) fail_errno("getrandom", "draw a seed", errno);
-  return seed;
+  return drawn_seed(seed);
 }
 
 class Generate final : public Command {
@@ -64,7 +64,7 @@ class Generate final : public Command {
   ModelChoice model_;
   EngineArguments engine_;
   std::optional<std::string> file_, tokens_, prompt_cache_;
-  bool escape_ = false, json_ = false;
+  bool escape_ = false, json_ = false, no_newline_ = false;
   RequestArguments request_;
   ManyArguments many_;
   SpeculationArguments speculation_;
@@ -78,10 +78,10 @@ CommandText Generate::text() const {
   return {
       "generate", "[PROMPT]", "Continues a text.",
       "The prompt is PROMPT; or a file's text with -f; or, when neither is given and stdin is not a terminal, all of "
-      "stdin. One newline at the end of a file or of stdin is dropped, nothing else is changed. A PROMPT of - stands "
+      "stdin. One newline (LF or CRLF) at the end of a file or of stdin is dropped, and UTF-8's byte order mark at its beginning; nothing else is changed. A PROMPT of - stands "
       "for stdin and can stand between other texts, which are joined to it. When PROMPT is given, stdin is not read. "
       "An empty prompt starts from the model's beginning-of-text token.\n"
-      "Only generated text goes to stdout. It appears as soon as its bytes are whole characters: as they are in a "
+      "Only generated text goes to stdout, and a newline after it if it does not end in one (--no-newline: none in a pipe). It appears as soon as its bytes are whole characters: as they are in a "
       "pipe; on a terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
       "A token is drawn with the formulas and in the order of Hugging Face's generate: --logit-bias, "
       "--repetition-penalty, --no-repeat-ngram, --min-new-tokens, --forbid-token; then, unless --greedy takes the most "
@@ -95,7 +95,8 @@ CommandText Generate::text() const {
       "as soon as each is done; what a prompt gives depends on nothing beside it. A JSONL record is an object with prompt or "
       "tokens, an id (a string or a whole number; default: its index from 0), and any option of prompt, length, choice, "
       "samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record instead of the command "
-      "line's; lists as arrays, logit_bias as {\"ID\": X}. Its result has id, index, sample, text, tokens, finish_reason, stop, "
+      "line's; the options' other names are keys too (max_tokens, n_predict, temp, ...), and null is as good as no key; lists as arrays, "
+      "logit_bias as {\"ID\": X}. A record has at most 16 MiB and 262144 values. Its result has id, index, sample, text, tokens, finish_reason, stop, "
       "usage, seed; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
       "text, and a line on stderr), the others go on, and the exit status is 6.",
       "gpt2 generate \"Once upon a time\"\n"
@@ -130,10 +131,12 @@ std::vector<OptionGroup> Generate::options() {
   stats.presence = OptionValue::Presence::optional;
   std::vector<Option> output = {
       {"--json", "",
-       "Print one JSON object instead of the text: sample, text, tokens, finish_reason (eos, stop, length, context, "
-       "no_token, interrupted), stop, prompt_tokens, prompt_tokens_dropped, completion_tokens, seed, timings.",
+       "Print one JSON object instead of the text, as --jsonl does a line: id, index, sample, text, tokens, finish_reason (eos, stop, "
+       "length, context, no_token, interrupted), stop, usage {prompt_tokens, prompt_tokens_dropped, completion_tokens}, seed; and "
+       "timings. (Until version 0.3 the counts of usage stand beside it too.)",
        flag_value(json_)}};
   for (Option& option : request_.result_options()) output.push_back(std::move(option));
+  output.push_back({"--no-newline", "", "Do not end one text with a newline in a pipe or a file.", flag_value(no_newline_)});
   output.push_back({"--stats", "", "Print times, rates, memory and seed on stderr.", std::move(stats)});
   std::vector<Option> many = many_.format_options();
   for (Option& option : many_.run_options()) many.push_back(std::move(option));
@@ -192,6 +195,7 @@ void Generate::check(const std::vector<std::string>& operands) const {
   if (many_.wanted() && (tokens_ || !operands.empty())) refuse("many prompts come from --file or stdin; give no other");
   if (many_.wanted() && echo_ == Echo::always) refuse("--echo is for one prompt");
   if (many_.wanted() && prompt_cache_) refuse("--prompt-cache is for one prompt");
+  if (no_newline_ && (many_.wanted() || request_.n_samples > 1)) refuse("--no-newline is for one text");
   const bool json = json_ || (many_.wanted() && many_.format() == RecordFormat::jsonl);
   if (request_.logprobs && !json) refuse("--logprobs needs --json or --jsonl");
 }
@@ -247,7 +251,7 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   std::optional<SpeculativeSteps> steps;
   if (speculation) steps.emplace(engine, *speculation);
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
-  PromptRun::Output output = {json_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
+  PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
   PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
   if (prompt_cache_) save_cache(engine, generation.prompt, known);
   if (speculation) generation.speculation = speculation->stats();
@@ -323,10 +327,7 @@ int Generate::run(const std::vector<std::string>& operands) {
   std::optional<std::string> prompt;
   if (!tokens_) {
     prompt = read_prompt(operands);
-    if (!prompt) {
-      std::fputs(("gpt2: generate: no prompt given\n\n" + short_help(*this)).c_str(), stderr);
-      return static_cast<int>(ExitCode::usage);
-    }
+    if (!prompt) fail_no_input(*this, "no prompt given");
     note_on_prompt(*prompt);
   }
   return run_one(prompt);

@@ -1,6 +1,4 @@
 // gpt2 tokenize and gpt2 detokenize: text to token ids and back.
-#include <cstdio>
-
 #include "src/base/error.h"
 #include "tools/commands.h"
 #include "tools/help.h"
@@ -12,19 +10,12 @@
 namespace gpt2 {
 namespace {
 
-// Nothing to work on: the short help, on stderr.
-int no_input(Command& command) {
-  const std::string name(command.text().name);
-  std::fputs(("gpt2: " + name + ": no input given\n\n" + short_help(command)).c_str(), stderr);
-  return static_cast<int>(ExitCode::usage);
-}
-
 class Tokenize final : public Command {
  public:
   CommandText text() const override {
     return {"tokenize", "[TEXT]", "Prints the token ids of a text.",
             "The text is TEXT, or a file's with -f, or all of stdin, to its last byte. Any bytes are a text; they "
-            "need not be UTF-8. The ids stand on one line, separated by spaces.",
+            "need not be UTF-8, but a file's byte order mark is passed over and UTF-16 refused. The ids stand on one line, separated by spaces.",
             "gpt2 tokenize \"Once upon a time\"\n"
             "gpt2 tokenize -m model.gpt2 < book.txt | wc -w\n"
             "gpt2 tokenize --json \"Hello\""};
@@ -42,7 +33,7 @@ class Tokenize final : public Command {
     TextSource source;
     source.file = file_;
     const std::optional<std::string> text = read_text("tokenize", operands, source);
-    if (!text) return no_input(*this);
+    if (!text) fail_no_input(*this, "no input given");
     const Model model = load_model(model_);
     const std::vector<TokenId> ids = model.tokenizer().encode(*text, special_ ? Specials::parse : Specials::as_text);
     if (json_) {
@@ -84,7 +75,7 @@ class Detokenize final : public Command {
       words[0] += operand + (operand == "-" ? "" : " ");
     }
     const std::optional<std::string> text = read_text("detokenize", words, source);
-    if (!text) return no_input(*this);
+    if (!text) fail_no_input(*this, "no input given");
     const Model model = load_model(model_);
     write_output(model.tokenizer().decode(parse_token_ids(*text, model.config().n_vocab, "detokenize")));
     return static_cast<int>(ExitCode::ok);

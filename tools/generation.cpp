@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "src/base/error.h"
 #include "src/base/statistics.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
@@ -25,6 +26,33 @@ double interval(const Generation& g, double q) {
   return quantile({g.token_intervals_ms.begin(), g.token_intervals_ms.end()}, q);
 }
 
+std::string json_array(const std::vector<std::string>& values) {
+  std::string list;
+  for (const std::string& value : values) list += (list.empty() ? "" : ",") + value;
+  return "[" + list + "]";
+}
+
+// {"token":300,"text":" the","logprob":-1.5}; "bytes" tells a token exactly whose bytes are no whole characters.
+std::string token_object(const TokenLogprob& one, const Tokenizer& tokenizer) {
+  const std::string bytes = tokenizer.decode({&one.token, 1});
+  JsonObject object;
+  object.whole("token", static_cast<uint64_t>(one.token)).string("text", bytes);
+  size_t valid = 0;
+  while (const size_t length = utf8_sequence_length(std::string_view(bytes).substr(valid))) valid += length;
+  if (valid < bytes.size()) {
+    std::vector<std::string> values;
+    for (const char byte : bytes) values.push_back(std::to_string(static_cast<unsigned char>(byte)));
+    object.raw("bytes", json_array(values));
+  }
+  return object.raw("logprob", json_number(one.logprob)).text();
+}
+
+std::string token_list(std::span<const TokenLogprob> tokens, const Tokenizer& tokenizer) {
+  std::vector<std::string> objects;
+  for (const TokenLogprob& one : tokens) objects.push_back(token_object(one, tokenizer));
+  return json_array(objects);
+}
+
 }  // namespace
 
 void SampleBuilder::push(TokenId token, bool ends_text) {
@@ -32,8 +60,8 @@ void SampleBuilder::push(TokenId token, bool ends_text) {
   if (!ends_text) stop_.push(tokenizer_.token_bytes(token), sample_.text);
 }
 
-void SampleBuilder::push_logprobs(float logprob, std::span<const TokenLogprob> top) {
-  sample_.logprobs.push_back(logprob);
+void SampleBuilder::push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top) {
+  sample_.logprobs.push_back(chosen);
   sample_.top.emplace_back(top.begin(), top.end());
 }
 
@@ -52,39 +80,49 @@ ProcessUsage process_usage() {
   return {static_cast<double>(usage.ru_maxrss) * 1024, static_cast<uint64_t>(usage.ru_majflt)};
 }
 
-std::string logprobs_json(const Sample& sample) {
-  std::string tokens, top;
-  for (const float logprob : sample.logprobs) tokens += (tokens.empty() ? "" : ",") + json_number(logprob);
-  for (const auto& likely : sample.top) {
-    std::string list;
-    for (const TokenLogprob& one : likely) {
-      list += (list.empty() ? "{\"token\":" : ",{\"token\":") + std::to_string(one.token) + ",\"logprob\":" + json_number(one.logprob) + "}";
-    }
-    top += (top.empty() ? "[" : ",[") + list + "]";
-  }
-  return JsonObject().raw("token_logprobs", "[" + tokens + "]").raw("top", "[" + top + "]").text();
+std::string logprobs_json(const Sample& sample, const Tokenizer& tokenizer) {
+  std::vector<std::string> numbers, tops;
+  for (const TokenLogprob& one : sample.logprobs) numbers.push_back(json_number(one.logprob));
+  for (const auto& likely : sample.top) tops.push_back(token_list(likely, tokenizer));
+  return JsonObject()
+      .raw("token_logprobs", json_array(numbers))
+      .raw("tokens", token_list(sample.logprobs, tokenizer))
+      .raw("top", json_array(tops))
+      .text();
 }
 
-std::string sample_json(const Generation& g, const Sample& sample) {
+JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokenizer& tokenizer) {
+  JsonObject usage, result;
+  usage.whole("prompt_tokens", of.n_prompt)
+      .whole("prompt_tokens_dropped", of.n_dropped)
+      .whole("completion_tokens", sample.tokens.size());
+  result.raw("id", of.id)
+      .whole("index", of.index)
+      .whole("sample", sample.index)
+      .string("text", sample.text)
+      .raw("tokens", "[" + join_token_ids(sample.tokens, ",") + "]")
+      .string("finish_reason", sample.finish_reason)
+      .raw("stop", sample.stop ? json_quote(*sample.stop) : "null")
+      .raw("usage", usage.text())
+      .whole("seed", of.seed);
+  if (of.lists_logprobs) result.raw("logprobs", logprobs_json(sample, tokenizer));
+  return result;
+}
+
+std::string sample_json(const Generation& g, const Sample& sample, const Tokenizer& tokenizer) {
   JsonObject timings;
   timings.real("load_ms", rounded(g.load_ms))
       .real("prefill_ms", rounded(g.prefill_ms))
       .real("decode_ms", rounded(sample.decode_ms))
       .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
       .real("decode_tokens_per_s", rounded(per_second(steps_of(sample), sample.decode_ms)));
-  JsonObject record;
-  record.whole("sample", sample.index)
-      .string("text", sample.text)
-      .raw("tokens", "[" + join_token_ids(sample.tokens, ",") + "]")
-      .string("finish_reason", sample.finish_reason)
-      .raw("stop", sample.stop ? json_quote(*sample.stop) : "null")
-      .whole("prompt_tokens", g.prompt.size())
+  JsonObject result = result_object({"0", 0, g.prompt.size(), g.n_dropped, g.seed, g.lists_logprobs}, sample, tokenizer);
+  // The three counts stand in usage; here they are for readers of version 0.1, until 0.3.
+  result.whole("prompt_tokens", g.prompt.size())
       .whole("prompt_tokens_dropped", g.n_dropped)
       .whole("completion_tokens", sample.tokens.size())
-      .whole("seed", g.seed);
-  if (g.lists_logprobs) record.raw("logprobs", logprobs_json(sample));
-  record.raw("timings", timings.text());
-  return record.text() + "\n";
+      .raw("timings", timings.text());
+  return result.text() + "\n";
 }
 
 std::string stats_json(const Generation& g) {

@@ -11,6 +11,7 @@
 #include "src/engine/speculation.h"
 #include "src/engine/stop.h"
 #include "src/text/tokenizer.h"
+#include "tools/json_object.h"
 
 namespace gpt2 {
 
@@ -21,8 +22,8 @@ struct Sample {
   std::string_view finish_reason;  // "eos", "stop", "length", "context", "no_token", "interrupted"
   std::optional<std::string> stop; // the stop string that ended it
   std::string text;                // without the end-of-text token and, unless it was asked for, the stop string
-  std::vector<float> logprobs;     // of the tokens, where they are wanted
-  std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each, where any are wanted
+  std::vector<TokenLogprob> logprobs;  // of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes
+  std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each
   double decode_ms = 0;
 };
 
@@ -36,7 +37,7 @@ class SampleBuilder {
   // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
   void push(TokenId token, bool ends_text);
   // Of the token that was pushed last: its own and that of the most likely.
-  void push_logprobs(float logprob, std::span<const TokenLogprob> top);
+  void push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top);
   // Nothing follows: what was held back is text, unless a stop string has ended it.
   void finish(std::string_view reason);
   bool stopped() const noexcept { return stop_.matched(); }
@@ -71,16 +72,27 @@ struct Generation {
   std::optional<SpeculationStats> speculation;
 };
 
-// What --logprobs asks for, as a JSON object.
-std::string logprobs_json(const Sample& sample);
+// What --logprobs asks for, as a JSON object; each token's text stands beside its id.
+std::string logprobs_json(const Sample& sample, const Tokenizer& tokenizer);
+
+// Of which prompt a sample is a continuation.
+struct ResultOf {
+  std::string id;  // as JSON
+  uint64_t index = 0;
+  size_t n_prompt = 0, n_dropped = 0;  // tokens of the prompt, and those before them that were left out
+  uint64_t seed = 0;
+  bool lists_logprobs = false;
+};
+// A result in the one form that --json and --jsonl have.
+JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokenizer& tokenizer);
 // What the process has used so far.
 struct ProcessUsage {
   double peak_rss_bytes = 0;
   uint64_t major_faults = 0;
 };
 ProcessUsage process_usage();
-// One JSON object and a newline, for --json.
-std::string sample_json(const Generation& generation, const Sample& sample);
+// One JSON object and a newline, for --json: a result and its times.
+std::string sample_json(const Generation& generation, const Sample& sample, const Tokenizer& tokenizer);
 // One JSON object and a newline, for --stats=json.
 std::string stats_json(const Generation& generation);
 // A table for people, for --stats.

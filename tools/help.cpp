@@ -156,6 +156,20 @@ std::string full_help(Command& command) {
   return out;
 }
 
+void append_wrapped_row(std::string& out, const std::string& name, size_t column, std::string_view text) {
+  const bool narrow = width() < column + 40;
+  const size_t indent = narrow ? 4 : column;
+  out += narrow ? name + "\n" + std::string(indent, ' ') : name + std::string(column - name.size(), ' ');
+  append_wrapped(out, text, indent, indent);
+}
+
+void fail_no_input(Command& command, std::string_view message) {
+  const CommandText text = command.text();
+  const std::string name(text.name);
+  fail(ExitCode::usage, name + ": " + std::string(message) + "; usage: gpt2 " + name + " [OPTION]... " + std::string(text.operands) +
+                            " (gpt2 " + name + " -h: examples and options)");
+}
+
 std::string short_overview() {
   std::string out = "Usage: gpt2 COMMAND [OPTION]... [ARGUMENT]...\nRuns GPT-2 on the CPU.\n";
   append_examples(out, program_examples());

@@ -7,12 +7,14 @@
 #include <cerrno>
 
 #include "src/base/error.h"
+#include "tools/plain_text.h"
 #include "tools/signals.h"
 
 namespace gpt2 {
 namespace {
 
 constexpr size_t kBlock = 1 << 16;
+constexpr size_t kHead = 64;      // bytes that tell an encoding
 constexpr int kPatience = 100;  // milliseconds until the next look at the signals
 
 int open_input(const std::string& path) {
@@ -34,6 +36,11 @@ LineReader::Got LineReader::next(std::string& line, Wait wait) {
   for (;;) {
     const size_t end = buffer_.find(delimiter_, begin_ + searched_);
     const size_t length = (end == std::string::npos ? buffer_.size() : end) - begin_;
+    if (!begun_ && (end != std::string::npos || at_end_ || length >= kHead)) {
+      begin();
+      if (encoding_ != nullptr) return Got::foreign;
+      continue;
+    }
     if (end != std::string::npos || (at_end_ && length + skipped_ > 0)) {
       complete_ = end != std::string::npos;
       const bool fits = skipped_ == 0 && length <= limit_;
@@ -53,6 +60,18 @@ LineReader::Got LineReader::next(std::string& line, Wait wait) {
     }
     if (!readable(wait) || !fill()) return Got::nothing;
   }
+}
+
+// Looks at the first bytes of the input.
+void LineReader::begin() {
+  begun_ = true;
+  encoding_ = delimiter_ == '\0' ? foreign_mark(buffer_) : gpt2::foreign_encoding(buffer_);
+  begin_ = offset_ = utf8_mark(buffer_);
+  searched_ = 0;
+  if (encoding_ == nullptr) return;
+  buffer_.clear();
+  begin_ = offset_ = 0;
+  at_end_ = true;
 }
 
 bool LineReader::readable(Wait wait) const {

@@ -40,7 +40,7 @@ std::vector<Option> ManyArguments::run_options() {
            size_value(kv_memory_)},
           {"--unordered", "", "Write results as they are done instead of in the order of the input.", flag_value(unordered_)},
           {"--shard", "", "Do every N-th record only, from the I-th on; they keep their index and seed.", shard_value(shard_, is_shard_)},
-          {"-o,--output", "", "Write results to FILE.", name_value("FILE", output_)},
+          {"-o,--output", "", "Write results to FILE (-: stdout, as without it).", name_value("FILE", output_)},
           {"--resume", "", "With -o: go on with the results that FILE already has; the same input and options give the whole.",
            flag_value(resume_)},
           {"--force", "", "With -o: replace FILE.", flag_value(force_)}};
@@ -52,7 +52,7 @@ void ManyArguments::check(bool json) const {
   const char* alone = batch_ ? "--batch" : kv_memory_ ? "--kv-memory" : unordered_ ? "--unordered" : is_shard_ ? "--shard" : output_ ? "--output"
                       : resume_ ? "--resume" : force_ ? "--force" : nullptr;
   if (!wanted() && alone != nullptr) refuse(std::string(alone) + " needs --lines, --null or --jsonl");
-  if (!output_ && (resume_ || force_)) refuse(std::string(resume_ ? "--resume" : "--force") + " needs --output");
+  if (!writes_file() && (resume_ || force_)) refuse(std::string(resume_ ? "--resume" : "--force") + " needs --output with a file");
   if (resume_ && force_) refuse("give --resume or --force, not both");
   if (resume_ && !jsonl_ && !json) refuse("--resume needs results as JSON: --jsonl or --json");
 }
@@ -62,7 +62,7 @@ ReorderWindow::Order ManyArguments::order() const noexcept {
 }
 
 ResultFile ManyArguments::open_output(FinishedResults& finished) const {
-  if (!output_) return {};
+  if (!writes_file()) return {};
   const auto existing = resume_ ? ResultFile::Existing::resume : force_ ? ResultFile::Existing::replace : ResultFile::Existing::refuse;
   return {*output_, existing, finished};
 }

@@ -28,7 +28,7 @@ class ManyArguments {
   std::optional<uint32_t> batch() const noexcept { return batch_; }
   uint64_t kv_memory() const noexcept { return kv_memory_.value_or(0); }
   bool resumes() const noexcept { return resume_; }
-  bool writes_file() const noexcept { return output_.has_value(); }
+  bool writes_file() const noexcept { return output_ && *output_ != "-"; }
 
  private:
   bool lines_ = false, null_ = false, jsonl_ = false, unordered_ = false, resume_ = false, force_ = false, is_shard_ = false;

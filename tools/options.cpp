@@ -83,8 +83,11 @@ void set_value(std::string_view command, const Option& option, std::string_view 
 [[noreturn]] void fail_unknown(std::string_view command, std::string_view word, const std::vector<std::string>& names) {
   const std::string name(word.substr(0, word.find('=')));
   std::string message = std::string(command) + ": unknown option " + in_quotes(name);
+  const std::string_view substitute = substitute_for(name);
   const std::string near = nearest_name(name, names);
-  message += near.empty() ? " (-- before text that starts with a hyphen)" : "; did you mean " + near + "?";
+  message += !substitute.empty() ? ": " + std::string(substitute)
+             : near.empty()      ? " (-- before text that starts with a hyphen)"
+                                 : "; did you mean " + near + "?";
   fail(ExitCode::usage, message);
 }
 
@@ -246,6 +249,29 @@ ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup
     }
   }
   return line;
+}
+
+std::string_view substitute_for(std::string_view name) {
+  struct Substitute {
+    std::string_view begin;  // of the name
+    std::string_view text;
+  };
+  constexpr std::string_view kBeams =
+      "there is no beam search; --greedy takes the most likely token each time, -N 4 draws 4 texts (with --json --logprobs 0: what each "
+      "token's probability was)";
+  constexpr std::string_view kPenalty = "tokens that were there are made less likely by --repetition-penalty X or --no-repeat-ngram N";
+  constexpr Substitute kSubstitutes[] = {
+      {"beam", kBeams}, {"num-beam", kBeams}, {"n-beam", kBeams}, {"use-beam", kBeams}, {"best-of", kBeams}, {"length-penalty", kBeams},
+      {"early-stopping", kBeams}, {"diversity-penalty", kBeams}, {"presence-penalty", kPenalty}, {"frequency-penalty", kPenalty},
+      {"do-sample", "tokens are drawn unless --greedy takes the most likely one"},
+      {"max-length", "-n N (max_new_tokens) counts the new tokens, without the prompt"},
+  };
+  std::string spelled(name.substr(std::min(name.find_first_not_of('-'), name.size())));
+  std::replace(spelled.begin(), spelled.end(), '_', '-');
+  for (const Substitute& substitute : kSubstitutes) {
+    if (spelled.starts_with(substitute.begin)) return substitute.text;
+  }
+  return "";
 }
 
 // Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours count one each.

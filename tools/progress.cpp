@@ -10,9 +10,9 @@ namespace gpt2 {
 ProgressLine::ProgressLine(Verbosity verbosity)
     : visible_(verbosity != Verbosity::quiet && is_terminal(STDERR_FILENO)), next_draw_(start_ + std::chrono::milliseconds(500)) {}
 
-ProgressLine::~ProgressLine() {
-  if (drawn_) std::fputs("\r\x1b[K", stderr);
-}
+ProgressLine::~ProgressLine() { clear(); }
+
+void ProgressLine::clear() { erase_progress(); }
 
 double ProgressLine::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
@@ -24,8 +24,9 @@ bool ProgressLine::due() {
 }
 
 void ProgressLine::show(const std::string& text) {
-  drawn_ = true;
-  std::fputs(("\r" + text + "\x1b[K").c_str(), stderr);
+  set_progress_drawn(true);
+  // The last column stays free: a cursor behind it would wrap.
+  std::fputs(("\r" + text.substr(0, terminal_width() - 1) + "\x1b[K").c_str(), stderr);
 }
 
 ProgressBar::ProgressBar(std::string label, Verbosity verbosity, std::string (*amount)(double))

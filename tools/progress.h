@@ -16,15 +16,16 @@ class ProgressLine {
   explicit ProgressLine(Verbosity verbosity);
   ProgressLine(const ProgressLine&) = delete;
   ~ProgressLine();  // takes the line off the screen
+  void clear();
   // Whether it is time to show something.
   bool due();
+  // Cut to the terminal's width; `text` is ASCII.
   void show(const std::string& text);
   double seconds() const;  // since the start
 
  private:
   using Clock = std::chrono::steady_clock;
   bool visible_;
-  bool drawn_ = false;
   Clock::time_point start_ = Clock::now(), next_draw_;
 };
 

@@ -12,7 +12,9 @@ namespace gpt2 {
 namespace {
 
 std::string trimmed(std::string text, FinalNewline final_newline) {
-  if (final_newline == FinalNewline::drop && text.ends_with('\n')) text.pop_back();
+  if (final_newline == FinalNewline::keep || !text.ends_with('\n')) return text;
+  text.pop_back();
+  if (text.ends_with('\r')) text.pop_back();
   return text;
 }
 

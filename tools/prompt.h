@@ -8,7 +8,7 @@
 
 namespace gpt2 {
 
-// What happens to the one newline that ends most files.
+// What happens to the one newline, LF or CRLF, that ends most files.
 enum class FinalNewline { keep, drop };
 
 struct TextSource {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "tools/prompt_logprobs.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -37,7 +38,7 @@ void PromptRun::take(const StepResult& step, Generation& generation, SampleBuild
     builder.push(step.tokens[i], step.finish == FinishReason::eos && i + 1 == step.tokens.size());
     if (generation.lists_logprobs) {
       const size_t n = step.top.size() / step.tokens.size();
-      builder.push_logprobs(step.chosen[i].logprob, step.top.subspan(i * n, std::min<size_t>(n, *arguments_.logprobs)));
+      builder.push_logprobs(step.chosen[i], step.top.subspan(i * n, std::min<size_t>(n, *arguments_.logprobs)));
     }
     if (out != nullptr) out->push(std::string_view(builder.sample().text).substr(before));
     if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
@@ -79,9 +80,11 @@ void PromptRun::write_samples(Generation& generation) {
   generation.lists_logprobs = arguments_.logprobs.has_value();
   if (output_.echo) out.push_faint(*output_.echo);
   std::optional<Prefix> prefix = prefill(generation);
+  const std::vector<TokenScore> scores = prompt_logprobs(engine_, arguments_, generation.prompt);
   const uint32_t n_samples = arguments_.n_samples;
   for (uint32_t i = 0; i < n_samples && (i == 0 || !interrupt_flag()); ++i) {
     SampleBuilder builder(engine_.model().tokenizer(), i, arguments_.stop_matcher());
+    for (const TokenScore& score : scores) builder.push_logprobs(score.token, score.top);
     Sample& sample = builder.sample();
     sample.finish_reason = "interrupted";
     sample.tokens.reserve(std::min<size_t>(arguments_.max_new_tokens, config.n_ctx));
@@ -95,10 +98,11 @@ void PromptRun::write_samples(Generation& generation) {
     generation.finish_reason = sample.finish_reason;
     ++generation.n_samples;
     if (output_.json) {
-      write_output(sample_json(generation, sample));
+      write_output(sample_json(generation, sample, engine_.model().tokenizer()));
     } else {
       out.finish();
-      if (n_samples > 1) out.end_line();
+      const bool whole = sample.finish_reason != "interrupted";
+      if (n_samples > 1 || (whole && output_.newline)) out.end_line();
     }
   }
 }

@@ -18,6 +18,7 @@ class PromptRun {
   // What goes to stdout: objects, or text with `echo` before each sample where there is one.
   struct Output {
     bool json = false;
+    bool newline = true;  // a text that is whole ends its line
     std::optional<std::string> echo;
   };
   // `engine` has a free slot; `steps`: nullptr without speculation. Both outlive the run. `start`: of the command.

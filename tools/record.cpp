@@ -1,21 +1,29 @@
 #include "tools/record.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "src/base/error.h"
 #include "src/engine/noise.h"
 #include "tools/escapes.h"
+#include "tools/plain_text.h"
 
 namespace gpt2 {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
 
-// "max_new_tokens" of "-n,--max-new-tokens".
-std::string key_of(const Option& option) {
-  std::string key = split_names(option.names).back().substr(2);
-  std::replace(key.begin(), key.end(), '-', '_');
-  return key;
+// "max_new_tokens", "max_tokens", .. of "-n,--max-new-tokens" and its aliases.
+std::vector<std::string> keys_of(const Option& option) {
+  std::vector<std::string> keys;
+  for (const std::string_view list : {option.names, option.aliases}) {
+    for (const std::string& name : split_names(list)) {
+      if (!name.starts_with("--")) continue;
+      keys.push_back(name.substr(2));
+      std::replace(keys.back().begin(), keys.back().end(), '-', '_');
+    }
+  }
+  return keys;
 }
 
 std::string quoted(std::string_view text) { return "\"" + printable(text) + "\""; }
@@ -28,6 +36,13 @@ std::string expected_of(const Option& option) {
   }
 }
 
+// A whole number without its fraction: tables that lack a value somewhere write 5 as 5.0.
+std::string real_text(double value) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (value != std::trunc(value) || std::abs(value) > kExact) return json_number(value);
+  return std::to_string(static_cast<int64_t>(value));
+}
+
 // What the command line would say for a JSON value of this form; none if it is no such value.
 std::optional<std::string> text_of(const Json& json, OptionValue::Form form) {
   if (form == OptionValue::Form::text) {
@@ -36,10 +51,28 @@ std::optional<std::string> text_of(const Json& json, OptionValue::Form form) {
   switch (json.kind) {
     case Json::Kind::integer: return std::to_string(json.integer);
     case Json::Kind::unsigned_integer: return std::to_string(json.unsigned_integer);
-    case Json::Kind::real: return json_number(json.real);
+    case Json::Kind::real: return real_text(json.real);
     default: return std::nullopt;
   }
 }
+
+// Where the value stands that is one too many, without reading the others: each but the first follows a mark of JSON's structure.
+std::optional<size_t> value_past(std::string_view text, size_t most) {
+  size_t n_values = 1;
+  bool inside = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (inside && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      inside = !inside;
+    } else if (!inside && (text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{') && ++n_values > most) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_present(const Json* json) { return json != nullptr && json->kind != Json::Kind::null; }
 
 }  // namespace
 
@@ -57,7 +90,7 @@ RecordParser::RecordParser(const Model& model, const RequestArguments& defaults,
       format_(format),
       escaped_(escaped),
       source_(std::move(source)) {
-  for (const Option& option : options_) keys_.push_back(key_of(option));
+  for (const Option& option : options_) keys_.push_back(keys_of(option));
   defaults_.resolve(model.config());
 }
 
@@ -73,11 +106,17 @@ std::string RecordParser::place_of(RecordPlace place, size_t offset) const {
 }
 
 Record RecordParser::too_long(RecordPlace place, uint64_t limit) const {
+  return failed(place, "expected at most " + std::to_string(limit) + " bytes, found more");
+}
+
+Record RecordParser::foreign(RecordPlace place, const char* encoding) const { return failed(place, encoding_fault(encoding)); }
+
+Record RecordParser::failed(RecordPlace place, const std::string& message) const {
   Record record;
   record.index = place.index;
   record.id = std::to_string(place.index);
   record.arguments.n_samples = defaults_.n_samples;
-  record.failure = {ExitCode::input, place_of(place, 0) + "expected at most " + std::to_string(limit) + " bytes, found more"};
+  record.failure = {ExitCode::input, place_of(place, 0) + message};
   return record;
 }
 
@@ -91,6 +130,7 @@ Record RecordParser::parse(std::string_view text, RecordPlace place) {
     if (format_ == RecordFormat::jsonl) {
       parse_object(text, record);
     } else {
+      if (format_ == RecordFormat::lines && text.ends_with('\r')) text.remove_suffix(1);
       record.prompt = model_.tokenizer().encode(escaped_ ? unescape(text, "--escape") : text,
                                                 arguments_.special ? Specials::parse : Specials::as_text);
       finish(record);
@@ -105,6 +145,9 @@ Record RecordParser::parse(std::string_view text, RecordPlace place) {
 }
 
 void RecordParser::parse_object(std::string_view text, Record& record) {
+  if (const auto offset = value_past(text, kMaxRecordValues)) {
+    throw Fault{ExitCode::input, "expected at most " + std::to_string(kMaxRecordValues) + " values in a record, found more", *offset};
+  }
   Json json;
   if (const auto fault = read_json(text, json)) {
     throw Fault{ExitCode::input, "expected " + fault->expected + ", found " + printable(fault->found, 200), fault->offset};
@@ -116,18 +159,19 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
     const std::string own = id_text(*id);
     if (!own.empty()) record.id = own;
   }
+  written_.assign(options_.size(), nullptr);
   for (const Json::Member& member : json.object) set_key(member, record);
-  const Json *prompt = json.find("prompt"), *tokens = json.find("tokens");
-  if (prompt == nullptr && tokens == nullptr) throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found neither", begin};
-  const auto place = std::find_if(json.object.begin(), json.object.end(), [](const Json::Member& member) {
-    return member.first == "prompt" || member.first == "tokens";
-  });
-  if (prompt != nullptr && tokens != nullptr) {
+  const auto is_prompt = [](const Json::Member& member) {
+    return (member.first == "prompt" || member.first == "tokens") && is_present(&member.second);
+  };
+  const auto place = std::find_if(json.object.begin(), json.object.end(), is_prompt);
+  if (place == json.object.end()) throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found neither", begin};
+  if (std::find_if(place + 1, json.object.end(), is_prompt) != json.object.end()) {
     throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found both", place->offset};
   }
   try {
-    if (prompt != nullptr) {
-      record.prompt = model_.tokenizer().encode(prompt->string, arguments_.special ? Specials::parse : Specials::as_text);
+    if (place->first == "prompt") {
+      record.prompt = model_.tokenizer().encode(place->second.string, arguments_.special ? Specials::parse : Specials::as_text);
     }
     finish(record);
   } catch (const Error& error) {
@@ -135,6 +179,31 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
   }
 }
 
+// The option that a key stands for, by one of its names.
+const Option& RecordParser::option_of(const Json::Member& member) {
+  const std::string& key = member.first;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    if (std::find(keys_[i].begin(), keys_[i].end(), key) == keys_[i].end()) continue;
+    if (is_present(&member.second)) {
+      if (written_[i] != nullptr) {
+        throw Fault{ExitCode::input, quoted(key) + ": expected each option once, found " + quoted(*written_[i]) + " before it", member.offset};
+      }
+      written_[i] = &key;
+    }
+    return options_[i];
+  }
+  std::vector<std::string> all = {"prompt", "tokens"};
+  for (const auto& keys : keys_) all.insert(all.end(), keys.begin(), keys.end());
+  const std::string near = nearest_name(key, all);
+  const std::string_view substitute =
+      key == "n" ? "\"max_new_tokens\" is the length, \"samples\" the number of texts" : substitute_for(key);
+  throw Fault{ExitCode::input, "unknown key " + quoted(key) + (!substitute.empty() ? ": " + std::string(substitute)
+                                                               : near.empty()      ? ""
+                                                                                   : "; did you mean \"" + near + "\"?"),
+              member.offset};
+}
+
+// A null is as good as no key. What is wrong with a value is said of the key as it is written.
 void RecordParser::set_key(const Json::Member& member, Record& record) {
   const std::string& key = member.first;
   const Json& value = member.second;
@@ -142,27 +211,21 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
     return Fault{ExitCode::input, quoted(key) + ": expected " + std::string(expected) + ", found " + value.describe(), member.offset};
   };
   if (key == "id") {
-    if (id_text(value).empty()) throw wrong("a string or a whole number");
+    if (is_present(&value) && id_text(value).empty()) throw wrong("a string or a whole number");
   } else if (key == "prompt") {
-    if (value.kind != Json::Kind::string) throw wrong("a string");
+    if (is_present(&value) && value.kind != Json::Kind::string) throw wrong("a string");
   } else if (key == "tokens") {
-    if (value.kind != Json::Kind::array) throw wrong("an array of token ids");
+    if (is_present(&value) && value.kind != Json::Kind::array) throw wrong("an array of token ids");
     set_tokens(member, record);
   } else {
-    const auto known = std::find(keys_.begin(), keys_.end(), key);
-    if (known == keys_.end()) {
-      std::vector<std::string> all = keys_;
-      all.insert(all.end(), {"prompt", "tokens"});
-      const std::string near = nearest_name(key, all);
-      throw Fault{ExitCode::input, "unknown key " + quoted(key) + (near.empty() ? "" : "; did you mean \"" + near + "\"?"),
-                  member.offset};
-    }
-    const Option& option = options_[static_cast<size_t>(known - keys_.begin())];
+    const Option& option = option_of(member);
+    if (!is_present(&value)) return;
     set_option(option, member);
     try {
       arguments_.resolve(model_.config());
     } catch (const Error& error) {
-      throw Fault{ExitCode::input, error.what(), member.offset};
+      const std::string_view message = error.what();  // "--top-k: expected .."
+      throw Fault{ExitCode::input, quoted(key) + std::string(message.substr(std::min(message.find(':'), message.size()))), member.offset};
     }
   }
 }
@@ -196,6 +259,7 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
   if (value.form == OptionValue::Form::pairs) {
     if (json.kind != Json::Kind::object) throw wrong(json);
     for (const auto& [name, number, offset] : json.object) {
+      if (!is_present(&number)) continue;
       const auto text = text_of(number, OptionValue::Form::number);
       if (!text || !value.set(name + ":" + *text)) {
         throw Fault{ExitCode::input, quoted(member.first) + ": expected " + value.expected + ", found " + quoted(name) + " and " +
@@ -215,9 +279,10 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
 void RecordParser::finish(Record& record) const {
   begin_text(model_.config(), record.prompt);
   record.n_dropped = arguments_.fit(record.prompt, model_.config().n_ctx);
+  if (record.n_dropped > 0) record.prompt.shrink_to_fit();  // it waits for its turn among many
   record.n_prompt = record.prompt.size();
   record.request = arguments_.resolve(model_.config());
-  record.request.seed = arguments_.seed ? *arguments_.seed : record_seed(defaults_.seed.value_or(0), record.index);
+  record.request.seed = arguments_.seed ? *arguments_.seed : drawn_seed(record_seed(defaults_.seed.value_or(0), record.index));
 }
 
 std::string id_text(const Json& json) {

@@ -14,6 +14,10 @@
 
 namespace gpt2 {
 
+// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once it is read.
+// --help tells it.
+inline constexpr size_t kMaxRecordValues = size_t{1} << 18;
+
 enum class RecordFormat { lines, null, jsonl };
 
 struct RecordFailure {
@@ -45,8 +49,9 @@ class RecordParser {
 
   // Never throws for what stands in the record: that is its failure.
   Record parse(std::string_view text, RecordPlace place);
-  // The record of a line that was too long to be read.
+  // The record of a line that was too long to be read, or of an input in a foreign encoding.
   Record too_long(RecordPlace place, uint64_t limit) const;
+  Record foreign(RecordPlace place, const char* encoding) const;
   const Tokenizer& tokenizer() const noexcept { return model_.tokenizer(); }
   // Whether a line stands for no record.
   bool skips(std::string_view line) const;
@@ -55,15 +60,18 @@ class RecordParser {
   struct Fault;
   void parse_object(std::string_view text, Record& record);
   void set_key(const Json::Member& member, Record& record);
+  const Option& option_of(const Json::Member& member);
   void set_option(const Option& option, const Json::Member& member);
   void set_tokens(const Json::Member& member, Record& record) const;
   void finish(Record& record) const;
+  Record failed(RecordPlace place, const std::string& message) const;
   std::string place_of(RecordPlace place, size_t offset) const;
 
   const Model& model_;
   RequestArguments defaults_, arguments_;  // arguments_: of the record that is read; the options' values are its
   std::vector<Option> options_;
-  std::vector<std::string> keys_;          // of the options
+  std::vector<std::vector<std::string>> keys_;    // of each option: its long name and the aliases
+  std::vector<const std::string*> written_;       // of each option: the key that the record has, nullptr for none
   RecordFormat format_;
   bool escaped_;
   std::string source_;

@@ -7,9 +7,9 @@
 #include "src/base/error.h"
 #include "src/base/clock.h"
 #include "tools/json_object.h"
+#include "tools/prompt_logprobs.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
-#include "tools/token_ids.h"
 
 namespace gpt2 {
 namespace {
@@ -78,8 +78,11 @@ bool RecordRun::read_record() {
     const bool whole = got == LineReader::Got::line;
     if (whole && parser_.skips(line_)) continue;
     ++place_.index;
-    if (place.index % options_.shard.step != options_.shard.first) continue;
-    Record record = whole ? parser_.parse(line_, place) : parser_.too_long(place, kMaxRecordBytes);
+    const bool foreign = got == LineReader::Got::foreign;
+    if (!foreign && place.index % options_.shard.step != options_.shard.first) continue;
+    Record record = whole     ? parser_.parse(line_, place)
+                    : foreign ? parser_.foreign(place, input_.foreign_encoding())
+                              : parser_.too_long(place, kMaxRecordBytes);
     ++n_records_;
     current_finished_ = finished_.take(place.index, record.id, record.arguments.n_samples);
     next_sample_ = next_wanted(0, record.arguments.n_samples);
@@ -118,6 +121,14 @@ void RecordRun::hand_over_failure() {
 // The longest run of samples that are wanted and have room, as one submission.
 void RecordRun::hand_over_samples() {
   Record& record = current_->record;
+  std::vector<TokenScore> scores;
+  try {
+    scores = prompt_logprobs(batcher_.engine(), record.arguments, record.prompt);
+  } catch (const Error& error) {
+    record.failure = {error.code(), error.what()};
+    ++n_failed_;
+    return hand_over_failure();
+  }
   const uint32_t n_samples = record.arguments.n_samples;
   Submission submission;
   submission.request = record.request;
@@ -126,7 +137,9 @@ void RecordRun::hand_over_samples() {
   do {
     const uint64_t place = window_.expect();
     if (submission.n_samples == 0) submission.id = place;
-    running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}});
+    Running& running =
+        running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}}).first->second;
+    for (const TokenScore& score : scores) running.builder.push_logprobs(score.token, score.top);
     ++current_->n_open;
     ++submission.n_samples;
     ++next_sample_;
@@ -144,7 +157,7 @@ void RecordRun::take(const Event& event) {
   if (event.token) {
     builder.push(*event.token, event.finish == FinishReason::eos);
     if (const auto& n = open->record.arguments.logprobs) {
-      builder.push_logprobs(event.logprob, event.top.first(std::min<size_t>(event.top.size(), *n)));
+      builder.push_logprobs({*event.token, event.logprob}, event.top.first(std::min<size_t>(event.top.size(), *n)));
     }
   }
   if (builder.stopped() && event.finish == FinishReason::running) batcher_.cancel(event.id, event.sample);
@@ -155,7 +168,7 @@ void RecordRun::take(const Event& event) {
   } else {
     builder.finish(finish_reason_name(event.finish));
     const Sample& sample = builder.sample();
-    result = options_.json ? result_json(open->record, sample) : result_text(sample.text, options_.format);
+    result = options_.json ? result_json(open->record, sample, parser_.tokenizer()) : result_text(sample.text, options_.format);
   }
   Open& record = *open;
   running_.erase(found);
@@ -194,22 +207,9 @@ void RecordRun::report(RecordStats& stats) const {
   stats.interrupted = interrupt_flag();
 }
 
-std::string result_json(const Record& record, const Sample& sample) {
-  JsonObject usage, result;
-  usage.whole("prompt_tokens", record.n_prompt)
-      .whole("prompt_tokens_dropped", record.n_dropped)
-      .whole("completion_tokens", sample.tokens.size());
-  result.raw("id", record.id)
-      .whole("index", record.index)
-      .whole("sample", sample.index)
-      .string("text", sample.text)
-      .raw("tokens", "[" + join_token_ids(sample.tokens, ",") + "]")
-      .string("finish_reason", sample.finish_reason)
-      .raw("stop", sample.stop ? json_quote(*sample.stop) : "null")
-      .raw("usage", usage.text())
-      .whole("seed", record.request.seed);
-  if (record.arguments.logprobs) result.raw("logprobs", logprobs_json(sample));
-  return result.text() + "\n";
+std::string result_json(const Record& record, const Sample& sample, const Tokenizer& tokenizer) {
+  const ResultOf of = {record.id, record.index, record.n_prompt, record.n_dropped, record.request.seed, record.arguments.logprobs.has_value()};
+  return result_object(of, sample, tokenizer).text() + "\n";
 }
 
 std::string failure_json(const Record& record, std::optional<uint32_t> sample) {

@@ -18,8 +18,8 @@
 
 namespace gpt2 {
 
-// A line that is longer is no record.
-inline constexpr uint64_t kMaxRecordBytes = uint64_t{64} << 20;
+// A line that is longer is no record. --help tells it.
+inline constexpr uint64_t kMaxRecordBytes = uint64_t{16} << 20;
 
 // The records whose index is `first` modulo `step`.
 struct Shard {
@@ -91,7 +91,7 @@ class RecordRun {
 };
 
 // A result as it is written: an object, or text whose end is a newline (control characters and backslashes escaped) or NUL.
-std::string result_json(const Record& record, const Sample& sample);
+std::string result_json(const Record& record, const Sample& sample, const Tokenizer& tokenizer);
 std::string failure_json(const Record& record, std::optional<uint32_t> sample);
 std::string result_text(std::string_view text, RecordFormat format);
 

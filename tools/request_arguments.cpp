@@ -28,14 +28,14 @@ std::vector<Option> RequestArguments::prompt_options() {
 }
 
 std::vector<Option> RequestArguments::length_options() {
-  return {{"-n,--max-new-tokens", "--max-tokens,--n-predict,--predict",
+  return {{"-n,--max-new-tokens", "--max-tokens,--max-completion-tokens,--n-predict,--num-predict,--predict",
            "Tokens to generate at most (default 256). The end of the model's context is always an end, but for --on-overflow "
            "slide; 0 only computes the prompt.",
            whole_value(max_new_tokens, 0, kMax)},
           {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos)},
-          {"--stop", "--reverse-prompt",
+          {"--stop", "--reverse-prompt,--stop-sequences,--stop-strings",
            "End before TEXT, however its bytes fall into tokens; can be given several times.", texts_value("TEXT", stops)},
-          {"--include-stop", "", "Print the --stop text that ended the text.", flag_value(include_stop)}};
+          {"--include-stop", "--include-stop-str-in-output", "Print the --stop text that ended the text.", flag_value(include_stop)}};
 }
 
 std::vector<Option> RequestArguments::sample_options() {
@@ -49,9 +49,10 @@ std::vector<Option> RequestArguments::sample_options() {
 }
 
 std::vector<Option> RequestArguments::result_options() {
-  return {{"--logprobs", "",
+  return {{"--logprobs", "--top-logprobs,--n-probs",
            "With JSON: the natural logarithm of each token's probability before temperature and filters, and of the K (0 to 20) "
-           "most likely tokens: logprobs {token_logprobs, top}.",
+           "most likely tokens: logprobs {token_logprobs, tokens, top}, where tokens and top hold objects {token, text, logprob} (and bytes "
+           "where those are no whole characters). With -n 0: of the prompt's tokens, null for the first.",
            [this] {
              OptionValue value = whole_value(logprobs, 0, kMaxLogprobs);
              value.metavar = "K";

@@ -41,6 +41,9 @@ struct RequestArguments {
   StopMatcher stop_matcher() const;
 };
 
+// A seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
+constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
+
 // An empty prompt becomes the beginning-of-text token. Throws Error (exit 4) if the model has none.
 void begin_text(const Config& config, std::vector<int32_t>& prompt);
 

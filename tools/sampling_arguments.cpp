@@ -32,7 +32,7 @@ std::vector<Option> SamplingArguments::options() {
       {"--no-repeat-ngram", "--no-repeat-ngram-size",
        "Never repeat N tokens that stand in the prompt or the text so far (default 0: off).",
        whole_value(values_.no_repeat_ngram, 0, kMax)},
-      {"--min-new-tokens", "", "No end-of-text token before N tokens were generated (default 0).",
+      {"--min-new-tokens", "--min-tokens", "No end-of-text token before N tokens were generated (default 0).",
        whole_value(values_.min_new_tokens, 0, kMax)},
       {"--forbid-token", "", "Never choose token ID; can be given for several tokens.",
        token_value([this](int32_t token) { values_.forbidden.push_back(token); }, [this] { values_.forbidden.clear(); })},

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "tools/terminal.h"
 
 namespace gpt2 {
 namespace {
@@ -22,9 +23,13 @@ static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_alw
 constexpr int kInterrupts[] = {SIGINT, SIGTERM};
 
 void on_interrupt(int signal_number) {
+  erase_progress();
+  if (g_interrupted.exchange(true)) {  // the second one ends it at once
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+    return;
+  }
   g_signal = signal_number;
-  g_interrupted = true;
-  for (const int other : kInterrupts) signal(other, SIG_DFL);
 }
 
 void on_bus_error(int) {

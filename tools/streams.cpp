@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "src/base/error.h"
+#include "tools/plain_text.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -20,7 +21,7 @@ std::string read_all(int fd, const std::string& name, uint64_t limit) {
     const ssize_t n = read(fd, block, sizeof block);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(name, "read", errno);
-    if (n == 0) return bytes;
+    if (n == 0) return plain_text(std::move(bytes), name);
     bytes.append(block, static_cast<size_t>(n));
     if (bytes.size() > limit) {
       fail(ExitCode::input,

@@ -3,10 +3,17 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
 namespace gpt2 {
+namespace {
+
+std::atomic<bool> g_progress_drawn = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+}  // namespace
 
 bool is_terminal(int fd) noexcept { return isatty(fd) == 1; }
 
@@ -26,7 +33,17 @@ bool shows_notes(Verbosity verbosity) noexcept {
   return verbosity == Verbosity::verbose || is_terminal(STDERR_FILENO);
 }
 
+void set_progress_drawn(bool drawn) noexcept { g_progress_drawn = drawn; }
+
+void erase_progress() noexcept {
+  constexpr std::string_view kErase = "\r\x1b[K";
+  if (!g_progress_drawn.exchange(false)) return;
+  const ssize_t ignored = write(STDERR_FILENO, kErase.data(), kErase.size());
+  static_cast<void>(ignored);
+}
+
 void say(std::string_view message) {
+  erase_progress();
   const std::string line = "gpt2: " + std::string(message) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }

@@ -17,6 +17,11 @@ enum class Verbosity { normal, verbose, quiet };
 
 // Notes are for a terminal, or for whoever asks with -v.
 bool shows_notes(Verbosity verbosity) noexcept;
+// Whether a line of progress stands on stderr. It is taken off before a message, and when a signal ends the program.
+void set_progress_drawn(bool drawn) noexcept;
+// Takes it off; a signal handler may call it.
+void erase_progress() noexcept;
+
 // One line on stderr: "gpt2: MESSAGE".
 void say(std::string_view message);
 

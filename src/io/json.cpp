@@ -26,8 +26,16 @@ class FaultFinder {
     size_t valid = 0;
     while (const size_t length = utf8_sequence_length(text_.substr(valid))) valid += length;
     if (value(0)) space();
+    if (valid <= at_ && is_bare_surrogate(text_.substr(valid))) {
+      surrogate_ = "as three bytes";
+    } else if (valid < at_) {
+      surrogate_ = {};
+    }
     return std::min(at_, valid);
   }
+
+  // After find(): how half of a character beyond U+FFFF is written that stands there without its other half; empty if none does.
+  std::string_view surrogate() const { return surrogate_; }
 
  private:
   char here() const { return at_ < text_.size() ? text_[at_] : '\0'; }
@@ -92,9 +100,21 @@ class FaultFinder {
       }
       at_ = end;
       const std::string_view escape = text_.substr(begin, end - begin);
-      if (digits > 0 && is_surrogate(escape, "dD", "89abAB") && !is_surrogate(text_.substr(end, 6), "dD", "cdefCDEF")) return false;
+      if (digits == 0) continue;
+      const bool high = is_surrogate(escape, "dD", "89abAB"), low = is_surrogate(escape, "dD", "cdefCDEF");
+      const bool pairs = high ? is_surrogate(text_.substr(end, 6), "dD", "cdefCDEF") : low && second_half_ == begin;
+      if ((high || low) && !pairs) {
+        surrogate_ = escape;
+        return false;
+      }
+      if (high) second_half_ = end;
     }
     return false;
+  }
+
+  // U+D800 to U+DFFF in the form of UTF-8, which has none.
+  static bool is_bare_surrogate(std::string_view text) {
+    return text.size() >= 3 && text[0] == '\xED' && static_cast<unsigned char>(text[1]) >= 0xA0;
   }
 
   // Whether an escape \uXY.. has its first two digits among these.
@@ -132,8 +152,8 @@ class FaultFinder {
     return error == std::errc();
   }
 
-  std::string_view text_;
-  size_t at_ = 0;
+  std::string_view text_, surrogate_;
+  size_t at_ = 0, second_half_ = 0;  // second_half_: where the escape that completes a pair begins
 };
 
 // Copies simdjson's tree with the places of its keys, refusing what a map would hide.
@@ -237,7 +257,13 @@ std::optional<JsonFault> read_json(std::string_view text, Json& out) {
   auto error = parser.allocate(text.size() > 0 ? text.size() : 1, kMaxDepth);
   simdjson::dom::element root;
   if (!error) error = parser.parse(padded).get(root);
-  if (error) return JsonFault{"valid JSON", simdjson::error_message(error), FaultFinder(text).find()};
+  if (error) {
+    FaultFinder finder(text);
+    const size_t offset = finder.find();
+    const std::string_view surrogate = finder.surrogate();
+    return JsonFault{"valid JSON", surrogate.empty() ? std::string(simdjson::error_message(error))
+                                                     : "a lone surrogate (" + std::string(surrogate) + "), half a character", offset};
+  }
   Copier copier(text);
   Json json = copier.copy(root);
   if (copier.fault()) return copier.fault();

@@ -1,7 +1,9 @@
 #include "src/measure/evaluation.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
+#include <numeric>
 
 #include "src/base/error.h"
 #include "src/base/log_sum_exp.h"
@@ -108,6 +110,21 @@ Evaluation summed(const Scores& scores, bool compared) {
   return evaluation;
 }
 
+TokenScore score_of(std::span<const float> logits, int32_t token, uint32_t n_top) {
+  const double total = log_sum_exp(logits);
+  const auto logprob = [&](int32_t id) { return TokenLogprob{id, static_cast<float>(logits[static_cast<size_t>(id)] - total)}; };
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto end = ids.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(n_top, ids.size()));
+  std::partial_sort(ids.begin(), end, ids.end(), [&](int32_t a, int32_t b) {
+    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  });
+  TokenScore score = {logprob(token), {}};
+  for (auto id = ids.begin(); id != end; ++id) score.top.push_back(logprob(*id));
+  return score;
+}
+
 }  // namespace
 
 std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride) {
@@ -144,6 +161,21 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
   }
   GPT2_CHECK(scores.nll.size() == tokens.size() - 1);
   return summed(scores, reference != nullptr);
+}
+
+std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top, const EvalOptions& options) {
+  GPT2_CHECK(!tokens.empty() && tokens.size() <= options.window && options.kernels != nullptr);
+  ThreadTeam team(options.threads);
+  Reader reader(model, options);
+  std::vector<TokenScore> scores = {{{tokens[0], std::numeric_limits<float>::quiet_NaN()}, {}}};
+  for (size_t begin = 0; begin + 1 < tokens.size();) {
+    const size_t end = std::min<size_t>(begin + kStepRows, tokens.size() - 1);
+    reader.step(tokens, 0, {begin, end}, 0, team);
+    reader.check_finite(begin);
+    for (size_t i = begin; i < end; ++i) scores.push_back(score_of(reader.logits(i - begin), tokens[i + 1], n_top));
+    begin = end;
+  }
+  return scores;
 }
 
 uint64_t count_words(std::string_view text) {

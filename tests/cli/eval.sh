@@ -21,6 +21,20 @@ check "the figures follow from the likelihood" awk -v nll="$(json_number nll "$T
 nll=$(json_number nll "$T/out")
 run "$GPT2" eval perplexity -m "$T/f32" --json - <"$text"
 check "- is stdin" [ "$(json_number nll "$T/out")" = "$nll" ]
+nll=$(json_number nll "$T/out")
+run "$GPT2" eval perplexity --bos -m "$T/f32" --json "$text"
+check "--bos scores every token" [ "$(json_number tokens "$T/out")" = "$("$GPT2" tokenize -f "$text" | wc -w)" ]
+printf '!' >"$T/mark"
+printf 'The sea was blue.' >"$T/sentence"
+near() { awk -v a="$(json_number nll "$T/out")" -v b="$1" 'BEGIN { exit !(a - b < 1e-4 && b - a < 1e-4) }'; }
+run "$GPT2" eval perplexity --bos -m "$T/f32" --json "$T/mark"; check "--bos: one token (numpy's value)" near 11.24887
+run "$GPT2" eval perplexity --bos -m "$T/f32" --json "$T/sentence"; check "--bos: a sentence (numpy's value)" near 19.100421
+cp "$T/out" "$T/bos"
+{ printf '\xef\xbb\xbf'; cat "$T/sentence"; } >"$T/marked"
+run "$GPT2" eval perplexity --bos -m "$T/f32" --json "$T/marked"
+check "a byte order mark is no text" [ "$(json_number nll "$T/out") $(json_number bytes "$T/out")" = "$(json_number nll "$T/bos") $(json_number bytes "$T/bos")" ]
+iconv -f UTF-8 -t UTF-16 "$T/sentence" >"$T/utf16"
+run "$GPT2" eval perplexity "$T/utf16"; error "UTF-16 is named" 4 "$T/utf16" "found UTF-16"
 for threads in 1 3; do
   run "$GPT2" eval perplexity -t $threads -m "$T/f32" --json "$text"
   check "-t $threads: the same figure" [ "$(json_number nll "$T/out")" = "$nll" ]
@@ -53,7 +67,8 @@ run "$GPT2" eval perplexity; error "no file" 2 FILE
 run "$GPT2" eval perplexity "$text" "$text"; error "two files" 2 FILE
 run "$GPT2" eval perplexity "$T/none"; error "a missing file" 1 "$T/none"
 run "$GPT2" eval perplexity "$T/empty"; error "an empty file" 4 "$T/empty" "found 0"
-run "$GPT2" eval perplexity "$T/one"; error "one token" 4 "$T/one" "found 1"
+run "$GPT2" eval perplexity "$T/one"; error "one token" 4 "$T/one" "found 1" --bos
+run "$GPT2" eval perplexity --bos "$T/empty"; error "--bos: an empty file" 4 "$T/empty" "found 0"
 run "$GPT2" eval perplexity --window 257 "$text"; error "a window past the context" 2 --window 256 257
 run "$GPT2" eval perplexity --window 1 "$text"; error "a window of one token" 2 --window
 run "$GPT2" eval perplexity --stride 256 "$text"; error "a stride as long as the window" 2 --stride 255 256

@@ -2,7 +2,7 @@
 # Which tokens are chosen and where the text ends: processors, stop strings, samples, escapes, the context's end.
 . "$(dirname "$0")/lib.bash"
 
-greedy() { run "$GPT2" generate --greedy -n 40 "$@"; }
+greedy() { run "$GPT2" generate --greedy -n 40 --no-newline "$@"; }
 text() { sed -n 's/.*"text":"\(\([^"\\]\|\\.\)*\)".*/\1/p' "$T/out"; }
 
 greedy "The old captain said"
@@ -72,11 +72,11 @@ check "a stop that never comes changes nothing" eval 'quiet_success && same $T/o
 check "text that was held back comes out in the end" same "$T/out" "$T/expected"
 run "$GPT2" generate --stop "" x; error "an empty stop" 2 --stop "not empty"
 
-run "$GPT2" generate -s 5 -n 20 "It was"; cp "$T/out" "$T/expected"; echo >>"$T/expected"
+run "$GPT2" generate -s 5 -n 20 "It was"; cp "$T/out" "$T/expected"
 run "$GPT2" generate -s 5 -n 20 -N 4 "It was"
 check "-N: the first sample is the text without -N" eval 'quiet_success && head -c $(stat -c %s $T/expected) $T/out | cmp -s - $T/expected'
 run "$GPT2" generate -s 5 -n 20 -N 4 --json "It was"
-check "-N --json: an object a line" [ "$(grep -cE '^\{"sample":[0-3],.*\}$' "$T/out")" = 4 ]
+check "-N --json: an object a line" [ "$(grep -cE '^\{"id":0,"index":0,"sample":[0-3],.*\}$' "$T/out")" = 4 ]
 check "... all different" [ "$(grep -o '"tokens":[^]]*]' "$T/out" | sort -u | wc -l)" = 4 ]
 grep -o '"tokens":[^]]*]' "$T/out" >"$T/four"
 run "$GPT2" generate -s 5 -n 20 -N 2 -t 1 --json "It was"
@@ -85,12 +85,12 @@ run "$GPT2" generate -n 3 -N 3 --greedy --echo always "It was"
 check "-N --echo: each with its prompt" [ "$(grep -c '^It was' "$T/out")" = 3 ]
 
 run "$GPT2" generate -e --echo always -n 0 'a\tb\\n\x41\u00e9\U0001F600\0\e'
-check "-e: escapes" cmp -s "$T/out" <(printf 'a\tb\\nA\xc3\xa9\xf0\x9f\x98\x80\0\033')
-run "$GPT2" generate --echo always -n 0 'a\tb'; check "without -e a backslash is one" out_is 'a\tb'
+check "-e: escapes" cmp -s "$T/out" <(printf 'a\tb\\nA\xc3\xa9\xf0\x9f\x98\x80\0\033\n')
+run "$GPT2" generate --echo always -n 0 'a\tb'; check "without -e a backslash is one" out_is 'a\tb'$'\n'
 greedy -e --stop '\x20' "The old captain said"
 check "-e: escapes in --stop" eval 'quiet_success && ! grep -q "." <(tr -dc " " <$T/out)'
 for bad in 'a\q' 'a\' '\x4' '\xg0' '\u12' '\ud800' '\U00110000'; do run "$GPT2" generate -e "$bad"; error "-e '$bad'" 2 --escape "expected one of"; done
-printf 'a\\tb' | "$GPT2" generate -e --echo always -n 0 - >"$T/out"; check "-e leaves stdin as it is" out_is 'a\tb'
+printf 'a\\tb' | "$GPT2" generate -e --echo always -n 0 - >"$T/out"; check "-e leaves stdin as it is" out_is 'a\tb'$'\n'
 
 long=$(yes word | head -n 1000)
 greedy "$long"; error "a prompt that is too long says what helps" 4 "truncate-left"
@@ -102,6 +102,18 @@ run "$GPT2" generate --json --greedy --ignore-eos -n 5000 --on-overflow truncate
 check "... at most to half of the context" eval '[ "$(json_number prompt_tokens $T/out)" = 128 ] && [ "$(json_number completion_tokens $T/out)" = 129 ]'
 run "$GPT2" generate --json --greedy -n 4 --on-overflow truncate-left "It was"
 check "... and nothing from a prompt that fits" [ "$(json_number prompt_tokens_dropped "$T/out")" = 0 ]
+# What slide forgets, by the log-probabilities of the tokens after it: those of a fresh text of the kept tokens and what remains.
+logprobs() { grep -o '"token_logprobs":[^]]*' "$T/out" | cut -d'[' -f2 | tr ',' '\n'; }
+for keep in 0 30; do
+  run "$GPT2" generate --json -s 3 --ignore-eos -n 400 --logprobs 0 --on-overflow slide --keep $keep "It was"
+  mapfile -t all < <({ "$GPT2" tokenize "It was"; grep -o '"tokens":\[[0-9,]*' "$T/out" | head -n 1 | cut -d'[' -f2; } | tr ' ,' '\n\n')
+  logprobs | sed -n "$((257 - 2 + 1)),+99p" >"$T/slid"
+  # 257 tokens are there when the context of 256 is full: half of them and one more go.
+  gone=$(((257 - keep) / 2 + 1))
+  run "$GPT2" generate --json -n 0 --logprobs 0 --tokens "${all[*]:0:keep} ${all[*]:keep + gone:257 - keep - gone + 100}"
+  logprobs | tail -n 100 >"$T/fresh"
+  check "slide forgets the oldest half but for --keep $keep" eval '((${#all[@]} == 402)) && (($(grep -c . $T/slid) == 100)) && same $T/slid $T/fresh'
+done
 run "$GPT2" generate --greedy -n 256 --on-overflow error "It was a fine day"; error "--on-overflow error" 4 256 "-n asks for"
 run "$GPT2" generate --greedy -n 20 --on-overflow error "It was"; check "... is none where it fits" quiet_success
 run "$GPT2" generate --greedy -n 10 --on-overflow error "$long"; error "... and a long prompt stays an error" 4 "the prompt has"

@@ -89,7 +89,22 @@ check "terminal: control characters are shown" grep -qF 'a\x1B[31m\x07'$'\xef\xb
 on_terminal "$GPT2" generate --greedy -n 2 "ends in a space "
 check "terminal: a note on a final space" grep -q "note: the prompt ends in a space" "$T/text"
 script -qec "$GPT2 generate; echo status \$?" /dev/null >"$T/out" 2>&1 </dev/null
-check "terminal: no prompt is a usage error" eval 'out_has "status 2" && out_has "Usage: gpt2 generate"'
+check "terminal: no prompt is a usage error of one line" \
+  eval 'out_has "status 2" && out_has "no prompt given" && out_has "usage: gpt2 generate" && (($(grep -c . $T/out) <= 2 + $(grep -c Script $T/out)))'
+# Progress fits in any width, and is gone when a signal ends the work.
+for i in $(seq 400); do echo "The captain looked at the sea, and said nothing for $i minutes; then he went below."; done >"$T/long"
+for width in 12 30 200; do
+  script -qec "stty cols $width; GPT2_ISA=scalar timeout --foreground -s INT 2 env --default-signal=INT $GPT2 eval perplexity -t 1 $T/long" /dev/null >"$T/out" 2>&1 </dev/null
+  tr '\r' '\n' <"$T/out" | sed 's/\x1b\[K//g' | grep '^tokens' >"$T/drawn"
+  if [ -s "$T/drawn" ]; then
+    check "terminal: progress in $width columns" eval '! grep -qE "^.{$width}" $T/drawn'
+    check "... and gone in the end" eval '[ "$(grep -v "^Script" $T/out | tail -n 1 | grep -oE "[^K]*K?$" | tail -n 1 | tr -d "\n^C" | tail -c 3 | od -An -c | tr -d " ")" = "033[K" ] || tail -n 3 $T/out | grep -q "top\|time"'
+  else
+    skip "terminal: progress in $width columns" "none was drawn"
+  fi
+done
+script -qec "stty cols 60; $GPT2 doctor --no-probes" /dev/null >"$T/out" 2>&1 </dev/null
+check "terminal: doctor's lines wrap" eval 'out_has kernels && ! tr -d "\r" <$T/out | grep -qE "^.{61}"'
 script -qec "$GPT2 tokenize; echo status \$?" /dev/null >"$T/out" 2>&1 </dev/null
 check "terminal: nothing to tokenize is a usage error" out_has "status 2"
 finish

@@ -24,6 +24,11 @@ run "$GPT2" --vresion; error "unknown option of gpt2" 2 "did you mean --version?
 run "$GPT2" -m x generate; error "option before the command" 2 'expected a command, found the option "-m"'
 run "$GPT2" generate --top-q 5 x; error "unknown option" 2 'unknown option "--top-q"' "did you mean --top-"
 run "$GPT2" generate --tempreature=1 x; error "unknown option with a value" 2 "did you mean --temperature?"
+for name in --num-beams --num_beams --beam --beam-size=4 --beams; do
+  run "$GPT2" generate $name x; error "$name" 2 "unknown option" "there is no beam search" --greedy "-N 4"
+done
+run "$GPT2" generate --do-sample x; error "--do-sample" 2 --greedy
+run "$GPT2" generate --presence-penalty 1 x; error "--presence-penalty" 2 --repetition-penalty
 run "$GPT2" generate -Z x; error "unknown short option" 2 'unknown option "-Z"'
 run "$GPT2" generate x --seed; error "option without its value" 2 "--seed needs a value"
 run "$GPT2" generate --greedy=yes x; error "flag with a value" 2 --greedy 'found "yes"'
