@@ -64,8 +64,8 @@ class Eval final : public Command {
  public:
   CommandText text() const override {
     return {"eval", "perplexity FILE", "Measures how well a model predicts a text.",
-            "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; nothing is put before "
-            "it, or with --bos the beginning-of-text token, so that the text's first token is scored too. The model sees "
+            "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; nothing "
+            "is put before it, or with --bos the beginning-of-text token, so that the text's first token is scored too. The model sees "
             "it in windows of --window tokens that start --stride tokens apart. The first window scores all its tokens but the "
             "first, each later one the tokens that no window before it has scored (its last --stride), so that every token of "
             "the text but the first is scored once, with at least window - stride tokens before it where the text has them.\n"
@@ -94,7 +94,9 @@ class Eval final : public Command {
                whole_value(window_, 2, 1u << 30)},
               {"--stride", "", "Tokens from one window's start to the next (default: half the window).",
                whole_value(stride_, 1, 1u << 30)}}},
-            {"Text", {{"--bos", "", "Put the beginning-of-text token first: every token of the text is scored, and one is enough.", flag_value(bos_)}}},
+            {"Text",
+             {{"--bos", "", "Put the beginning-of-text token first: every token of the text is scored, and one is enough.",
+               flag_value(bos_)}}},
             {"Output",
              {{"--json", "", "Print one JSON object.", flag_value(json_)},
               {"-q,--quiet", "", "No progress.", flag_value(model_.verbosity, Verbosity::quiet)}}},

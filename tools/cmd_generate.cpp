@@ -78,10 +78,12 @@ CommandText Generate::text() const {
   return {
       "generate", "[PROMPT]", "Continues a text.",
       "The prompt is PROMPT; or a file's text with -f; or, when neither is given and stdin is not a terminal, all of "
-      "stdin. One newline (LF or CRLF) at the end of a file or of stdin is dropped, and UTF-8's byte order mark at its beginning; nothing else is changed. A PROMPT of - stands "
+      "stdin. One newline (LF or CRLF) at the end of a file or of stdin is dropped, and UTF-8's byte order mark at its "
+      "beginning; nothing else is changed. A PROMPT of - stands "
       "for stdin and can stand between other texts, which are joined to it. When PROMPT is given, stdin is not read. "
       "An empty prompt starts from the model's beginning-of-text token.\n"
-      "Only generated text goes to stdout, and a newline after it if it does not end in one (--no-newline: none in a pipe). It appears as soon as its bytes are whole characters: as they are in a "
+      "Only generated text goes to stdout, and a newline after it if it does not end in one (--no-newline: none in a pipe). "
+      "It appears as soon as its bytes are whole characters: as they are in a "
       "pipe; on a terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
       "A token is drawn with the formulas and in the order of Hugging Face's generate: --logit-bias, "
       "--repetition-penalty, --no-repeat-ngram, --min-new-tokens, --forbid-token; then, unless --greedy takes the most "
