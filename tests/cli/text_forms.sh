@@ -64,7 +64,11 @@ key no_repeat_ngram_size 1 --no-repeat-ngram
 key min_tokens 5 --min-new-tokens
 key stop_sequences '[" the"]' --stop " the"
 key top_logprobs 2 --logprobs
-bad() { jsonl < <(printf '%s\n' "$2"); check "$1" eval 'status_is 6 && out_has "$3"'; }
+bad() {
+  local word=$3
+  jsonl < <(printf '%s\n' "$2")
+  check "$1" eval 'status_is 6 && out_has "$word"'
+}
 bad "the written key is named" '{"prompt":"a","temp":"x"}' '1:15: \"temp\": expected a number'
 bad "... also where the model refuses" '{"prompt":"a","forbid_token":4096}' '\"forbid_token\": expected token ids from 0 to 4095, found 4096'
 bad "two names of one option" '{"prompt":"a","max_tokens":1,"n_predict":2}' '\"n_predict\": expected each option once, found \"max_tokens\"'
