@@ -2,15 +2,21 @@
 // whole or not at all.
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <thread>
 
 #include "kernels/float_types.h"
+#include "src/io/file_descriptor.h"
 #include "src/io/json.h"
+#include "src/io/mapped_file.h"
 #include "src/io/output_file.h"
 #include "src/io/safetensors.h"
 #include "src/convert/config_json.h"
@@ -196,25 +202,25 @@ TEST_CASE("output file: nothing under the name before commit, all of it after, a
   const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text)); };
   const auto n_files = [&] { return std::distance(std::filesystem::directory_iterator(directory), {}); };
   {
-    OutputFile file(path, Overwrite::refuse);
+    OutputFile file(path, Overwrite::refuse, {});
     file.resize(6);
     file.write(3, bytes("def"));
     CHECK_FALSE(std::filesystem::exists(path));
   }
   CHECK(n_files() == 0);
   {
-    OutputFile file(path, Overwrite::refuse);
+    OutputFile file(path, Overwrite::refuse, {});
     file.resize(6);
     file.write(3, bytes("def"));
     file.write(0, bytes("abc"));
     file.commit();
   }
   CHECK(read_file(path) == "abcdef");
-  const Failure exists = failure_of([&] { OutputFile(path, Overwrite::refuse); });
+  const Failure exists = failure_of([&] { OutputFile(path, Overwrite::refuse, {}); });
   CHECK(exists.code == 2);
   CHECK(exists.message.find("--force") != std::string::npos);
   {
-    OutputFile file(path, Overwrite::replace);
+    OutputFile file(path, Overwrite::replace, {});
     file.resize(1);
     file.write(0, bytes("x"));
     CHECK(read_file(path) == "abcdef");
@@ -222,13 +228,84 @@ TEST_CASE("output file: nothing under the name before commit, all of it after, a
   }
   CHECK(read_file(path) == "x");
   {
-    OutputFile late(directory + "/race", Overwrite::refuse);
+    OutputFile late(directory + "/race", Overwrite::refuse, {});
     late.resize(1);
     write_file(directory + "/race", "first");
     CHECK(failure_of([&] { late.commit(); }).code == 2);
   }
   CHECK(read_file(directory + "/race") == "first");
   CHECK(n_files() == 2);
-  CHECK(failure_of([&] { OutputFile(directory, Overwrite::replace); }).code == 1);
-  CHECK(failure_of([&] { OutputFile(directory + "/no/such", Overwrite::replace); }).code == 1);
+  CHECK(failure_of([&] { OutputFile(directory, Overwrite::replace, {}); }).code == 1);
+  CHECK(failure_of([&] { OutputFile("/dev/null", Overwrite::replace, {}); }).code == 2);
+  CHECK(failure_of([&] { OutputFile(directory + "/no/such", Overwrite::replace, {}); }).code == 1);
+}
+
+TEST_CASE("output file: no input is replaced, by whatever name; a link stays and its target is replaced") {
+  namespace fs = std::filesystem;
+  const std::string directory = temp_dir(), input = directory + "/input";
+  write_file(input, "input");
+  fs::create_hard_link(input, directory + "/hard");
+  fs::create_symlink("input", directory + "/soft");
+  fs::create_directory(directory + "/below");
+  fs::create_symlink("../input", directory + "/below/far");
+  write_file(directory + "/other", "other");
+  fs::create_symlink("../other", directory + "/below/link");
+  InputFiles inputs;
+  inputs.add(input, "-f");
+  inputs.add(directory + "/missing", "-m");
+  for (const char* name : {"/input", "/hard", "/soft", "/below/far"}) {
+    const Failure failure = failure_of([&] { OutputFile(directory + name, Overwrite::replace, inputs); });
+    CHECK(failure.code == 2);
+    CHECK(failure.message.find("-f ") != std::string::npos);
+  }
+  const auto n_files = [&] { return std::distance(fs::directory_iterator(directory), {}); };
+  const auto before = n_files();
+  OutputFile file(directory + "/below/link", Overwrite::replace, inputs);
+  file.resize(1);
+  file.write(0, std::as_bytes(std::span("x", 1)));
+  file.commit();
+  CHECK(read_file(directory + "/other") == "x");
+  CHECK(fs::is_symlink(directory + "/below/link"));
+  CHECK(n_files() == before);
+  CHECK(read_file(input) == "input");
+}
+
+TEST_CASE("mapped file: a file that was written to is no more what was opened; one with another's name is") {
+  const std::string path = temp_dir() + "/file";
+  write_file(path, "before");
+  const MappedFile mapped = MappedFile::open(path);
+  mapped.check_unchanged();
+  write_file(path + "-new", "after!");
+  std::filesystem::rename(path + "-new", path);
+  mapped.check_unchanged();
+  const MappedFile other = MappedFile::open(path);
+  std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) + std::chrono::nanoseconds(1));
+  const Failure touched = failure_of([&] { other.check_unchanged(); });
+  CHECK(touched.code == 3);
+  CHECK(touched.message.find(path) == 0);
+  const MappedFile longer = MappedFile::open(path);
+  const auto time = std::filesystem::last_write_time(path);
+  write_file(path, "after and more");
+  std::filesystem::last_write_time(path, time);
+  CHECK(failure_of([&] { longer.check_unchanged(); }).code == 3);
+}
+
+TEST_CASE("streams: what does not block is waited for, in both directions") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+  const FileDescriptor from(ends[0]);
+  std::optional<FileDescriptor> to(ends[1]);
+  std::string sent(1 << 20, 'a'), got;
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7 % 251);
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the reader finds nothing at first
+    CHECK(write_stream(to->get(), sent) == 0);
+    to.reset();
+  });
+  char block[4096];
+  ssize_t n = 0;
+  while ((n = read_stream(from.get(), block, sizeof block)) > 0) got.append(block, static_cast<size_t>(n));
+  writer.join();
+  CHECK(n == 0);
+  CHECK(got == sent);
 }

@@ -52,7 +52,7 @@ std::vector<float> cold_logits(const Model& model, const std::vector<int32_t>& p
 std::string saved(const std::string& path, const Model& model, const std::vector<int32_t>& prompt, KvType kv_type = KvType::f32) {
   Engine engine(model, options(true, kv_type));
   engine.prefill(prompt);
-  save_prompt_cache(path, prompt, engine);
+  save_prompt_cache(path, prompt, engine, {});
   return read_file(path);
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("prompt cache: the next process computes the rest only, and the bits a
   Engine engine(model, options());
   const std::vector<int32_t> little = tokens_of(63, 5, model);
   engine.prefill(little);
-  save_prompt_cache(path + "-none", little, engine);
+  save_prompt_cache(path + "-none", little, engine, {});
   CHECK_THROWS_AS(load_prompt_cache(path + "-none", engine), Error);
 }
 

@@ -1,10 +1,16 @@
 // Records of an input of many prompts: what is read from a line, where a fault stands, and the order of results.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+#include <set>
+
 #include "src/base/error.h"
 #include "src/engine/noise.h"
 #include "src/io/json.h"
 #include "tests/fixtures.h"
+#include "tests/support.h"
+#include "tools/made_from.h"
 #include "tools/record.h"
 #include "tools/record_run.h"
 #include "tools/reorder_window.h"
@@ -121,4 +127,68 @@ TEST_CASE("records: the window writes in order, or as things are done") {
 TEST_CASE("records: texts of a line and of NUL") {
   CHECK(result_text("a\\b\n\r\t\x01\x7F\xC3\xA9", RecordFormat::lines) == "a\\\\b\\n\\r\\t\\x01\\x7F\xC3\xA9\n");
   CHECK(result_text("a\nb", RecordFormat::null) == std::string("a\nb\0", 4));
+}
+
+TEST_CASE("records: a result says what it was made from: any option, the prompt, the seed and the model change it, id and index do not") {
+  const auto key = [](std::string_view text, std::string_view basis = "model", uint64_t index = 7) {
+    RequestArguments defaults;
+    defaults.seed = 3;
+    const Record record = RecordParser(books(), defaults, RecordFormat::jsonl, false, "in").parse(text, {index, 9});
+    CHECK(!record.failure);
+    return made_from(basis, record, text);
+  };
+  const uint64_t plain = key(R"({"prompt":"a","seed":1})");
+  CHECK(key(R"({"seed":1,"id":"x","prompt":"a"})", "model", 8) == plain);
+  const std::set<uint64_t> others = {key(R"({"prompt":"b","seed":1})"), key(R"({"prompt":"a","seed":2})"), key(R"({"prompt":"a","seed":1})", "other")};
+  CHECK(others.size() == 3);
+  CHECK(!others.contains(plain));
+  CHECK(key(R"({"prompt":"a","greedy":true,"seed":1})") == key(R"({"prompt":"a","greedy":true,"seed":2})"));
+  CHECK(key(R"({"prompt":"a"})", "model", 7) != key(R"({"prompt":"a"})", "model", 8));  // their seeds differ
+
+  // A value for each option that a record can have, so that one that comes later is not forgotten.
+  const std::map<std::string, std::string> kValues = {
+      {"special", "true"}, {"on_overflow", "\"slide\""}, {"keep", "2"}, {"max_new_tokens", "3"}, {"ignore_eos", "true"}, {"stop", "\"x\""},
+      {"include_stop", "true"}, {"samples", "2"}, {"seed", "5"}, {"logprobs", "0"}, {"logit_bias", "{\"5\":1}"}, {"repetition_penalty", "2"},
+      {"no_repeat_ngram", "2"}, {"min_new_tokens", "2"}, {"forbid_token", "5"}, {"greedy", "true"}, {"temperature", "2"}, {"top_k", "3"},
+      {"top_p", "0.5"}, {"min_p", "0.5"}, {"typical_p", "0.5"}};
+  RequestArguments arguments;
+  std::set<uint64_t> keys = {key(R"({"prompt":"a"})")};
+  for (const Option& option : arguments.options()) {
+    std::string name = split_names(option.names).back().substr(2);
+    std::replace(name.begin(), name.end(), '-', '_');
+    CAPTURE(name);
+    REQUIRE(kValues.contains(name));
+    CHECK(keys.insert(key("{\"prompt\":\"a\",\"" + name + "\":" + kValues.at(name) + "}")).second);
+  }
+}
+
+TEST_CASE("records: what can be the beginning of a result") {
+  Record record;
+  record.id = R"("a\"b")";
+  record.index = 12;
+  record.made_from = 0x1234;
+  record.failure = {ExitCode::input, "no\nnews"};
+  const std::string line = failure_json(record, std::nullopt), whole = line.substr(0, line.size() - 1);
+  for (size_t n = 0; n <= whole.size(); ++n) CHECK(begins_result(whole.substr(0, n)));
+  for (const char* other : {"x", "{\"i\":", "{\"id\":x", "{\"id\":3,\"sample\"", "{\"id\":3,\"index\":x",
+                            "{\"id\":3,\"index\":3,\"text\":", "{\"id\":\"a\nb", "{\"id\":3,\"index\":3,\"samples"}) {
+    CAPTURE(other);
+    CHECK_FALSE(begins_result(other));
+  }
+}
+
+TEST_CASE("records: results that are there take memory for their number, whatever they say") {
+  const std::string path = temp_dir() + "/results";
+  std::string text;
+  for (int i = 0; i < 1000; ++i) {
+    text += "{\"id\":" + std::to_string(i) + ",\"index\":" + std::to_string(i) + ",\"made_from\":\"0000000000000000\",\"sample\":4294967295}\n";
+  }
+  write_file(path, text);
+  FinishedResults finished;
+  CHECK(finished.read(path) == text.size());
+  Record record;
+  record.id = "0";
+  CHECK(failure_of([&] { finished.take(record); }).message.find("sample 4294967295") != std::string::npos);
+  write_file(path, text + text);
+  CHECK(failure_of([&] { FinishedResults().read(path); }).message.find(":1001: expected each result once") != std::string::npos);
 }

@@ -37,7 +37,8 @@ class Convert final : public Command {
             "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. "
             "Nothing else is needed: no Python, no network.\n"
             "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
-            "same checkpoint gives the same bytes.",
+            "same checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
+            "stays, and its target is written.",
             "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
             "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
             "gpt2 inspect --verify model.gpt2"};
@@ -74,7 +75,11 @@ class Convert final : public Command {
     }
     if (text_) options_.draft_text = read_input_file(*text_, kMaxText);
     catch_interrupts();
-    OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse);
+    InputFiles inputs;
+    inputs.add_model(source, "SRC");
+    if (text_) inputs.add(*text_, "--text");
+    OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse, inputs);
+    tell_leftovers(file);
     report_truncation_of(source, file.name_meanwhile());
     ConvertReport report;
     double seconds = 0;
@@ -99,6 +104,13 @@ class Convert final : public Command {
     }
     if (std::filesystem::is_directory(destination, error)) {
       fail(ExitCode::usage, "convert: DST: expected a file, found the directory " + printable(destination, 400));
+    }
+  }
+
+  void tell_leftovers(const OutputFile& file) const {
+    if (verbosity_ == Verbosity::quiet) return;
+    for (const std::string& name : file.leftovers()) {
+      say("warning: " + printable(name, 400) + ": part of a file, left by a run that was killed unless one is writing it now");
     }
   }
 

@@ -128,6 +128,8 @@ class Eval final : public Command {
       report.against_dtype = dtypes_of(*reference);
     }
     measure(model, reference ? &*reference : nullptr, tokens, kernels, report);
+    model.check_unchanged();
+    if (reference) reference->check_unchanged();
     write_output(json_ ? as_json(report) : as_text(report));
     return static_cast<int>(ExitCode::ok);
   }

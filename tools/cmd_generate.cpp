@@ -15,6 +15,7 @@
 #include "tools/escapes.h"
 #include "tools/help.h"
 #include "tools/load_model.h"
+#include "tools/made_from.h"
 #include "tools/many_arguments.h"
 #include "tools/prompt.h"
 #include "tools/prompt_run.h"
@@ -56,6 +57,7 @@ class Generate final : public Command {
   int run_one(const std::optional<std::string>& prompt);
   int run_many();
   void generate(const Model& model, Generation& generation, std::string prompt);
+  InputFiles inputs() const;
   std::vector<int32_t> load_cache(Engine& engine) const;
   void save_cache(Engine& engine, const std::vector<int32_t>& prompt, const std::vector<int32_t>& known) const;
   template <class Figures>
@@ -99,7 +101,8 @@ CommandText Generate::text() const {
       "samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record instead of the command "
       "line's; the options' other names are keys too (max_tokens, n_predict, temp, ...), and null is as good as no key; lists as arrays, "
       "logit_bias as {\"ID\": X}. A record has at most 16 MiB and 262144 values. Its result has id, index, sample, text, tokens, finish_reason, stop, "
-      "usage, seed; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
+      "usage, seed, and made_from, a key of its prompt, options, seed, model and class of arithmetic, by which --resume knows what is "
+      "its own; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
       "text, and a line on stderr), the others go on, and the exit status is 6.",
       "gpt2 generate \"Once upon a time\"\n"
       "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
@@ -123,7 +126,8 @@ std::vector<OptionGroup> Generate::options() {
   for (Option& option : request_.prompt_options()) prompt.push_back(std::move(option));
   prompt.push_back({"--prompt-cache", "",
                     "Keep the computed prompt in FILE: a later prompt that begins alike computes only the rest. The text is the same; a "
-                    "file of another model, or a damaged one, is made anew.",
+                    "file of another model, or a damaged one, is made anew; a file that is no prompt cache is refused. Whole blocks of 64 "
+                    "tokens are kept, so a shorter prompt gives no file (-v says so).",
                     name_value("FILE", prompt_cache_)});
   prompt.push_back({"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
                     choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})});
@@ -187,7 +191,7 @@ template <class Figures>
 void Generate::report(const Figures& figures) const {
   if (stats_ == Stats::none) return;
   const std::string text = stats_ == Stats::json ? stats_json(figures) : stats_table(figures);
-  std::fputs(text.c_str(), stderr);
+  write_stderr(text);
 }
 
 void Generate::check(const std::vector<std::string>& operands) const {
@@ -212,6 +216,15 @@ Model Generate::load() {
   return model;
 }
 
+InputFiles Generate::inputs() const {
+  InputFiles inputs;
+  inputs.add(file_.value_or("-"), file_ ? "-f" : "the input");
+  gpt2::add_inputs(model_, "-m", inputs);
+  speculation_.add_inputs(inputs);
+  if (prompt_cache_) inputs.add_descriptor(STDOUT_FILENO, "stdout", "the text on");
+  return inputs;
+}
+
 // The tokens that the file has for the engine. A file that is not there is no news, one that cannot be used is a note.
 std::vector<int32_t> Generate::load_cache(Engine& engine) const {
   if (access(prompt_cache_->c_str(), F_OK) != 0) return {};
@@ -226,8 +239,12 @@ std::vector<int32_t> Generate::load_cache(Engine& engine) const {
 // Unless the file has these blocks already.
 void Generate::save_cache(Engine& engine, const std::vector<int32_t>& prompt, const std::vector<int32_t>& known) const {
   const size_t whole = prompt.size() / kBlockPositions * kBlockPositions;
+  if (whole == 0 && model_.verbosity == Verbosity::verbose) {
+    say(printable(*prompt_cache_, 400) + ": not written: the prompt has " + std::to_string(prompt.size()) + " tokens, and whole blocks of " +
+        std::to_string(kBlockPositions) + " are kept");
+  }
   if (known.size() >= whole && std::equal(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(whole), prompt.begin())) return;
-  save_prompt_cache(*prompt_cache_, prompt, engine);
+  save_prompt_cache(*prompt_cache_, prompt, engine, inputs());
 }
 
 void Generate::generate(const Model& model, Generation& generation, std::string prompt) {
@@ -255,6 +272,8 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
   PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
+  model.check_unchanged();
+  if (draft) draft->check_unchanged();
   if (prompt_cache_) save_cache(engine, generation.prompt, known);
   if (speculation) generation.speculation = speculation->stats();
 }
@@ -295,13 +314,16 @@ int Generate::run_many() {
   note_on_machine(model, options.engine, "batch " + std::to_string(options.engine.max_slots));
   Batcher batcher(model, options);
   FinishedResults finished;
-  ResultFile output = many_.open_output(finished);
+  ResultFile output = many_.open_output(inputs(), finished);
   catch_interrupts();
   RecordRunOptions run_options;
   run_options.format = many_.format();
   run_options.json = json_ || many_.format() == RecordFormat::jsonl;
   run_options.order = many_.order();
   run_options.shard = many_.shard();
+  run_options.basis = run_basis(model, options.engine, options.speculation);
+  run_options.models = {&model};
+  if (draft) run_options.models.push_back(&*draft);
   // A line of progress between lines of results would be in nobody's way but the reader's.
   run_options.verbosity = is_terminal(STDOUT_FILENO) && !many_.writes_file() ? Verbosity::quiet : model_.verbosity;
   RecordRun run(run_options, input, parser, batcher, finished, output);
@@ -326,6 +348,7 @@ int Generate::run(const std::vector<std::string>& operands) {
     for (std::string& stop : request_.stops) stop = unescape(stop, "generate: --stop");
   }
   if (many_.wanted()) return run_many();
+  if (prompt_cache_) check_prompt_cache_path(*prompt_cache_, inputs());
   std::optional<std::string> prompt;
   if (!tokens_) {
     prompt = read_prompt(operands);

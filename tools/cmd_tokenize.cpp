@@ -36,6 +36,7 @@ class Tokenize final : public Command {
     if (!text) fail_no_input(*this, "no input given");
     const Model model = load_model(model_);
     const std::vector<TokenId> ids = model.tokenizer().encode(*text, special_ ? Specials::parse : Specials::as_text);
+    model.check_unchanged();
     if (json_) {
       write_output("{\"tokens\":[" + join_token_ids(ids, ",") + "],\"count\":" + std::to_string(ids.size()) + "}\n");
     } else {
@@ -77,7 +78,9 @@ class Detokenize final : public Command {
     const std::optional<std::string> text = read_text("detokenize", words, source);
     if (!text) fail_no_input(*this, "no input given");
     const Model model = load_model(model_);
-    write_output(model.tokenizer().decode(parse_token_ids(*text, model.config().n_vocab, "detokenize")));
+    const std::string bytes = model.tokenizer().decode(parse_token_ids(*text, model.config().n_vocab, "detokenize"));
+    model.check_unchanged();
+    write_output(bytes);
     return static_cast<int>(ExitCode::ok);
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "src/base/hash.h"
 #include "src/base/statistics.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
@@ -106,6 +107,7 @@ JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokeniz
       .raw("usage", usage.text())
       .whole("seed", of.seed);
   if (of.lists_logprobs) result.raw("logprobs", logprobs_json(sample, tokenizer));
+  if (of.made_from) result.string("made_from", hex64(*of.made_from));
   return result;
 }
 

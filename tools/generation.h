@@ -82,6 +82,7 @@ struct ResultOf {
   size_t n_prompt = 0, n_dropped = 0;  // tokens of the prompt, and those before them that were left out
   uint64_t seed = 0;
   bool lists_logprobs = false;
+  std::optional<uint64_t> made_from = std::nullopt;  // made_from.h; one prompt's results have none
 };
 // A result in the one form that --json and --jsonl have.
 JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokenizer& tokenizer);

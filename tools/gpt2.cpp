@@ -77,7 +77,7 @@ int run_command(Command& command, std::vector<std::string> arguments) {
 
 int run(std::vector<std::string> arguments) {
   if (arguments.empty()) {
-    std::fputs(short_overview().c_str(), stderr);
+    write_stderr(short_overview());
     return static_cast<int>(ExitCode::usage);
   }
   const std::string word = arguments.front();

@@ -58,7 +58,9 @@ LineReader::Got LineReader::next(std::string& line, Wait wait) {
       begin_ = buffer_.size();
       searched_ = 0;
     }
-    if (!readable(wait) || !fill()) return Got::nothing;
+    if (!readable(wait)) return Got::nothing;
+    // Who shares a descriptor that does not block may have been faster, whatever poll said.
+    if (!fill() && (wait == Wait::no || interrupt_flag())) return Got::nothing;
   }
 }
 
@@ -84,7 +86,7 @@ bool LineReader::readable(Wait wait) const {
   }
 }
 
-// More bytes, or the end; false if a signal came first.
+// More bytes, or the end; false if there are none yet or a signal came first.
 bool LineReader::fill() {
   buffer_.erase(0, begin_);
   begin_ = 0;

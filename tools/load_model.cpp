@@ -49,6 +49,11 @@ Option verbose_option(Verbosity& verbosity) {
   return {"-v,--verbose", "", "Say on stderr what is done.", flag_value(verbosity, Verbosity::verbose)};
 }
 
+void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs) {
+  const std::optional<std::string> name = choice.path ? choice.path : environment("GPT2_MODEL");
+  if (name) inputs.add_model(find_model(*name), role);
+}
+
 Model load_draft_model(const ModelChoice& choice) {
   const std::optional<std::string> name = choice.path ? choice.path : environment("GPT2_MODEL");
   if (!name) {

@@ -3,8 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "kernels/kernels.h"
+#include "src/io/output_path.h"
 #include "src/model/model.h"
 #include "tools/options.h"
 #include "tools/terminal.h"
@@ -19,6 +21,9 @@ struct ModelChoice {
 // -m and -v, for a command's table.
 std::vector<Option> model_options(ModelChoice& choice);
 Option verbose_option(Verbosity& verbosity);
+
+// The files behind the choice; none of them for the built-in model. Throws Error (exit 3) for a name that nothing has.
+void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs);
 
 // Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head lacks tokens.
 Model load_model(const ModelChoice& choice);

@@ -1,5 +1,7 @@
 #include "tools/many_arguments.h"
 
+#include <unistd.h>
+
 #include <charconv>
 
 #include "src/base/error.h"
@@ -41,7 +43,8 @@ std::vector<Option> ManyArguments::run_options() {
           {"--unordered", "", "Write results as they are done instead of in the order of the input.", flag_value(unordered_)},
           {"--shard", "", "Do every N-th record only, from the I-th on; they keep their index and seed.", shard_value(shard_, is_shard_)},
           {"-o,--output", "", "Write results to FILE (-: stdout, as without it).", name_value("FILE", output_)},
-          {"--resume", "", "With -o: go on with the results that FILE already has; the same input and options give the whole.",
+          {"--resume", "", "With -o: go on with the results that FILE already has; the same input and options give the whole. Refused if "
+           "made_from in FILE says that its results are of other prompts, options, seed or model, or is missing (older versions wrote none).",
            flag_value(resume_)},
           {"--force", "", "With -o: replace FILE.", flag_value(force_)}};
 }
@@ -61,10 +64,13 @@ ReorderWindow::Order ManyArguments::order() const noexcept {
   return unordered_ ? ReorderWindow::Order::of_completion : ReorderWindow::Order::of_input;
 }
 
-ResultFile ManyArguments::open_output(FinishedResults& finished) const {
-  if (!writes_file()) return {};
+ResultFile ManyArguments::open_output(const InputFiles& inputs, FinishedResults& finished) const {
+  if (!writes_file()) {
+    inputs.refuse_descriptor(STDOUT_FILENO, "stdout");  // results that are read as prompts would have no end
+    return {};
+  }
   const auto existing = resume_ ? ResultFile::Existing::resume : force_ ? ResultFile::Existing::replace : ResultFile::Existing::refuse;
-  return {*output_, existing, finished};
+  return {*output_, existing, inputs, finished};
 }
 
 }  // namespace gpt2

@@ -24,7 +24,7 @@ class ManyArguments {
   RecordFormat format() const noexcept { return jsonl_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines; }
   ReorderWindow::Order order() const noexcept;
   Shard shard() const noexcept { return shard_; }
-  ResultFile open_output(FinishedResults& finished) const;
+  ResultFile open_output(const InputFiles& inputs, FinishedResults& finished) const;
   std::optional<uint32_t> batch() const noexcept { return batch_; }
   uint64_t kv_memory() const noexcept { return kv_memory_.value_or(0); }
   bool resumes() const noexcept { return resume_; }

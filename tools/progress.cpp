@@ -26,7 +26,7 @@ bool ProgressLine::due() {
 void ProgressLine::show(const std::string& text) {
   set_progress_drawn(true);
   // The last column stays free: a cursor behind it would wrap.
-  std::fputs(("\r" + text.substr(0, terminal_width() - 1) + "\x1b[K").c_str(), stderr);
+  write_stderr("\r" + text.substr(0, terminal_width() - 1) + "\x1b[K");
 }
 
 ProgressBar::ProgressBar(std::string label, Verbosity verbosity, std::string (*amount)(double))

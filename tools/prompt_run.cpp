@@ -57,6 +57,7 @@ void PromptRun::decode(Generation& generation, SampleBuilder& builder, TextStrea
   for (StepResult step; step.finish == FinishReason::running && !builder.stopped() && !interrupt_flag();) {
     step = (steps_ != nullptr ? steps_->generate() : engine_.generate()).front();
     if (step.finish == FinishReason::nonfinite) {
+      engine_.model().check_unchanged();
       fail(ExitCode::model,
            printable(engine_.model().name(), 400) + ": logits are not finite: the weights are damaged or unusable");
     }

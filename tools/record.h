@@ -32,6 +32,7 @@ struct Record {
   size_t n_prompt = 0, n_dropped = 0;  // tokens of the prompt, and those before them that were left out
   RequestArguments arguments;
   Request request;              // with the record's seed
+  uint64_t made_from = 0;       // made_from.h
   std::optional<RecordFailure> failure;
 };
 

@@ -6,7 +6,9 @@
 
 #include "src/base/error.h"
 #include "src/base/clock.h"
+#include "src/base/hash.h"
 #include "tools/json_object.h"
+#include "tools/made_from.h"
 #include "tools/prompt_logprobs.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
@@ -84,9 +86,11 @@ bool RecordRun::read_record() {
                     : foreign ? parser_.foreign(place, input_.foreign_encoding())
                               : parser_.too_long(place, kMaxRecordBytes);
     ++n_records_;
-    current_finished_ = finished_.take(place.index, record.id, record.arguments.n_samples);
+    record.made_from = made_from(options_.basis, record, whole ? line_ : "");
+    current_finished_ = finished_.take(record);
     next_sample_ = next_wanted(0, record.arguments.n_samples);
     if (next_sample_ == record.arguments.n_samples) continue;
+    check_models();
     n_failed_ += record.failure ? 1 : 0;
     current_ = &open_[place.index];
     current_->record = std::move(record);
@@ -94,6 +98,11 @@ bool RecordRun::read_record() {
     return true;
   }
   return false;
+}
+
+// Before a record begins and before a result is written: no result of a model that changed is ever written.
+void RecordRun::check_models() const {
+  for (const Model* model : options_.models) model->check_unchanged();
 }
 
 // The first sample from `from` on that is not there yet.
@@ -162,6 +171,7 @@ void RecordRun::take(const Event& event) {
   }
   if (builder.stopped() && event.finish == FinishReason::running) batcher_.cancel(event.id, event.sample);
   if (!builder.stopped() && event.finish == FinishReason::running) return;
+  check_models();
   std::string result;
   if (event.finish == FinishReason::nonfinite) {
     result = fail_sample(*open, builder.sample().index);
@@ -208,7 +218,8 @@ void RecordRun::report(RecordStats& stats) const {
 }
 
 std::string result_json(const Record& record, const Sample& sample, const Tokenizer& tokenizer) {
-  const ResultOf of = {record.id, record.index, record.n_prompt, record.n_dropped, record.request.seed, record.arguments.logprobs.has_value()};
+  const ResultOf of = {record.id, record.index, record.n_prompt, record.n_dropped, record.request.seed,
+                       record.arguments.logprobs.has_value(), record.made_from};
   return result_object(of, sample, tokenizer).text() + "\n";
 }
 
@@ -217,7 +228,7 @@ std::string failure_json(const Record& record, std::optional<uint32_t> sample) {
   error.whole("code", static_cast<uint64_t>(record.failure->code)).string("message", record.failure->message);
   result.raw("id", record.id).whole("index", record.index);
   if (sample) result.whole("sample", *sample);
-  return result.raw("error", error.text()).text() + "\n";
+  return result.raw("error", error.text()).string("made_from", hex64(record.made_from)).text() + "\n";
 }
 
 std::string result_text(std::string_view text, RecordFormat format) {

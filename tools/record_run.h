@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "src/engine/batcher.h"
 #include "tools/generation.h"
@@ -32,6 +33,8 @@ struct RecordRunOptions {
   ReorderWindow::Order order = ReorderWindow::Order::of_input;
   Shard shard;
   Verbosity verbosity = Verbosity::normal;
+  std::string basis;                  // of made_from
+  std::vector<const Model*> models;   // whose files must stay as they are
 };
 
 class RecordRun {
@@ -60,6 +63,7 @@ class RecordRun {
 
   bool has_room() const;
   void fill();
+  void check_models() const;
   bool read_record();
   uint32_t next_wanted(uint32_t from, uint32_t n_samples);
   void hand_over_failure();

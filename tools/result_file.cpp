@@ -1,12 +1,15 @@
 #include "tools/result_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "src/base/error.h"
+#include "src/base/hash.h"
 #include "src/io/json.h"
 #include "tools/line_reader.h"
 #include "tools/record.h"
@@ -17,6 +20,15 @@ namespace {
 
 constexpr uint64_t kMaxResult = uint64_t{1} << 30;
 constexpr int64_t kMaxSample = 0xFFFFFFFF;
+constexpr std::string_view kMadeFrom = "made_from";
+
+// Takes `expected` from the front of `text`; a text that breaks off in it is used up.
+bool take_front(std::string_view& text, std::string_view expected) {
+  const size_t n = std::min(text.size(), expected.size());
+  if (text.substr(0, n) != expected.substr(0, n)) return false;
+  text.remove_prefix(n);
+  return true;
+}
 
 }  // namespace
 
@@ -28,12 +40,17 @@ void FinishedResults::fail_at(uint64_t line, const std::string& expected, const 
 uint64_t FinishedResults::read(const std::string& path) {
   path_ = path;
   LineReader reader(path, '\n', kMaxResult);
-  uint64_t end = 0;
+  uint64_t end = 0, line = 1;
   std::string text;
-  for (uint64_t line = 1; reader.next(text, LineReader::Wait::yes) == LineReader::Got::line && reader.complete(); ++line) {
+  for (;; ++line) {
+    const LineReader::Got got = reader.next(text, LineReader::Wait::yes);
+    if (got == LineReader::Got::end) return end;
+    if (got != LineReader::Got::line) fail_at(line, "a result", "a line that is too long or no text in UTF-8");
+    if (!reader.complete()) break;
     add(text, line);
     end = reader.offset();
   }
+  if (!begins_result(text)) fail_at(line, "a result, or the beginning of one that broke off", "\"" + printable(text) + "\"");
   return end;
 }
 
@@ -43,32 +60,46 @@ void FinishedResults::add(std::string_view text, uint64_t line) {
   const Json *index = json.find("index"), *id = json.find("id"), *sample = json.find("sample"), *error = json.find("error");
   const auto counts = [](const Json* number) { return number != nullptr && number->kind == Json::Kind::integer && number->integer >= 0; };
   const bool fits = is_json && counts(index) && id != nullptr && !id_text(*id).empty() &&
-                    (counts(sample) ? sample->integer <= kMaxSample : error != nullptr);
+                    (counts(sample) ? sample->integer <= kMaxSample : sample == nullptr && error != nullptr);
   if (!fits) fail_at(line, "a result with id, index and sample", "\"" + printable(text) + "\"");
+  const Json* key = json.find(kMadeFrom);
+  if (key == nullptr) fail_at(line, std::string(kMadeFrom) + " in each result", "none: an older version of gpt2 wrote it; nobody can tell what it was made from");
+  const std::optional<uint64_t> made_from = parse_hex64(key->string);
+  if (!made_from) fail_at(line, std::string(kMadeFrom) + " of 16 hexadecimal digits", key->describe());
   Finished& finished = results_[static_cast<uint64_t>(index->integer)];
+  const std::string record = "record " + std::to_string(index->integer);
   if (finished.line == 0) {
     finished.line = line;
     finished.id = id_text(*id);
+    finished.made_from = *made_from;
+    if (error != nullptr) ++n_failed_;
   }
-  if (error != nullptr) ++n_failed_;
-  if (!counts(sample)) {
-    finished.whole = true;
-    return;
+  if (finished.made_from != *made_from || finished.id != id_text(*id)) {
+    fail_at(line, "results of " + record + " that were made from the same", "another than in line " + std::to_string(finished.line));
   }
-  const auto which = static_cast<size_t>(sample->integer);
-  if (finished.samples.size() <= which) finished.samples.resize(which + 1);
-  finished.samples[which] = true;
+  const bool whole = sample == nullptr;
+  if (finished.whole || (whole && !finished.samples.empty()) ||
+      (!whole && !finished.samples.insert(static_cast<uint32_t>(sample->integer)).second)) {
+    fail_at(line, "each result once", record + (whole ? "" : ", sample " + std::to_string(sample->integer)) + " again");
+  }
+  finished.whole = whole;
 }
 
-std::optional<FinishedResults::Finished> FinishedResults::take(uint64_t index, std::string_view id, uint32_t n_samples) {
-  const auto found = results_.find(index);
+std::optional<FinishedResults::Finished> FinishedResults::take(const Record& record) {
+  const auto found = results_.find(record.index);
   if (found == results_.end()) return std::nullopt;
   Finished finished = std::move(found->second);
   results_.erase(found);
-  const std::string record = "record " + std::to_string(index);
-  if (finished.id != id) fail_at(finished.line, record + " with the id " + printable(id), "the id " + printable(finished.id));
-  if (finished.samples.size() > n_samples) {
-    fail_at(finished.line, record + " with " + std::to_string(n_samples) + " samples", "sample " + std::to_string(finished.samples.size() - 1));
+  const std::string name = "record " + std::to_string(record.index);
+  if (finished.id != record.id) fail_at(finished.line, name + " with the id " + printable(record.id), "the id " + printable(finished.id));
+  const uint32_t n_samples = record.arguments.n_samples;
+  if (!finished.samples.empty() && *finished.samples.rbegin() >= n_samples) {
+    fail_at(finished.line, name + " with " + std::to_string(n_samples) + " samples",
+            "sample " + std::to_string(*finished.samples.rbegin()));
+  }
+  if (finished.made_from != record.made_from) {
+    fail_at(finished.line, name + " made from this prompt, these options, this seed and this model",
+            "it made from another (" + std::string(kMadeFrom) + ")");
   }
   return finished;
 }
@@ -79,26 +110,49 @@ void FinishedResults::check_all_taken() const {
   fail_at(finished.line, "results of the input's records", "one of record " + std::to_string(index) + ", which it does not have");
 }
 
-ResultFile::ResultFile(const std::string& path, Existing existing, FinishedResults& finished) : path_(path) {
-  struct stat info = {};
-  const bool there = stat(path.c_str(), &info) == 0, regular = there && S_ISREG(info.st_mode);
-  if (regular && existing == Existing::refuse) {
-    fail(ExitCode::usage, printable(path, 400) + ": exists already; --resume goes on with it, --force replaces it");
+// Everything behind the first members is JSON, which has no control characters.
+bool begins_result(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
+  if (!plain || !take_front(text, "{\"id\":")) return false;
+  if (text.starts_with('"')) {
+    size_t i = 1;
+    while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+    text.remove_prefix(std::min(i + 1, text.size()));
+  } else {
+    text.remove_prefix(std::min(text.find_first_not_of("-0123456789"), text.size()));
   }
-  const uint64_t end = regular && existing == Existing::resume ? finished.read(path) : 0;
-  file_ = FileDescriptor(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (file_.get() < 0) fail_errno(path, "write", errno);
-  if (regular && ftruncate(file_.get(), static_cast<off_t>(end)) != 0) fail_errno(path, "cut", errno);
+  if (!take_front(text, ",\"index\":")) return false;
+  text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
+  std::string_view result = text, failure = text;
+  return take_front(result, ",\"sample\":") || take_front(failure, ",\"error\":{");
+}
+
+// Opened and locked first, then looked at: what is decided here is still so when it is written to.
+ResultFile::ResultFile(const std::string& path, Existing existing, const InputFiles& inputs, FinishedResults& finished) : path_(path) {
+  const OutputPath target = output_path(path, inputs);
+  const bool absent = target.kind == OutputPath::Kind::absent;
+  const auto fail_exists = [&] {
+    fail(ExitCode::usage, printable(path, 400) + ": exists already; --resume goes on with it, --force replaces it");
+  };
+  if (target.kind == OutputPath::Kind::regular && existing == Existing::refuse) fail_exists();
+  file_ = FileDescriptor(open(target.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (absent ? O_CREAT | O_EXCL : 0), 0666));
+  if (absent && file_.get() < 0 && errno == EEXIST) fail_exists();
+  struct stat info = {};
+  if (file_.get() < 0 || fstat(file_.get(), &info) != 0) fail_errno(path, "write", errno);
+  inputs.refuse(path, info);
+  if (!S_ISREG(info.st_mode)) return;
+  // A file system without locks is used without.
+  if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    fail(ExitCode::usage, printable(path, 400) + ": expected a file of this run alone, found one that another run is writing");
+  }
+  if (absent) return;
+  const uint64_t end = existing == Existing::resume ? finished.read(target.path) : 0;
+  if (ftruncate(file_.get(), static_cast<off_t>(end)) != 0) fail_errno(path, "cut", errno);
 }
 
 void ResultFile::write(std::string_view result) {
   if (file_.get() < 0) return write_output(result);
-  while (!result.empty()) {
-    const ssize_t n = ::write(file_.get(), result.data(), result.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail_errno(path_, "write", n < 0 ? errno : ENOSPC);
-    result.remove_prefix(static_cast<size_t>(n));
-  }
+  if (const int error = write_stream(file_.get(), result)) fail_errno(path_, "write", error);
 }
 
 void ResultFile::sync() {

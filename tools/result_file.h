@@ -4,13 +4,16 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "src/io/file_descriptor.h"
+#include "src/io/output_path.h"
 
 namespace gpt2 {
+
+struct Record;
 
 // The results that a file already has, as JSON objects a line.
 class FinishedResults {
@@ -18,15 +21,18 @@ class FinishedResults {
   struct Finished {
     std::string id;              // as JSON
     uint64_t line = 0;           // of its first result
+    uint64_t made_from = 0;
     bool whole = false;          // an error stands for all samples
-    std::vector<bool> samples;
-    bool has(uint32_t sample) const { return whole || (sample < samples.size() && samples[sample]); }
+    std::set<uint32_t> samples;  // as many as there are lines, whatever their numbers are
+    bool has(uint32_t sample) const { return whole || samples.contains(sample); }
   };
 
-  // Reads them; returns where the last whole line ends. Throws Error (exit 2) for a line that is no result.
+  // Reads them; returns where the last whole line ends: behind it stands nothing, or a result that broke off. Throws Error (exit 2)
+  // for anything else, and for a result that is there twice.
   uint64_t read(const std::string& path);
-  // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another record's.
-  std::optional<Finished> take(uint64_t index, std::string_view id, uint32_t n_samples);
+  // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another record's, or were
+  // made from something else.
+  std::optional<Finished> take(const Record& record);
   // All records were seen. Throws Error (exit 2) if there are results of more.
   void check_all_taken() const;
   uint64_t failed() const noexcept { return n_failed_; }  // records with an error
@@ -40,14 +46,18 @@ class FinishedResults {
   uint64_t n_failed_ = 0;
 };
 
+// Whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
+bool begins_result(std::string_view text);
+
 class ResultFile {
  public:
   enum class Existing { refuse, replace, resume };
   // stdout.
   ResultFile() = default;
-  // A file; `resume`: writes behind what `finished` finds there. Throws Error: exit 1 if it cannot be written, exit 2 if it is there
-  // and Existing::refuse.
-  ResultFile(const std::string& path, Existing existing, FinishedResults& finished);
+  // A file, which is locked as long as this object lives; `resume`: writes behind what `finished` finds there. A FIFO or a device is
+  // written to. Throws Error: exit 1 if it cannot be written; exit 2 if it is one of `inputs`, there and Existing::refuse, or
+  // locked by another run.
+  ResultFile(const std::string& path, Existing existing, const InputFiles& inputs, FinishedResults& finished);
 
   // Throws Error (exit 1) if it fails.
   void write(std::string_view result);

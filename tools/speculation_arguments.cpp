@@ -60,6 +60,10 @@ std::optional<Model> SpeculationArguments::load_draft(Verbosity verbosity) const
   return load_draft_model({draft_, verbosity});
 }
 
+void SpeculationArguments::add_inputs(InputFiles& inputs) const {
+  if (draft_) gpt2::add_inputs({draft_, Verbosity::quiet}, "--draft-model", inputs);
+}
+
 SpeculationOptions SpeculationArguments::resolve(const Model* draft) const {
   SpeculationOptions options;
   options.draft = draft;

@@ -19,6 +19,7 @@ class SpeculationArguments {
   bool wanted() const noexcept { return policy_ != DraftPolicy::off && (draft_ || lookup_ > 0); }
   // Opens the draft model, if one is named. Throws Error (exit 3).
   std::optional<Model> load_draft(Verbosity verbosity) const;
+  void add_inputs(InputFiles& inputs) const;
   // `draft`: what load_draft gave.
   SpeculationOptions resolve(const Model* draft) const;
   // Tokens that may be proposed for a step.

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "src/base/error.h"
+#include "src/io/file_descriptor.h"
 #include "tools/plain_text.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
@@ -18,8 +19,7 @@ std::string read_all(int fd, const std::string& name, uint64_t limit) {
   std::string bytes;
   for (;;) {
     char block[1 << 16];
-    const ssize_t n = read(fd, block, sizeof block);
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = read_stream(fd, block, sizeof block);
     if (n < 0) fail_errno(name, "read", errno);
     if (n == 0) return plain_text(std::move(bytes), name);
     bytes.append(block, static_cast<size_t>(n));
@@ -33,13 +33,9 @@ std::string read_all(int fd, const std::string& name, uint64_t limit) {
 }  // namespace
 
 void write_output(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(STDOUT_FILENO, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EPIPE) end_by_signal(SIGPIPE);
-    if (n < 0) fail_errno("stdout", "write", errno);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
+  const int error = write_stream(STDOUT_FILENO, bytes);
+  if (error == EPIPE) end_by_signal(SIGPIPE);
+  if (error != 0) fail_errno("stdout", "write", error);
 }
 
 void close_output() {

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "src/io/file_descriptor.h"
+
 namespace gpt2 {
 namespace {
 
@@ -42,10 +44,11 @@ void erase_progress() noexcept {
   static_cast<void>(ignored);
 }
 
+void write_stderr(std::string_view text) noexcept { write_stream(STDERR_FILENO, text); }
+
 void say(std::string_view message) {
   erase_progress();
-  const std::string line = "gpt2: " + std::string(message) + "\n";
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  write_stderr("gpt2: " + std::string(message) + "\n");
 }
 
 std::string without_controls(std::string_view text) {

@@ -22,6 +22,8 @@ void set_progress_drawn(bool drawn) noexcept;
 // Takes it off; a signal handler may call it.
 void erase_progress() noexcept;
 
+// Writes to stderr; nobody is told if that fails.
+void write_stderr(std::string_view text) noexcept;
 // One line on stderr: "gpt2: MESSAGE".
 void say(std::string_view message);
 

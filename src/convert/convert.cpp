@@ -245,6 +245,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   SmoothedSource smoothed(config, source, write_options);
   DraftSource reduced(smoothed, head, write_options.draft_ids);
   write_model(config, tokenizer.tables(), reduced, write_options, sink, progress);
+  checkpoint.check_unchanged();
   return {config, count_parameters(config), std::move(warnings)};
 }
 

@@ -1,5 +1,6 @@
 #include "src/engine/prompt_cache.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,20 +31,13 @@ static_assert(sizeof(Header) == 64);
 constexpr char kMagic[8] = {'g', 'p', 't', '2', '-', 'k', 'v', '\n'};
 constexpr uint32_t kVersion = 1;
 
-// bf16 has the bits of its tier, the other types have the same everywhere.
-std::string arithmetic_of(const Engine& engine) {
-  const auto& tensors = engine.model().file().tensors;
-  const bool bf16 = std::any_of(tensors.begin(), tensors.end(), [](const StoredTensor& tensor) { return tensor.dtype == DType::bf16; });
-  return bf16 ? engine.options().kernels->name : "exact";
-}
-
 Header header_for(const Engine& engine, size_t n_tokens) {
   Header header = {};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kVersion;
   header.kv_type = static_cast<uint32_t>(engine.options().kv_type);
   header.model = engine.model().file().header_hash;
-  const std::string arithmetic = arithmetic_of(engine);
+  const std::string arithmetic = class_of_arithmetic(engine.model(), engine.options());
   GPT2_CHECK(arithmetic.size() < sizeof header.arithmetic);
   std::memcpy(header.arithmetic, arithmetic.data(), arithmetic.size());
   header.n_tokens = n_tokens;
@@ -90,6 +84,27 @@ void check_header(const Header& found, const Engine& engine, uint64_t file_bytes
 
 }  // namespace
 
+std::string class_of_arithmetic(const Model& model, const EngineOptions& options) {
+  const auto& tensors = model.file().tensors;
+  const bool bf16 = std::any_of(tensors.begin(), tensors.end(), [](const StoredTensor& tensor) { return tensor.dtype == DType::bf16; });
+  return bf16 ? options.kernels->name : "exact";
+}
+
+void check_prompt_cache_path(const std::string& path, const InputFiles& inputs) {
+  const OutputPath target = output_path(path, inputs);
+  if (target.kind == OutputPath::Kind::absent) return;
+  const auto refuse = [&](const std::string& found) {
+    fail(ExitCode::usage, printable(path, 400) + ": expected a prompt cache, an empty file or a new name, found " + found);
+  };
+  if (target.kind != OutputPath::Kind::regular) refuse(kind_of_file(target.mode));
+  const FileDescriptor file(open(target.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat info = {};
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) refuse("a file that cannot be read");
+  char magic[sizeof kMagic] = {};
+  if (info.st_size == 0) return;
+  if (!read_whole(file.get(), 0, magic, sizeof magic) || std::memcmp(magic, kMagic, sizeof magic) != 0) refuse("another file");
+}
+
 std::vector<int32_t> load_prompt_cache(const std::string& path, Engine& engine) {
   struct stat info = {};
   const FileDescriptor file = open_regular(path, info);
@@ -119,7 +134,7 @@ std::vector<int32_t> load_prompt_cache(const std::string& path, Engine& engine) 
   return tokens;
 }
 
-void save_prompt_cache(const std::string& path, std::span<const int32_t> tokens, Engine& engine) {
+void save_prompt_cache(const std::string& path, std::span<const int32_t> tokens, Engine& engine, const InputFiles& inputs) {
   const auto blocks = engine.cached_blocks(tokens);
   if (blocks.empty()) return;
   const auto saved = tokens.first(blocks.size() * kBlockPositions);
@@ -129,7 +144,8 @@ void save_prompt_cache(const std::string& path, std::span<const int32_t> tokens,
   sum.update(std::as_bytes(saved));
   for (const auto& block : blocks) sum.update(std::as_bytes(block));
   header.checksum = sum.digest();
-  OutputFile file(path, Overwrite::replace);
+  check_prompt_cache_path(path, inputs);
+  OutputFile file(path, Overwrite::replace, inputs);
   uint64_t offset = 0;
   const auto append = [&](std::span<const std::byte> bytes) {
     file.write(offset, bytes);

@@ -97,6 +97,10 @@ const Checkpoint::Tensor* Checkpoint::find(std::string_view name) const {
 
 const std::string& Checkpoint::file_of(const Tensor& tensor) const { return shards_[tensor.shard].path(); }
 
+void Checkpoint::check_unchanged() const {
+  for (const MappedFile& shard : shards_) shard.check_unchanged();
+}
+
 void Checkpoint::drop(const Tensor& tensor) const noexcept {
   shards_[tensor.shard].drop(tensor.info.begin, tensor.info.end - tensor.info.begin);
 }

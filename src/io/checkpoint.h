@@ -28,6 +28,8 @@ class Checkpoint {
   const Tensor* find(std::string_view name) const;
   // The path of the file that holds the tensor, for messages.
   const std::string& file_of(const Tensor& tensor) const;
+  // Throws Error (exit 3) if a file has been written to since it was opened.
+  void check_unchanged() const;
   // Lets the kernel drop the pages of a tensor that has been converted.
   void drop(const Tensor& tensor) const noexcept;
 

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
+
+#include "src/io/file_descriptor.h"
 
 namespace gpt2 {
 
@@ -20,6 +23,9 @@ class MappedFile {
   // Valid as long as this object lives (moves keep it valid).
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   const std::string& path() const noexcept { return path_; }
+  // Throws Error (exit 3) if the file has been written to since it was opened: what was read from it may be of two files. A file that
+  // was given another's name, as a converter does, is still the one that is mapped.
+  void check_unchanged() const;
   // Tells the kernel that [offset, offset+size) will not be read again soon (keeps a converter's memory small).
   void drop(size_t offset, size_t size) const noexcept;
 
@@ -28,6 +34,8 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
   std::string path_;
+  FileDescriptor file_;
+  int64_t changed_s_ = 0, changed_ns_ = 0;  // when it was written to last
 };
 
 }  // namespace gpt2

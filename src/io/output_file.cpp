@@ -2,28 +2,32 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 
 #include "src/base/error.h"
+#include "src/base/hash.h"
 #include "src/io/file_descriptor.h"
 
 namespace gpt2 {
 namespace {
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
+constexpr size_t kMostName = 200;  // bytes of the final name in a temporary one, so that it stays below NAME_MAX
+constexpr int kTries = 100;
 
+// What the temporary names for a path begin with.
+std::string temporary_prefix(const std::string& path) { return "." + name_in_folder(path).substr(0, kMostName) + ".tmp."; }
+
+// A process number would name the same file in two containers that share a folder.
 std::string temporary_name(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  return folder_of(path) + "/." + name + ".tmp." + std::to_string(getpid());
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) fail_errno("getrandom", "draw a name", errno);
+  return folder_of(path) + "/" + temporary_prefix(path) + hex64(random);
 }
 
 [[noreturn]] void fail_exists(const std::string& path) {
@@ -48,32 +52,30 @@ int link_unnamed(int fd, const char* path) {
   return linkat(AT_FDCWD, ("/proc/self/fd/" + std::to_string(fd)).c_str(), AT_FDCWD, path, AT_SYMLINK_FOLLOW);
 }
 
-// The same in the place of what has the name: a link cannot replace, a rename can.
-int link_replacing(int fd, const char* path, const char* between) {
-  unlink(between);
-  if (link_unnamed(fd, between) != 0) return -1;
-  if (rename(between, path) == 0) return 0;
-  const int error = errno;
-  unlink(between);
-  errno = error;
-  return -1;
-}
-
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path, Overwrite overwrite)
-    : path_(path), overwrite_(overwrite) {
+OutputFile::OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs) : name_(path), overwrite_(overwrite) {
+  const OutputPath target = output_path(path, inputs);
   struct stat info = {};
-  if (stat(path.c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) fail_errno(path, "write", EISDIR);
-    if (overwrite == Overwrite::refuse) fail_exists(path);
+  if (target.kind != OutputPath::Kind::absent && (lstat(target.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode))) {
+    fail(ExitCode::usage, printable(path, 400) + ": expected a regular file or a new name, found " + kind_of_file(target.mode));
   }
-  fd_ = open_unnamed(folder_of(path));
-  if (fd_ >= 0) return;
-  temporary_ = temporary_name(path);
-  unlink(temporary_.c_str());  // a process of this number that was killed
-  fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail_errno(path_, "write", errno);
+  if (target.kind == OutputPath::Kind::regular && overwrite == Overwrite::refuse) fail_exists(path);
+  path_ = target.path;
+  fd_ = open_unnamed(folder_of(path_));
+  for (int i = 0; fd_ < 0 && i < kTries; ++i) {
+    temporary_ = temporary_name(path_);
+    fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd_ < 0 && errno != EEXIST) break;
+  }
+  if (fd_ < 0) fail_errno(path, "write", errno);
+  // What replaces a file is as private as the file was; where the owner differs that may be impossible.
+  if (target.kind == OutputPath::Kind::regular && fchmod(fd_, target.mode & 0777) != 0 && errno != EPERM) {
+    const int error = errno;
+    close(fd_);
+    if (!temporary_.empty()) unlink(temporary_.c_str());
+    fail_errno(path, "write", error);
+  }
 }
 
 OutputFile::~OutputFile() {
@@ -89,38 +91,69 @@ void OutputFile::resize(uint64_t size) {
     error = posix_fallocate(fd_, 0, length);
   } while (error == EINTR);
   if (error == EOPNOTSUPP || error == EINVAL) error = ftruncate(fd_, length) == 0 ? 0 : errno;
-  if (error != 0) fail_errno(path_, "reserve " + std::to_string(size) + " bytes", error);
+  if (error != 0) fail_errno(name_, "reserve " + std::to_string(size) + " bytes", error);
 }
 
 void OutputFile::write(uint64_t offset, std::span<const std::byte> data) {
   while (!data.empty()) {
     const ssize_t written = pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail_errno(path_, "write", written < 0 ? errno : ENOSPC);
+    if (written <= 0) fail_errno(name_, "write", written < 0 ? errno : ENOSPC);
     offset += static_cast<uint64_t>(written);
     data = data.subspan(static_cast<size_t>(written));
   }
 }
 
-int OutputFile::name_file() {
-  const bool replace = overwrite_ == Overwrite::replace;
-  if (temporary_.empty()) {
-    return replace ? link_replacing(fd_, path_.c_str(), temporary_name(path_).c_str()) : link_unnamed(fd_, path_.c_str());
+// A link cannot replace, a rename can: the unnamed file gets a name between.
+int OutputFile::link_replacing() {
+  std::string between;
+  int linked = -1;
+  for (int i = 0; linked != 0 && i < kTries; ++i) {
+    between = temporary_name(path_);
+    linked = link_unnamed(fd_, between.c_str());
+    if (linked != 0 && errno != EEXIST) return -1;
   }
-  return replace ? rename(temporary_.c_str(), path_.c_str()) : rename_new(temporary_.c_str(), path_.c_str());
+  if (linked != 0) return -1;
+  if (rename(between.c_str(), path_.c_str()) == 0) return 0;
+  const int error = errno;
+  unlink(between.c_str());
+  errno = error;
+  return -1;
+}
+
+int OutputFile::name_file() {
+  if (overwrite_ == Overwrite::refuse) {
+    return temporary_.empty() ? link_unnamed(fd_, path_.c_str()) : rename_new(temporary_.c_str(), path_.c_str());
+  }
+  struct stat info = {};
+  if (lstat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {  // since the file was opened
+    fail(ExitCode::usage, printable(name_, 400) + ": expected a regular file or a new name, found another that came meanwhile");
+  }
+  return temporary_.empty() ? link_replacing() : rename(temporary_.c_str(), path_.c_str());
 }
 
 void OutputFile::commit() {
-  if (fsync(fd_) != 0) fail_errno(path_, "sync", errno);
+  if (fsync(fd_) != 0) fail_errno(name_, "sync", errno);
   if (name_file() != 0) {
-    if (errno == EEXIST) fail_exists(path_);
-    fail_errno(path_, "give the new file this name", errno);
+    if (errno == EEXIST) fail_exists(name_);
+    fail_errno(name_, "give the new file this name", errno);
   }
   const int fd = fd_;
   fd_ = -1;  // the file has its name: nothing to remove from here on
-  if (close(fd) != 0) fail_errno(path_, "close", errno);
+  if (close(fd) != 0) fail_errno(name_, "close", errno);
   const FileDescriptor folder(open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0 || fsync(folder.get()) != 0) fail_errno(folder_of(path_), "sync the folder", errno);
+}
+
+std::vector<std::string> OutputFile::leftovers() const {
+  std::vector<std::string> found;
+  const std::string prefix = temporary_prefix(path_), own = name_in_folder(temporary_);
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder_of(path_), error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(prefix) && name != own) found.push_back(entry->path().string());
+  }
+  return found;
 }
 
 }  // namespace gpt2

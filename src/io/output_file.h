@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "src/io/byte_sink.h"
+#include "src/io/output_path.h"
 
 namespace gpt2 {
 
@@ -12,8 +14,9 @@ enum class Overwrite { refuse, replace };
 
 class OutputFile final : public ByteSink {
  public:
-  // Opens the new file in the folder of `path`. Throws Error (exit 1; exit 2 if `path` exists and Overwrite::refuse, saying --force).
-  OutputFile(const std::string& path, Overwrite overwrite);
+  // Opens the new file in the folder of what `path` leads to (output_path.h). Throws Error: exit 1; exit 2 if it is one of `inputs`,
+  // no regular file, or there and Overwrite::refuse, saying --force.
+  OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs);
   OutputFile(const OutputFile&) = delete;
   ~OutputFile() override;  // without commit() nothing is left behind
 
@@ -23,11 +26,15 @@ class OutputFile final : public ByteSink {
   void commit();
   // The name that the new file has meanwhile; empty if it has none.
   const std::string& name_meanwhile() const noexcept { return temporary_; }
+  // Files in the folder that earlier runs for this name left behind when they were killed; or other runs are writing them: on a
+  // network folder nobody can tell, so they are told and not removed.
+  std::vector<std::string> leftovers() const;
 
  private:
-  int name_file();  // 0, or -1 and errno
+  int name_file();     // 0, or -1 and errno
+  int link_replacing();
 
-  std::string path_, temporary_;
+  std::string name_, path_, temporary_;  // as the caller says; behind links; the new file's
   Overwrite overwrite_;
   int fd_ = -1;
 };

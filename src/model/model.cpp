@@ -40,6 +40,10 @@ void Model::parse() {
   }
 }
 
+void Model::check_unchanged() const {
+  if (mapped_) mapped_->check_unchanged();
+}
+
 bool Model::is_eos(TokenId id) const noexcept {
   const auto& eos = config().eos_token_ids;
   return std::find(eos.begin(), eos.end(), id) != eos.end();

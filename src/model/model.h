@@ -28,6 +28,9 @@ class Model {
   const ModelFile& file() const noexcept { return file_; }
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
 
+  // Throws Error (exit 3) if the file behind it has been written to since it was opened.
+  void check_unchanged() const;
+
   bool is_eos(TokenId id) const noexcept;
 
  private:

@@ -10,9 +10,10 @@ cp "$T/out" "$T/plain"
 run "$GPT2" generate -s 5 -n 30 --prompt-cache "$T/cache" "$long"
 check "a new cache: the same text" eval 'quiet_success && same $T/plain $T/out && [ -s $T/cache ]'
 cp "$T/cache" "$T/first"
+inode=$(stat -c %i "$T/cache")
 run "$GPT2" generate -s 5 -n 30 --prompt-cache "$T/cache" --stats=json "$long"
 check "a known prompt: the same text, whole blocks from the file" eval '((status == 0)) && same $T/plain $T/out && (($(json_number cached_tokens $T/err) == 64))'
-check "an unchanged cache is not written again" same "$T/first" "$T/cache"
+check "an unchanged cache is not written again" [ "$inode" = "$(stat -c %i "$T/cache")" ]
 run "$GPT2" generate -s 5 -n 30 --prompt-cache "$T/cache" --kv-dtype f32 -v "$long"
 check "another type of cache: a note and a cold start" eval '((status == 0)) && err_has "type of the cache" && err_has "computed anew"'
 printf 'x' | dd of="$T/first" bs=1 seek=5000 conv=notrunc 2>/dev/null

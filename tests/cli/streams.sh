@@ -66,7 +66,51 @@ truncate -s 8192 "$T/model.gpt2"
 wait $pid 2>/dev/null; status=$?
 : >"$T/out"
 error "a model file that shrinks while it is used" 3 "$T/model.gpt2" shorter
+# A model that is overwritten where it lies. Its text may be anything, its status not.
+"$GPT2" convert -qf "$BOOKS" "$T/model.gpt2"
+"$GPT2" convert -q --dtype int8 "$BOOKS" "$T/draft.gpt2"
+# overwritten FILE: flips bytes of the file while the last job, of which $pid is the process, is in the middle.
+overwritten() {
+  for _ in $(seq 400); do [ -s "$T/out" ] && break; sleep 0.01; done
+  printf 'xxxx' | dd of="$1" bs=1 seek=900000 conv=notrunc 2>/dev/null
+  wait $pid 2>/dev/null; status=$?
+}
+: >"$T/out"; "${slow[@]}" 9 -m "$T/model.gpt2" "It was" >"$T/out" 2>"$T/err" & pid=$!
+overwritten "$T/model.gpt2"
+check "a model file that is overwritten while it is used" eval 'status_is 3 && err_has "$T/model.gpt2: file: " && err_has changed'
+for i in $(seq 30); do echo "{\"prompt\":\"Number $i\",\"max_new_tokens\":12,\"ignore_eos\":true}"; done >"$T/in"
+"$GPT2" convert -qf "$BOOKS" "$T/model.gpt2"
+"$GPT2" generate --jsonl -t 1 --batch 1 -s 1 -m "$T/model.gpt2" -f "$T/in" >"$T/whole" 2>/dev/null
+: >"$T/out"; "$GPT2" generate --jsonl -t 1 --batch 1 -s 1 -m "$T/model.gpt2" -f "$T/in" >"$T/out" 2>"$T/err" & pid=$!
+overwritten "$T/model.gpt2"
+check "... with many prompts: no result after the change" \
+  eval 'status_is 3 && err_has changed && cmp -s -n $(stat -c %s "$T/out") "$T/out" "$T/whole" && (($(wc -l <"$T/out") < 30))'
+"$GPT2" convert -qf "$BOOKS" "$T/model.gpt2"
+: >"$T/out"; "${slow[@]}" 9 -m "$T/model.gpt2" --draft-model "$T/draft.gpt2" "It was" >"$T/out" 2>"$T/err" & pid=$!
+overwritten "$T/draft.gpt2"
+check "... a draft" eval 'status_is 3 && err_has "$T/draft.gpt2: file: "'
+: >"$T/out"; "${slow[@]}" 9 -m "$T/model.gpt2" "It was" >"$T/out" 2>"$T/err" & pid=$!
+for _ in $(seq 400); do [ -s "$T/out" ] && break; sleep 0.01; done
+"$GPT2" convert -qf --dtype int8 "$BOOKS" "$T/model.gpt2"
+wait $pid; status=$?
+check "a model file that is replaced by another is still the old one" eval 'status_is 0 && [ ! -s "$T/err" ]'
 unset GPT2_ISA
+
+# Descriptors that do not block, as whoever shares them may have set.
+if perl -MFcntl -e 1 2>/dev/null; then
+  nonblocking() { perl -MFcntl -e 'for my $fd (*STDIN, *STDOUT, *STDERR) { fcntl($fd, F_SETFL, fcntl($fd, F_GETFL, 0) | O_NONBLOCK) } exec @ARGV' "$@"; }
+  for i in $(seq 400); do echo "{\"prompt\":\"Number $i\",\"max_new_tokens\":1,\"seed\":1}"; done >"$T/in"
+  "$GPT2" generate --jsonl -f "$T/in" >"$T/whole"
+  { (sleep 0.2; cat "$T/in") | nonblocking "$GPT2" generate --jsonl; echo $? >"$T/status"; } 2>"$T/err" | { sleep 1; cat; } >"$T/out"
+  check "O_NONBLOCK: all results to a slow reader" eval '[ "$(cat $T/status)" = 0 ] && [ ! -s "$T/err" ] && same "$T/out" "$T/whole"'
+  (sleep 0.2; echo "The sea") | nonblocking "$GPT2" generate --greedy -n 4 2>"$T/err" | cat >"$T/out"
+  check "O_NONBLOCK: a prompt that comes late" eval '[ ! -s "$T/err" ] && [ "$(cat $T/out)" = "$("$GPT2" generate --greedy -n 4 "The sea")" ]'
+  for i in $(seq 2000); do echo "nonsense $i"; done >"$T/bad"
+  { nonblocking "$GPT2" generate --lines --on-overflow error -n 999999 -f "$T/bad" 2>&1 >/dev/null </dev/null; } | { sleep 1; cat; } >"$T/err"
+  check "O_NONBLOCK: all messages to a slow reader" eval '(($(wc -l <"$T/err") == 2000))'
+else
+  skip "O_NONBLOCK" "no perl"
+fi
 
 if ! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
   skip "on a terminal" "no script(1)"
