@@ -124,7 +124,7 @@ class Bench final : public Command {
       results.push_back(benchmark.run(bench, repetitions_));
       bar.update(results.size(), cases.size());
     }
-    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, threads,
+    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, benchmark.threads(),
                          kv_type == KvType::f32 ? "f32" : "f16"};
     write_output(format_ == BenchFormat::json ? as_json(results, shown)
                  : format_ == BenchFormat::csv ? as_csv(results, shown)

@@ -108,24 +108,24 @@ class Doctor final : public Command {
     if (!operands.empty()) fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
     const KernelTable& kernels = choose_kernels();
     const ThreadChoice choice = threads_ ? ThreadChoice{*threads_, "-t"} : choose_threads();
+    ThreadTeam team(choice.threads);
     std::vector<Finding> findings = {{"version", std::string(version())},
                                      {"cpu", cpu_text()},
                                      {"kernels", tiers_text(kernels)},
-                                     {"threads", std::to_string(choice.threads) + " (" + choice.reason + ")"},
+                                     {"threads", threads_text(choice, team.size())},
                                      {"memory", memory_text()},
                                      {"huge pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
                                      {"built-in model", builtin_text()},
                                      {"model without -m", model_text()},
                                      {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
     append_places(findings);
-    if (!no_probes_) probe(kernels, choice.threads, findings);
+    if (!no_probes_) probe(kernels, team, findings);
     write_output(json_ ? as_json(findings) : as_text(findings));
     return static_cast<int>(ExitCode::ok);
   }
 
  private:
-  static void probe(const KernelTable& kernels, uint32_t threads, std::vector<Finding>& findings) {
-    ThreadTeam team(threads);
+  static void probe(const KernelTable& kernels, ThreadTeam& team, std::vector<Finding>& findings) {
     MachineProbe probe(kernels, team);
     double read[3];
     for (double& value : read) value = probe.read_bandwidth();

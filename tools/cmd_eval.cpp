@@ -43,7 +43,7 @@ std::string dtypes_of(const Model& model) {
 struct Report {
   std::string file, model, dtype, against, against_dtype;
   std::string_view kernels;
-  uint32_t window = 0, stride = 0, threads = 0;
+  uint32_t window = 0, stride = 0;
   uint64_t n_bytes = 0, n_words = 0;
   double seconds = 0;
   Evaluation evaluation;
@@ -167,7 +167,6 @@ class Eval final : public Command {
     }
     report.window = options.window;
     report.stride = options.stride;
-    report.threads = options.threads;
     report.kernels = kernels.name;
     catch_interrupts();
     ProgressBar bar("tokens", model_.verbosity, human_count);
@@ -208,8 +207,8 @@ std::string Eval::as_text(const Report& r) {
     table.row({"top-1 agreement", fixed(100 * r.top1_agreement(), 2) + " %"});
   }
   table.row({"time", human_time(r.seconds) + ", " + human_count(scored / std::max(r.seconds, 1e-9)) + " tokens/s, " +
-                         std::string(r.kernels) + ", " + std::to_string(r.threads) +
-                         (r.threads == 1 ? " thread" : " threads")});
+                         std::string(r.kernels) + ", " + std::to_string(r.evaluation.threads) +
+                         (r.evaluation.threads == 1 ? " thread" : " threads")});
   return table.text();
 }
 
@@ -234,7 +233,7 @@ std::string Eval::as_json(const Report& r) {
         .real("kl_max", divergence->max)
         .real("top1_agreement", r.top1_agreement());
   }
-  object.string("kernels", r.kernels).whole("threads", r.threads).real("seconds", r.seconds);
+  object.string("kernels", r.kernels).whole("threads", r.evaluation.threads).real("seconds", r.seconds);
   return object.text() + "\n";
 }
 

@@ -1,6 +1,5 @@
 #include "tools/engine_arguments.h"
 
-#include "src/base/thread_team.h"
 #include "tools/load_model.h"
 
 namespace gpt2 {
@@ -15,11 +14,13 @@ std::vector<Option> EngineArguments::options() {
 EngineOptions EngineArguments::resolve(const Model& model) const {
   EngineOptions options;
   options.kernels = &choose_kernels();
-  options.threads = threads_ ? *threads_ : choose_threads().threads;
+  options.threads = thread_choice().threads;
   options.kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
   return options;
 }
 
-std::string EngineArguments::reason_for_threads() const { return threads_ ? "-t" : choose_threads().reason; }
+ThreadChoice EngineArguments::thread_choice() const {
+  return threads_ ? ThreadChoice{*threads_, "-t"} : choose_threads();
+}
 
 }  // namespace gpt2

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "src/base/thread_team.h"
 #include "src/engine/engine.h"
 #include "tools/options.h"
 
@@ -17,8 +17,8 @@ class EngineArguments {
   std::vector<Option> options();
   // The kernels and threads of this machine where nothing else is asked for. Throws Error as choose_kernels() does.
   EngineOptions resolve(const Model& model) const;
-  // Why it is that many threads.
-  std::string reason_for_threads() const;
+  // How many threads, and why.
+  ThreadChoice thread_choice() const;
 
  private:
   std::optional<uint32_t> threads_;

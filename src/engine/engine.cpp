@@ -51,9 +51,10 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       pool_(KvLayout(model.config(), options.kv_type), pool_blocks(model.config(), options)),
       cache_(pool_),
       team_(options.threads),
-      workspace_(model.config(), step_rows(model.config(), options), options.max_slots * (1 + options.max_draft) + 1, options.threads),
+      workspace_(model.config(), step_rows(model.config(), options), options.max_slots * (1 + options.max_draft) + 1, team_.size()),
       slots_(options.max_slots) {
   GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 && options.max_draft <= kMaxDraft);
+  options_.threads = team_.size();
   samplers_.reserve(team_.size());
   for (uint32_t i = 0; i < team_.size(); ++i) {
     samplers_.emplace_back(model.config().n_vocab);

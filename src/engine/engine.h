@@ -178,6 +178,7 @@ class Engine {
   const Model& model() const noexcept { return model_; }
   const EngineOptions& options() const noexcept { return options_; }
   const KvPool& pool() const noexcept { return pool_; }
+  ThreadTeam& team() noexcept { return team_; }
   const PrefixCache& prefix_cache() const noexcept { return cache_; }
 
  private:

@@ -49,6 +49,7 @@ class ModelBenchmark {
   BenchResult run(const BenchCase& bench, uint32_t samples);
 
   MachineProbe& probe() noexcept { return probe_; }
+  uint32_t threads() const noexcept { return team_.size(); }
 
  private:
   struct Work;

@@ -143,7 +143,9 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
     }
   }
   GPT2_CHECK(scores.nll.size() == tokens.size() - 1);
-  return summed(scores, reference != nullptr);
+  Evaluation evaluation = summed(scores, reference != nullptr);
+  evaluation.threads = team.size();
+  return evaluation;
 }
 
 uint64_t count_words(std::string_view text) {

@@ -40,6 +40,7 @@ struct Divergence {
 
 struct Evaluation {
   size_t n_scored = 0;
+  uint32_t threads = 1;  // that OpenMP gave
   double nll = 0;  // total negative log-likelihood, nats
   std::optional<Divergence> divergence;
 };
