@@ -1,11 +1,14 @@
-// The thread team: words that threads wait for, barriers with more threads than CPUs, steps one after the other.
+// The thread team: words that threads wait for, barriers with more threads than CPUs, steps one after the other; and
+// how many threads it takes, from step times that are made up.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <thread>
 #include <vector>
 
+#include "src/base/team_size.h"
 #include "src/base/thread_team.h"
 
 using namespace gpt2;
@@ -63,7 +66,9 @@ TEST_CASE("team: no worker passes a barrier before all have come, with fewer and
         for (uint32_t phase = 1; phase <= 20; ++phase) {
           places[worker.index()].phases.store(step * 20 + phase, std::memory_order_relaxed);
           worker.barrier();
-          for (const Place& place : places) early += place.phases.load(std::memory_order_relaxed) < step * 20 + phase ? 1 : 0;
+          for (const Place& place : places) {
+            early += place.phases.load(std::memory_order_relaxed) < step * 20 + phase ? 1 : 0;
+          }
           worker.barrier();
         }
       });
@@ -98,4 +103,111 @@ TEST_CASE("team: two teams beside each other, and teams that end unused") {
     second.run([&](Worker&) noexcept { ++n; });
     CHECK(n == 3 + 1 + i % 4);
   }
+}
+
+TEST_CASE("team: a step on some of the threads leaves the others alone") {
+  ThreadTeam team(4);
+  std::vector<std::atomic<uint32_t>> calls(4);
+  for (uint32_t step = 0; step < 400; ++step) {
+    const uint32_t n = 1 + step * 7 % 4;
+    std::atomic<uint32_t> items = 0;
+    team.run(n, [&](Worker& worker) noexcept {
+      ++calls[worker.index()];
+      items += worker.count() == n ? static_cast<uint32_t>(worker.share(1000).size()) : 0;
+      worker.barrier();
+    });
+    REQUIRE(items == 1000);
+  }
+  CHECK(calls[0] == 400);
+  CHECK(calls[1] == 300);
+  CHECK(calls[2] == 200);
+  CHECK(calls[3] == 100);
+}
+
+namespace {
+
+// A machine as a team sees it, with n threads: a step's seconds, and the seconds slept in a second of steps.
+struct Machine {
+  std::function<double(uint32_t n)> seconds;
+  std::function<double(uint32_t n)> slept = [](uint32_t) { return 0; };
+};
+
+// Steps for so many seconds; returns steps per second.
+double live(TeamSize& size, const Machine& machine, double seconds, uint32_t rows = 1) {
+  double now = 0, steps = 0;
+  for (uint32_t i = 0; now < seconds; ++i, ++steps) {
+    const uint32_t n = size.next(rows);
+    const double step = machine.seconds(n) * (i % 5 == 0 ? 1.04 : 0.99);
+    size.record(rows, step, machine.slept(n) * step);
+    now += step;
+  }
+  return steps / now;
+}
+
+double best_rate(const Machine& machine, uint32_t most) {
+  double best = 0;
+  for (uint32_t n = 1; n <= most; ++n) best = std::max(best, 1 / machine.seconds(n));
+  return best;
+}
+
+// A step of one thread takes `step` seconds; each of `busy` CPUs out of `cpus` runs another program half of the time.
+Machine loaded(double step, uint32_t cpus, uint32_t busy) {
+  const auto shared = [=](uint32_t n) { return n + busy > cpus ? n + busy - cpus : 0; };
+  return {[=](uint32_t n) { return step * (0.05 + 0.95 / n) * (1 + 1.5 * shared(n)); },
+          [=](uint32_t n) { return shared(n) > 0 ? 0.5 * (n - 1) : 0.0; }};
+}
+
+}  // namespace
+
+TEST_CASE("team size: alone on the machine it stays whole, and looks elsewhere for less than 1 % of the time") {
+  for (const uint32_t most : {1u, 2u, 3u, 8u, 64u}) {
+    for (const double step : {0.0002, 0.006, 0.05}) {
+      TeamSize size(most);
+      const Machine machine = loaded(step, most, 0);
+      CHECK(size.next(1) == most);
+      CHECK(live(size, machine, 20) > 0.99 * best_rate(machine, most));
+      CHECK(size.settled(1) == most);
+    }
+  }
+}
+
+TEST_CASE("team size: beside busy CPUs it is never under 0.95 of the best fixed count") {
+  for (const uint32_t most : {2u, 4u, 16u}) {
+    for (const double step : {0.0002, 0.006}) {
+      for (const uint32_t busy : {1u, 2u}) {
+        TeamSize size(most);
+        const Machine machine = loaded(step, most, busy);
+        const double rate = live(size, machine, 10), best = best_rate(machine, most);
+        CHECK_MESSAGE(rate > 0.95 * best, most << " threads, steps of " << step << " s, " << busy << " CPUs busy");
+      }
+    }
+  }
+}
+
+TEST_CASE("team size: when the load goes, the threads are back within two seconds") {
+  TeamSize size(4);
+  live(size, loaded(0.0002, 4, 2), 10);
+  CHECK(size.settled(1) < 4);
+  live(size, loaded(0.0002, 4, 0), 2);
+  CHECK(live(size, loaded(0.0002, 4, 0), 1) > 0.97 * best_rate(loaded(0.0002, 4, 0), 4));
+}
+
+TEST_CASE("team size: steps too small to share take one thread, without any load") {
+  TeamSize size(2);
+  const Machine small = {[](uint32_t n) { return n == 1 ? 0.0001 : 0.00013; }};
+  live(size, small, 3);
+  CHECK(live(size, small, 10) > 0.98 * best_rate(small, 2));
+}
+
+TEST_CASE("team size: what is learned of one row says nothing of many, and many are compared by the row") {
+  TeamSize size(2);
+  live(size, {[](uint32_t n) { return n == 1 ? 0.001 : 0.004; }, [](uint32_t n) { return n == 1 ? 0.0 : 0.7; }}, 2);
+  CHECK(size.settled(1) == 1);
+  for (const uint32_t rows : {2u, 9u, 512u, 4000000000u}) CHECK(size.next(rows) == 2);
+  // 300 and 500 rows in turn, each with its own time: no count looks faster for having met the smaller ones.
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const uint32_t rows = i / 3 % 2 == 0 ? 300 : 500;
+    size.record(rows, rows * (size.next(rows) == 1 ? 2e-5 : 1e-5), rows * 1e-5 * 0.3);
+  }
+  CHECK(size.settled(300) == 2);
 }

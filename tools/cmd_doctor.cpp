@@ -12,6 +12,7 @@
 #include "src/measure/probe.h"
 #include "src/model/builtin.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
@@ -107,7 +108,7 @@ class Doctor final : public Command {
   int run(const std::vector<std::string>& operands) override {
     if (!operands.empty()) fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
     const KernelTable& kernels = choose_kernels();
-    const ThreadChoice choice = threads_ ? ThreadChoice{*threads_, "-t"} : choose_threads();
+    const ThreadChoice choice = chosen_threads(threads_);
     ThreadTeam team(choice.threads);
     std::vector<Finding> findings = {{"version", std::string(version())},
                                      {"cpu", cpu_text()},

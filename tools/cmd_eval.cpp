@@ -5,9 +5,9 @@
 #include <map>
 
 #include "src/base/error.h"
-#include "src/base/thread_team.h"
 #include "src/measure/evaluation.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
@@ -84,7 +84,7 @@ class Eval final : public Command {
                                      name_value("MODEL", against_)});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 models, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
-    model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",
+    model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
     return {{"Windows",
              {{"--window", "", "Tokens that are seen together (default: n_positions of the model, at most 1024).",
@@ -153,7 +153,9 @@ class Eval final : public Command {
     const uint32_t n_ctx = std::min(model.config().n_ctx, other.n_ctx);
     EvalOptions options;
     options.kernels = &kernels;
-    options.threads = threads_ ? *threads_ : choose_threads().threads;
+    const ThreadChoice choice = chosen_threads(threads_);
+    options.threads = choice.threads;
+    options.team_use = choice.use;
     options.window = window_.value_or(std::min(kUsualWindow, n_ctx));
     options.stride = stride_.value_or(options.window / 2);
     options.kv_type = kv_type_;

@@ -11,6 +11,12 @@
 
 namespace gpt2 {
 
+inline constexpr char kThreadsHelp[] =
+    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the physical cores that the process may use; "
+    "fewer where they are faster, as on a busy machine.";
+// What -t asks for, or the default, with the reason.
+ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);
+
 class EngineArguments {
  public:
   // -t and --kv-dtype. Their values are this object's.

@@ -1,5 +1,6 @@
-// A word that one thread sets and others wait for: they spin for a while and then sleep in the kernel (futex), so that a core is
-// never burnt for somebody who does not run. Made of std::atomic and the futex call alone, which ThreadSanitizer understands.
+// A word that one thread sets and others wait for: they spin for a while and then sleep in the kernel (futex), so that
+// a core is never burnt for somebody who does not run. Made of std::atomic and the futex call alone, which
+// ThreadSanitizer understands.
 #pragma once
 
 #include <atomic>
@@ -22,22 +23,23 @@ class alignas(128) WaitWord {  // two cache lines: neighbours are fetched in pai
 
   // What was written before is seen by whoever then sees `value`. Costs a call of the kernel where somebody sleeps.
   void set(uint32_t value) noexcept {
-    value_.store(value);  // in one order with the sleepers' count: either the sleeper sees the value, or this sees the sleeper
+    // In one order with the sleepers' count: either the sleeper sees the value, or this sees the sleeper.
+    value_.store(value);
     if (sleepers_.load() != 0) wake();
   }
 
-  // Waits while the value is `old`; looks `spins` times before it sleeps.
-  void wait(uint32_t old, uint32_t spins) noexcept {
+  // Waits while the value is `old`; looks `spins` times before it sleeps. Returns the seconds that it slept.
+  double wait(uint32_t old, uint32_t spins) noexcept {
     for (; spins > 0; --spins) {
-      if (value() != old) return;
+      if (value() != old) return 0;
       cpu_pause();
     }
-    if (value() == old) sleep(old);
+    return value() == old ? sleep(old) : 0;
   }
 
  private:
   void wake() noexcept;
-  void sleep(uint32_t old) noexcept;
+  double sleep(uint32_t old) noexcept;
 
   std::atomic<uint32_t> value_{0};
   std::atomic<uint32_t> sleepers_{0};
