@@ -31,7 +31,7 @@ std::vector<Tokens> texts(const Model& target, const std::vector<SpecCase>& case
   std::optional<Speculation> speculation;
   std::optional<SpeculativeSteps> steps;
   if (options != nullptr) {
-    speculation.emplace(target, *options, *engine_options.kernels, threads, batch);
+    speculation.emplace(target, *options, *engine_options.kernels, engine.team(), batch);
     steps.emplace(engine, *speculation);
   }
   std::vector<Tokens> out(cases.size());

@@ -40,7 +40,8 @@ Model reduced(const CheckpointFixture& fixture, uint32_t n, const std::string& t
 
 // The token drafted after each of these texts.
 Tokens drafted(const Model& draft, const std::vector<Tokens>& prompts, const SamplingOptions& sampling) {
-  ModelDrafter drafter(books(), draft, {runnable_kernels().tables[0], 1, 1, KvType::f32, Verification::coupled});
+  ThreadTeam team(1);
+  ModelDrafter drafter(books(), draft, {runnable_kernels().tables[0], &team, 1, KvType::f32, Verification::coupled});
   Tokens tokens;
   for (size_t i = 0; i < prompts.size(); ++i) {
     const DraftRequest request = {0, prompts[i], 0, prompts[i].size(), i, 0, &sampling};

@@ -418,7 +418,7 @@ TEST_CASE("speculation: a step allocates nothing") {
     engine_options.max_draft = kMaxDraft;
     engine_options.max_slots = 2;
     Engine engine(books(), engine_options);
-    Speculation speculation(books(), options, *engine_options.kernels, 1, 2);
+    Speculation speculation(books(), options, *engine_options.kernels, engine.team(), 2);
     SpeculativeSteps steps(engine, speculation);
     for (uint64_t seed = 0; seed < 2; ++seed) {
       Request request;

@@ -7,6 +7,7 @@
 #include "tools/bench_batch.h"
 #include "tools/bench_spec.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
@@ -74,7 +75,7 @@ class Bench final : public Command {
     model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
-    model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",
+    model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
     std::vector<OptionGroup> groups = {{"What is timed",
              {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
@@ -105,10 +106,11 @@ class Bench final : public Command {
     const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
     const DType dtype = model.weights().h[0].mlp_c_fc.dtype;  // an int4 file keeps its head in int8
     const KvType kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
-    const uint32_t threads = threads_ ? *threads_ : choose_threads().threads;
+    const ThreadChoice threads = chosen_threads(threads_);
     EngineOptions engine;
     engine.kernels = &kernels;
-    engine.threads = threads;
+    engine.threads = threads.threads;
+    engine.team_use = threads.use;
     engine.kv_type = kv_type;
     if (spec) return spec_.run({model, engine, repetitions_, format_, model_.verbosity});
     if (batch) {
@@ -124,7 +126,7 @@ class Bench final : public Command {
       results.push_back(benchmark.run(bench, repetitions_));
       bar.update(results.size(), cases.size());
     }
-    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, threads,
+    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, benchmark.threads(),
                          kv_type == KvType::f32 ? "f32" : "f16"};
     write_output(format_ == BenchFormat::json ? as_json(results, shown)
                  : format_ == BenchFormat::csv ? as_csv(results, shown)

@@ -13,6 +13,7 @@
 #include "src/measure/probe.h"
 #include "src/model/builtin.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/help.h"
 #include "tools/json_object.h"
@@ -110,25 +111,25 @@ class Doctor final : public Command {
   int run(const std::vector<std::string>& operands) override {
     if (!operands.empty()) fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
     const KernelTable& kernels = choose_kernels();
-    const ThreadChoice choice = threads_ ? ThreadChoice{*threads_, "-t"} : choose_threads();
+    const ThreadChoice choice = chosen_threads(threads_);
+    ThreadTeam team(choice.threads);
     std::vector<Finding> findings = {{"version", std::string(version())},
                                      {"cpu", cpu_text()},
                                      {"kernels", tiers_text(kernels)},
-                                     {"threads", std::to_string(choice.threads) + " (" + choice.reason + ")"},
+                                     {"threads", threads_text(choice, team.size())},
                                      {"memory", memory_text()},
                                      {"huge pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
                                      {"built-in model", builtin_text()},
                                      {"model without -m", model_text()},
                                      {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
     append_places(findings);
-    if (!no_probes_) probe(kernels, choice.threads, findings);
+    if (!no_probes_) probe(kernels, team, findings);
     write_output(json_ ? as_json(findings) : as_text(findings));
     return static_cast<int>(ExitCode::ok);
   }
 
  private:
-  static void probe(const KernelTable& kernels, uint32_t threads, std::vector<Finding>& findings) {
-    ThreadTeam team(threads);
+  static void probe(const KernelTable& kernels, ThreadTeam& team, std::vector<Finding>& findings) {
     MachineProbe probe(kernels, team);
     double read[3];
     for (double& value : read) value = probe.read_bandwidth();

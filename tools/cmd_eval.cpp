@@ -5,9 +5,9 @@
 #include <map>
 
 #include "src/base/error.h"
-#include "src/base/thread_team.h"
 #include "src/measure/evaluation.h"
 #include "tools/commands.h"
+#include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
@@ -43,7 +43,7 @@ std::string dtypes_of(const Model& model) {
 struct Report {
   std::string file, model, dtype, against, against_dtype;
   std::string_view kernels;
-  uint32_t window = 0, stride = 0, threads = 0;
+  uint32_t window = 0, stride = 0;
   uint64_t n_bytes = 0, n_words = 0;
   double seconds = 0;
   bool bos = false;  // the beginning-of-text token stood first
@@ -87,7 +87,7 @@ class Eval final : public Command {
                                      name_value("MODEL", against_)});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 models, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
-    model.push_back({"-t,--threads", "", "Threads (default: physical cores, OMP_NUM_THREADS, cgroup quota).",
+    model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
     return {{"Windows",
              {{"--window", "", "Tokens that are seen together (default: n_positions of the model, at most 1024).",
@@ -171,7 +171,9 @@ class Eval final : public Command {
     const uint32_t n_ctx = std::min(model.config().n_ctx, other.n_ctx);
     EvalOptions options;
     options.kernels = &kernels;
-    options.threads = threads_ ? *threads_ : choose_threads().threads;
+    const ThreadChoice choice = chosen_threads(threads_);
+    options.threads = choice.threads;
+    options.team_use = choice.use;
     options.window = window_.value_or(std::min(kUsualWindow, n_ctx));
     options.stride = stride_.value_or(options.window / 2);
     options.kv_type = kv_type_;
@@ -185,7 +187,6 @@ class Eval final : public Command {
     }
     report.window = options.window;
     report.stride = options.stride;
-    report.threads = options.threads;
     report.kernels = kernels.name;
     catch_interrupts();
     ProgressBar bar("tokens", model_.verbosity, human_count);
@@ -226,8 +227,8 @@ std::string Eval::as_text(const Report& r) {
     table.row({"top-1 agreement", fixed(100 * r.top1_agreement(), 2) + " %"});
   }
   table.row({"time", human_time(r.seconds) + ", " + human_count(scored / std::max(r.seconds, 1e-9)) + " tokens/s, " +
-                         std::string(r.kernels) + ", " + std::to_string(r.threads) +
-                         (r.threads == 1 ? " thread" : " threads")});
+                         std::string(r.kernels) + ", " + std::to_string(r.evaluation.threads) +
+                         (r.evaluation.threads == 1 ? " thread" : " threads")});
   return table.text();
 }
 
@@ -253,7 +254,7 @@ std::string Eval::as_json(const Report& r) {
         .real("kl_max", divergence->max)
         .real("top1_agreement", r.top1_agreement());
   }
-  object.string("kernels", r.kernels).whole("threads", r.threads).real("seconds", r.seconds);
+  object.string("kernels", r.kernels).whole("threads", r.evaluation.threads).real("seconds", r.seconds);
   return object.text() + "\n";
 }
 

@@ -51,7 +51,7 @@ class Generate final : public Command {
   std::optional<std::string> read_prompt(const std::vector<std::string>& operands) const;
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
   void note_on_prompt(const std::string& prompt) const;
-  void note_on_machine(const Model& model, const EngineOptions& engine, const std::string& more) const;
+  void note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const;
   void check(const std::vector<std::string>& operands) const;
   Model load();
   int run_one(const std::optional<std::string>& prompt);
@@ -180,11 +180,13 @@ void Generate::note_on_prompt(const std::string& prompt) const {
   say("note: the prompt ends in a space; GPT-2's words begin with theirs, so the text is better without it");
 }
 
-void Generate::note_on_machine(const Model& model, const EngineOptions& engine, const std::string& more) const {
-  if (model_.verbosity != Verbosity::verbose) return;
-  say("model " + printable(model.name(), 400) + ", kernels " + std::string(engine.kernels->name) + ", threads " +
-      std::to_string(engine.threads) + " (" + engine_.reason_for_threads() + "), " + more + ", seed " +
-      std::to_string(*request_.seed));
+void Generate::note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const {
+  const EngineOptions& options = engine.options();
+  if (model_.verbosity == Verbosity::quiet || (model_.verbosity != Verbosity::verbose && options.threads == wanted_threads)) return;
+  const std::string threads = "threads " + threads_text(engine_.thread_choice(), options.threads);
+  if (model_.verbosity != Verbosity::verbose) return say(threads);
+  say("model " + printable(engine.model().name(), 400) + ", kernels " + std::string(options.kernels->name) + ", " + threads + ", " +
+      more + ", seed " + std::to_string(*request_.seed));
 }
 
 template <class Figures>
@@ -254,18 +256,18 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
     options.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.prefill_chunk);
   }
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
+  if (speculation_.wanted()) options.max_draft = speculation_.max_draft();
+  Engine engine(model, options);
   std::optional<Speculation> speculation;
   if (speculation_.wanted()) {
-    options.max_draft = speculation_.max_draft();
-    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, options.threads,
+    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, engine.team(),
                         options.max_slots);
   }
   generation.model = model.name();
   generation.kernels = options.kernels->name;
-  generation.threads = options.threads;
-  note_on_machine(model, options, "prompt tokens " + std::to_string(generation.prompt.size()));
+  generation.threads = engine.options().threads;
+  note_on_machine(engine, options.threads, "prompt tokens " + std::to_string(generation.prompt.size()));
   catch_interrupts();
-  Engine engine(model, options);
   const std::vector<int32_t> known = prompt_cache_ ? load_cache(engine) : std::vector<int32_t>();
   std::optional<SpeculativeSteps> steps;
   if (speculation) steps.emplace(engine, *speculation);
@@ -311,8 +313,8 @@ int Generate::run_many() {
   options.engine.prefix_cache = true;
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
-  note_on_machine(model, options.engine, "batch " + std::to_string(options.engine.max_slots));
   Batcher batcher(model, options);
+  note_on_machine(batcher.engine(), options.engine.threads, "batch " + std::to_string(options.engine.max_slots));
   FinishedResults finished;
   ResultFile output = many_.open_output(inputs(), finished);
   catch_interrupts();
@@ -333,7 +335,7 @@ int Generate::run_many() {
   stats.load_ms = load_ms_;
   stats.model = model.name();
   stats.kernels = options.engine.kernels->name;
-  stats.threads = options.engine.threads;
+  stats.threads = batcher.engine().options().threads;
   stats.batch = options.engine.max_slots;
   stats.seed = *request_.seed;
   if (batcher.speculation_stats() != nullptr) stats.speculation = *batcher.speculation_stats();

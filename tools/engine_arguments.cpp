@@ -1,12 +1,11 @@
 #include "tools/engine_arguments.h"
 
-#include "src/base/thread_team.h"
 #include "tools/load_model.h"
 
 namespace gpt2 {
 
 std::vector<Option> EngineArguments::options() {
-  return {{"-t,--threads", "", "Threads (default: $OMP_NUM_THREADS, else the physical cores that the process may use).",
+  return {{"-t,--threads", "", kThreadsHelp,
            whole_value(threads_, 1, ThreadTeam::kMaxThreads)},
           {"--kv-dtype", "", "Type of the cached keys and values (default: f32 for f32 models, else f16).",
            choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})}};
@@ -15,11 +14,17 @@ std::vector<Option> EngineArguments::options() {
 EngineOptions EngineArguments::resolve(const Model& model) const {
   EngineOptions options;
   options.kernels = &choose_kernels();
-  options.threads = threads_ ? *threads_ : choose_threads().threads;
+  const ThreadChoice choice = chosen_threads(threads_);
+  options.threads = choice.threads;
+  options.team_use = choice.use;
   options.kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
   return options;
 }
 
-std::string EngineArguments::reason_for_threads() const { return threads_ ? "-t" : choose_threads().reason; }
+ThreadChoice chosen_threads(const std::optional<uint32_t>& asked) {
+  return asked ? ThreadChoice{*asked, "-t", TeamUse::all} : choose_threads();
+}
+
+ThreadChoice EngineArguments::thread_choice() const { return chosen_threads(threads_); }
 
 }  // namespace gpt2

@@ -3,13 +3,19 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "src/base/thread_team.h"
 #include "src/engine/engine.h"
 #include "tools/options.h"
 
 namespace gpt2 {
+
+inline constexpr char kThreadsHelp[] =
+    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the physical cores that the process may use; "
+    "fewer where they are faster, as on a busy machine.";
+// What -t asks for, or the default, with the reason.
+ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);
 
 class EngineArguments {
  public:
@@ -17,8 +23,8 @@ class EngineArguments {
   std::vector<Option> options();
   // The kernels and threads of this machine where nothing else is asked for. Throws Error as choose_kernels() does.
   EngineOptions resolve(const Model& model) const;
-  // Why it is that many threads.
-  std::string reason_for_threads() const;
+  // How many threads, and why.
+  ThreadChoice thread_choice() const;
 
  private:
   std::optional<uint32_t> threads_;

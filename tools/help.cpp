@@ -22,7 +22,7 @@ constexpr NamedText kEnvironment[] = {
     {"GPT2_MODEL", "The model of commands without -m: what -m takes."},
     {"GPT2_MODELS", "Folders where -m NAME looks first, with colons between them."},
     {"GPT2_ISA", "Forces a set of kernels by name (gpt2 --version -v lists them)."},
-    {"OMP_NUM_THREADS", "Threads of commands without -t."},
+    {"OMP_NUM_THREADS", "Threads of commands without -t. OpenMP's other variables hold too: places, limits, stack size."},
     {"NO_COLOR", "If set, nothing is coloured."},
 };
 

@@ -1,14 +1,15 @@
 #include "src/base/thread_team.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
-#include <latch>
 #include <limits>
 #include <set>
 #include <sstream>
@@ -19,83 +20,150 @@
 
 namespace gpt2 {
 
-uint32_t Worker::count() const noexcept { return team_.n_threads_; }
+uint32_t Worker::count() const noexcept { return team_.active_; }
 
 Range Worker::share(size_t n) const noexcept {
-  const size_t count = team_.n_threads_, whole = n / count, rest = n % count;
+  const size_t count = team_.active_, whole = n / count, rest = n % count;
   const size_t begin = index_ * whole + std::min<size_t>(index_, rest);
   return {begin, begin + whole + (index_ < rest ? 1 : 0)};
 }
 
 namespace {
 
-inline void cpu_pause() noexcept {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
+constexpr size_t kCacheLine = 64;
+// Looks at a word before sleep, 20 to 50 microseconds: most phases are shorter, and to be woken costs as much.
+constexpr uint32_t kSpins = 1000;
+// Between steps: tokens are chosen and written meanwhile.
+constexpr uint32_t kIdleSpins = 10 * kSpins;
+
+// CPUs that this thread may use.
+cpu_set_t own_cpus() {
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) CPU_ZERO(&mask);
+  return mask;
 }
 
-constexpr size_t kCacheLine = 64;
-// About 50 microseconds.
-constexpr uint32_t kSpins = 2000;
+// CPUs that the process may use. Where OpenMP binds threads, it has bound this one already: its places tell.
+cpu_set_t process_cpus() {
+  if (omp_get_proc_bind() == omp_proc_bind_false || omp_get_proc_bind() == omp_proc_bind_master) return own_cpus();
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  for (int place = 0; place < omp_get_num_places(); ++place) {
+    std::vector<int> ids(static_cast<size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, ids.data());
+    for (const int id : ids) CPU_SET(static_cast<size_t>(id), &mask);
+  }
+  return CPU_COUNT(&mask) > 0 ? mask : own_cpus();
+}
+
+// Bytes of stack that this thread was made with.
+size_t stack_bytes() noexcept {
+  pthread_attr_t attributes;
+  void* address = nullptr;
+  size_t bytes = SIZE_MAX;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return bytes;
+  pthread_attr_getstack(&attributes, &address, &bytes);
+  pthread_attr_destroy(&attributes);
+  return bytes;
+}
 
 }  // namespace
 
-// A central counter: the last to arrive opens the next phase. Spins first (phases are microseconds long), then yields, at
-// once where there are more threads than CPUs.
+// A central counter: the last to arrive opens the next phase.
 void Worker::barrier(const Upcoming& upcoming) noexcept {
   ThreadTeam& team = team_;
-  if (team.n_threads_ == 1) return;
-  const uint32_t next = ++phase_;
-  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team.n_threads_) {
+  if (team.active_ == 1) return;
+  const uint32_t old = phase_++;
+  if (team.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team.active_) {
     team.arrived_.store(0, std::memory_order_relaxed);
-    team.phase_.store(next, std::memory_order_release);
+    team.phase_.set(phase_);
     return;
   }
-  size_t fetched = 0;
-  for (uint32_t spins = 0; team.phase_.load(std::memory_order_acquire) != next; ++spins) {
-    if (fetched < upcoming.bytes) {
-      for (size_t i = 0; i < upcoming.n_streams; ++i) __builtin_prefetch(upcoming.data + i * upcoming.stride + fetched, 0, 2);
-      fetched += kCacheLine;
-    } else if (spins < team.spins_before_yield_) {
-      cpu_pause();
-    } else {
-      sched_yield();
+  for (size_t fetched = 0; fetched < upcoming.bytes; fetched += kCacheLine) {
+    for (size_t i = 0; i < upcoming.n_streams; ++i) {
+      __builtin_prefetch(upcoming.data + i * upcoming.stride + fetched, 0, 2);
+    }
+    if (team.phase_.value() != old) return;
+  }
+  slept_ += team.phase_.wait(old, team.spins_);
+}
+
+ThreadTeam::ThreadTeam(uint32_t n_threads, TeamUse use) : n_threads_(n_threads), use_(use), steps_(n_threads) {
+  GPT2_CHECK(n_threads >= 1 && n_threads <= kMaxThreads);
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  const bool may_spin = policy == nullptr || strcasecmp(policy, "passive") != 0;
+  const cpu_set_t cpus = process_cpus();
+  const bool has_cpus = static_cast<int>(n_threads) <= CPU_COUNT(&cpus);
+  spins_ = may_spin && has_cpus ? kSpins : 0;
+  idle_spins_ = may_spin && has_cpus ? kIdleSpins : 0;
+  if (n_threads == 1) return;
+  // This thread sleeps until all run: a new thread often starts on its maker's CPU, where it would wait behind a maker
+  // that spins.
+  host_ = std::thread([this]() noexcept { host(); });
+  started_.wait(0, 0);
+  if (least_stack_ >= kMinStack) return;
+  stop();
+  fail(ExitCode::usage, "OMP_STACKSIZE: expected at least " + std::to_string(kMinStack / 1024) +
+                            "k for each thread, found " + std::to_string(least_stack_ / 1024) + "k");
+}
+
+ThreadTeam::~ThreadTeam() { stop(); }
+
+void ThreadTeam::stop() noexcept {
+  if (!host_.joinable()) return;
+  body_ = nullptr;
+  for (WaitWord& step : steps_) step.set(step.value() + 1);
+  host_.join();
+  // The region's end orders the threads' last looks before this; ThreadSanitizer, which does not see into libgomp, is
+  // told so.
+  GPT2_CHECK(arrived_.load(std::memory_order_acquire) == n_threads_);
+}
+
+// Opens the region. Its threads are the team, with the caller of run() in the place of this one.
+void ThreadTeam::host() noexcept {
+#pragma omp parallel num_threads(static_cast<int>(n_threads_))
+  work(static_cast<uint32_t>(omp_get_thread_num()));
+}
+
+// A thread's life: steps, until there are no more.
+void ThreadTeam::work(uint32_t index) noexcept {
+  if (index > 0) {
+    const size_t bytes = stack_bytes();
+    for (size_t least = least_stack_; bytes < least && !least_stack_.compare_exchange_weak(least, bytes);) {
     }
   }
+  const auto given = static_cast<uint32_t>(omp_get_num_threads());
+  if (arrived_.fetch_add(1) + 1 == given) {
+    n_threads_ = given;
+    arrived_ = 0;
+    started_.set(1);
+  }
+  for (uint32_t step = 0;; ++step) {
+    steps_[index].wait(step, index == 0 ? 0 : idle_spins_);
+    if (body_ == nullptr) break;
+    Worker worker(*this, index, phase_.value());
+    const uint32_t last = active_ - 2;  // read now: once this thread has arrived, the next step may begin
+    body_(context_, worker);
+    if (worker.slept_ > 0) slept_ += worker.slept_;
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) < last) continue;
+    arrived_.store(0, std::memory_order_relaxed);
+    done_.set(done_.value() + 1);
+  }
+  arrived_.fetch_add(1, std::memory_order_release);
 }
 
-ThreadTeam::ThreadTeam(uint32_t n_threads) : n_threads_(std::min(n_threads, static_cast<uint32_t>(omp_get_thread_limit()))) {
-  GPT2_CHECK(n_threads >= 1 && n_threads <= kMaxThreads);
-  cpu_set_t mask;
-  const bool known = sched_getaffinity(0, sizeof mask, &mask) == 0;
-  const auto cpus = known ? static_cast<uint32_t>(CPU_COUNT(&mask)) : 1u;
-  spins_before_yield_ = n_threads_ <= cpus ? kSpins : 0;
-  omp_set_dynamic(0);
-  if (n_threads_ == 1) return;
-  // Threads are made here, and this one sleeps until they run: a new thread often starts on its maker's CPU, where it would
-  // wait 4 to 20 ms behind a maker that spins.
-  std::latch started(n_threads_);
-#pragma omp parallel num_threads(static_cast<int>(n_threads_))
-  started.arrive_and_wait();
-}
-
-void ThreadTeam::run_region(RegionBody body, void* context) noexcept {
-  arrived_.store(0, std::memory_order_relaxed);
-  phase_.store(0, std::memory_order_relaxed);
-  if (n_threads_ == 1) {
-    Worker worker(*this, 0);
-    body(context, worker);
-    return;
-  }
-#pragma omp parallel num_threads(static_cast<int>(n_threads_))
-  {
-    GPT2_CHECK(static_cast<uint32_t>(omp_get_num_threads()) == n_threads_);
-    Worker worker(*this, static_cast<uint32_t>(omp_get_thread_num()));
-    body(context, worker);
-  }
+void ThreadTeam::run_step(uint32_t n, StepBody body, void* context) noexcept {
+  GPT2_CHECK(n >= 1 && n <= n_threads_);
+  active_ = n;
+  body_ = body;
+  context_ = context;
+  slept_.store(0, std::memory_order_relaxed);
+  Worker worker(*this, 0, phase_.value());
+  const uint32_t done = done_.value();
+  for (uint32_t i = 1; i < n; ++i) steps_[i].set(steps_[i].value() + 1);
+  body(context, worker);
+  if (n > 1) worker.slept_ += done_.wait(done, spins_);
+  if (worker.slept_ > 0) slept_ += worker.slept_;
 }
 
 namespace {
@@ -109,8 +177,7 @@ std::string read_line(const std::string& path) {
 
 // Physical cores among the CPUs of the affinity mask: distinct (package, core) pairs.
 uint32_t physical_cores() {
-  cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
+  const cpu_set_t mask = process_cpus();
   std::set<std::pair<std::string, std::string>> cores;
   uint32_t cpus = 0;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
@@ -142,6 +209,12 @@ double cgroup_quota() {
 }
 
 }  // namespace
+
+std::string threads_text(const ThreadChoice& choice, uint32_t given) {
+  const std::string count = std::to_string(given);
+  if (given == choice.threads) return count + " (" + choice.reason + ")";
+  return count + " (" + choice.reason + "; OpenMP gives " + count + " of " + std::to_string(choice.threads) + ")";
+}
 
 ThreadChoice choose_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS"); text != nullptr && *text != '\0') {

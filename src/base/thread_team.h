@@ -1,4 +1,7 @@
-// The thread team: one OpenMP parallel region per step, with a spin barrier of its own between the phases of the step.
+// The thread team: one OpenMP parallel region that lasts as long as the team. Its threads wait for steps, and between
+// the phases of a step, by WaitWord: microseconds of spinning, then sleep, so that nobody is woken where steps follow
+// each other and no core is burnt where another program needs it. libgomp's own waits, which spin for milliseconds, are
+// met when the team ends only.
 // Work is split statically, so which thread computes what depends on the thread count alone (and no bit on either).
 #pragma once
 
@@ -6,7 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <thread>
 #include <type_traits>
+#include <vector>
+
+#include "src/base/wait_word.h"
 
 namespace gpt2 {
 
@@ -27,51 +34,82 @@ struct Upcoming {
 // One thread inside ThreadTeam::run.
 class Worker {
  public:
-  Worker(ThreadTeam& team, uint32_t index) : team_(team), index_(index) {}
+  Worker(ThreadTeam& team, uint32_t index, uint32_t phase) : team_(team), index_(index), phase_(phase) {}
   uint32_t index() const noexcept { return index_; }
   uint32_t count() const noexcept;
   // This worker's contiguous share of n items; shares differ by at most one item.
   Range share(size_t n) const noexcept;
-  // Waits until every worker of the team is here. A worker that comes early fetches what is upcoming into its cache meanwhile.
+  // Waits until every worker of the step is here. A worker that comes early fetches what is upcoming into its cache.
   void barrier(const Upcoming& upcoming = {}) noexcept;
 
  private:
+  friend class ThreadTeam;
   ThreadTeam& team_;
-  uint32_t index_;
-  uint32_t phase_ = 0;
+  uint32_t index_, phase_;
+  double slept_ = 0;
+};
+
+enum class TeamUse : uint8_t {
+  all,           // every step on every thread
+  what_pays,     // a step takes fewer where they are faster right now (team_size.h)
 };
 
 class ThreadTeam {
  public:
-  // 1 <= n_threads <= kMaxThreads; OMP_THREAD_LIMIT may leave fewer.
-  explicit ThreadTeam(uint32_t n_threads);
+  // 1 <= n_threads <= kMaxThreads; the OpenMP runtime may give fewer (OMP_THREAD_LIMIT, OMP_DYNAMIC,
+  // OMP_MAX_ACTIVE_LEVELS). Throws Error (usage) where OMP_STACKSIZE leaves the threads less than kMinStack.
+  explicit ThreadTeam(uint32_t n_threads, TeamUse use = TeamUse::all);
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
   uint32_t size() const noexcept { return n_threads_; }
+  TeamUse use() const noexcept { return use_; }
 
-  // Calls body(Worker&) once on every thread of the team. The body must not throw.
+  // Calls body(Worker&) once on each of n threads, 1 .. size(). The body must not throw. One call at a time.
+  template <class Body>
+  void run(uint32_t n, Body&& body) noexcept {
+    using Plain = std::remove_reference_t<Body>;
+    run_step(n, [](void* context, Worker& worker) noexcept { (*static_cast<Plain*>(context))(worker); }, &body);
+  }
   template <class Body>
   void run(Body&& body) noexcept {
-    using Plain = std::remove_reference_t<Body>;
-    run_region([](void* context, Worker& worker) noexcept { (*static_cast<Plain*>(context))(worker); }, &body);
+    run(n_threads_, body);
   }
+  // Seconds that the threads of the last step slept in it because others were not there, summed.
+  double slept() const noexcept { return slept_.load(std::memory_order_relaxed); }
 
   static constexpr uint32_t kMaxThreads = 256;
+  static constexpr size_t kMinStack = size_t{256} << 10;  // bytes; the kernels' tiles take tens of kilobytes
 
  private:
   friend class Worker;
-  using RegionBody = void (*)(void* context, Worker& worker) noexcept;
-  void run_region(RegionBody body, void* context) noexcept;
+  using StepBody = void (*)(void* context, Worker& worker) noexcept;
+  void run_step(uint32_t n, StepBody body, void* context) noexcept;
+  void host() noexcept;
+  void work(uint32_t index) noexcept;
+  void stop() noexcept;
 
-  uint32_t n_threads_;
-  uint32_t spins_before_yield_;
-  alignas(128) std::atomic<uint32_t> arrived_{0};
-  alignas(128) std::atomic<uint32_t> phase_{0};
+  uint32_t n_threads_, spins_, idle_spins_;
+  TeamUse use_;
+  uint32_t active_ = 1;                 // threads of the step
+  std::thread host_;                    // opens the region as its thread 0, and sleeps: the caller of run() stands in
+  std::vector<WaitWord> steps_;         // by thread: changes when there is a step for it
+  std::atomic<size_t> least_stack_{SIZE_MAX};
+  StepBody body_ = nullptr;             // nullptr: the team ends
+  void* context_ = nullptr;
+  std::atomic<double> slept_{0};
+  WaitWord started_, done_, phase_;
+  alignas(128) std::atomic<uint32_t> arrived_{0};  // at the barrier, or at the step's end
 };
 
 // How many threads to use when nobody says: physical cores within the affinity mask and the cgroup's CPU quota.
 struct ThreadChoice {
-  uint32_t threads = 1;
+  uint32_t threads = 1;  // at most
   std::string reason;  // "2 physical cores", "OMP_NUM_THREADS", "cgroup quota of 1.5 CPUs", ...
+  TeamUse use = TeamUse::what_pays;
 };
 ThreadChoice choose_threads();
+// "2 (-t)"; "1 (-t; OpenMP gives 1 of 2)" where the team that was made for a choice is smaller.
+std::string threads_text(const ThreadChoice& choice, uint32_t given);
 
 }  // namespace gpt2

@@ -54,7 +54,7 @@ Batcher::Batcher(const Model& model, const BatcherOptions& options)
     : model_(model), engine_(model, with_pool(model, options)), scheduler_(limits_of(engine_)) {
   if (options.speculation.wanted()) {
     const EngineOptions& engine = engine_.options();
-    speculation_.emplace(model, options.speculation, *engine.kernels, engine.threads, engine.max_slots);
+    speculation_.emplace(model, options.speculation, *engine.kernels, engine_.team(), engine.max_slots);
     speculative_steps_.emplace(engine_, *speculation_);
   }
   by_slot_.resize(engine_.options().max_slots);

@@ -50,10 +50,11 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       options_(options),
       pool_(KvLayout(model.config(), options.kv_type), pool_blocks(model.config(), options)),
       cache_(pool_),
-      team_(options.threads),
-      workspace_(model.config(), step_rows(model.config(), options), options.max_slots * (1 + options.max_draft) + 1, options.threads),
+      team_(options.threads, options.team_use),
+      workspace_(model.config(), step_rows(model.config(), options), options.max_slots * (1 + options.max_draft) + 1, team_.size()),
       slots_(options.max_slots) {
   GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 && options.max_draft <= kMaxDraft);
+  options_.threads = team_.size();
   samplers_.reserve(team_.size());
   for (uint32_t i = 0; i < team_.size(); ++i) {
     samplers_.emplace_back(model.config().n_vocab);
@@ -262,7 +263,7 @@ std::span<const StepResult> Engine::generate(std::span<const PrefillPart> parts)
       return !slots_[id]->request.sampling.is_plain_argmax() || slots_[id]->request.n_logprobs > 0;
     };
     if (computed_.size() > 1 && std::any_of(computed_.begin(), computed_.end(), samples)) {
-      team_.run([&](Worker& worker) noexcept {
+      team_.run(result.n_threads, [&](Worker& worker) noexcept {
         for (size_t i = worker.index(); i < computed_.size(); i += worker.count()) {
           finish_rows(*slots_[computed_[i]], result, samplers_[worker.index()]);
         }

@@ -38,6 +38,7 @@ std::string_view finish_reason_name(FinishReason reason);  // "eos", "length", "
 struct EngineOptions {
   const KernelTable* kernels = nullptr;  // required
   uint32_t threads = 1;
+  TeamUse team_use = TeamUse::all;
   KvType kv_type = KvType::f32;
   uint32_t max_slots = 1;
   uint32_t prefill_chunk = 256;  // rows of prompts in one step; no bit depends on it
@@ -178,6 +179,7 @@ class Engine {
   const Model& model() const noexcept { return model_; }
   const EngineOptions& options() const noexcept { return options_; }
   const KvPool& pool() const noexcept { return pool_; }
+  ThreadTeam& team() noexcept { return team_; }
   const PrefixCache& prefix_cache() const noexcept { return cache_; }
 
  private:

@@ -49,8 +49,8 @@ ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Option
       options_(options),
       n_tokens_(static_cast<uint32_t>(std::min(target.tokenizer().n_tokens(), draft.tokenizer().n_tokens()))),
       pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config()) * options.max_sequences),
-      team_(options.threads),
-      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences, options.threads),
+      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences,
+                 options.team->size()),
       sampler_(target.config().n_vocab),
       logits_(target.config().n_vocab, kNever) {
   GPT2_CHECK(options.kernels != nullptr && options.max_sequences > 0);
@@ -122,7 +122,7 @@ std::span<const DraftToken> ModelDrafter::step(std::span<const DraftRequest> req
 void ModelDrafter::compute(std::span<const DraftRequest> requests,
                            std::span<std::vector<TokenProbability>* const> distributions) {
   const ForwardResult result = forward(model_.config(), model_.weights(), rows_, row_sequences_, pool_.layout(), workspace_,
-                                       *options_.kernels, team_);
+                                       *options_.kernels, *options_.team);
   for (size_t i = 0; i < waiting_.size(); ++i) {
     const size_t request = waiting_[i];
     if (!result.argmax[i].finite) continue;

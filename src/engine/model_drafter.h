@@ -46,12 +46,12 @@ class ModelDrafter {
  public:
   struct Options {
     const KernelTable* kernels = nullptr;
-    uint32_t threads = 1;
+    ThreadTeam* team = nullptr;  // the target's: two teams would take the CPUs from each other
     uint32_t max_sequences = 1;
     KvType kv_type = KvType::f32;
     Verification verification = Verification::coupled;
   };
-  // Both models outlive the drafter. Throws as check_draft_tokenizer.
+  // Both models and the team outlive the drafter. Throws as check_draft_tokenizer.
   ModelDrafter(const Model& target, const Model& draft, const Options& options);
 
   // Rows that a step for this text would compute, and whether it can: the draft has the positions and the tokens.
@@ -84,7 +84,6 @@ class ModelDrafter {
   Options options_;
   uint32_t n_tokens_;  // ids below this may be proposed
   KvPool pool_;
-  ThreadTeam team_;
   Workspace workspace_;
   Sampler sampler_;
   std::vector<float> logits_;  // [the target's n_vocab], where the draft's are arranged otherwise

@@ -31,7 +31,7 @@ double n_bytes(const Model& model) {
 }  // namespace
 
 Speculation::Speculation(const Model& target, const SpeculationOptions& options, const KernelTable& kernels,
-                         uint32_t threads, uint32_t max_sequences)
+                         ThreadTeam& team, uint32_t max_sequences)
     : target_(target),
       options_(options),
       draft_size_(options.draft != nullptr ? n_bytes(*options.draft) / n_bytes(target) : 0) {
@@ -39,7 +39,7 @@ Speculation::Speculation(const Model& target, const SpeculationOptions& options,
   if (options.draft != nullptr) {
     const KvType kv_type = options.draft->weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
     drafter_.emplace(target, *options.draft,
-                     ModelDrafter::Options{&kernels, threads, max_sequences, kv_type, options.verification});
+                     ModelDrafter::Options{&kernels, &team, max_sequences, kv_type, options.verification});
   }
   if (options.lookup) {
     for (uint32_t i = 0; i < max_sequences; ++i) lookups_.emplace_back(std::min(target.config().n_ctx + 1, kLookupTokens));

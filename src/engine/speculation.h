@@ -63,8 +63,8 @@ struct SpeculationStats {
 
 class Speculation {
  public:
-  // `target` and the draft outlive it. Throws Error (exit 3) if the draft's tokenizer is another.
-  Speculation(const Model& target, const SpeculationOptions& options, const KernelTable& kernels, uint32_t threads,
+  // `target`, the draft and the team, which is the target's, outlive it. Throws Error (exit 3) if the draft's tokenizer is another.
+  Speculation(const Model& target, const SpeculationOptions& options, const KernelTable& kernels, ThreadTeam& team,
               uint32_t max_sequences);
 
   // Proposals for the coming step of these sequences, each in another slot.

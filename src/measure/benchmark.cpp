@@ -53,8 +53,8 @@ double BenchResult::percent_high() const {
 }
 double BenchResult::limit_value() const { return median(limit_values); }
 
-ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, uint32_t threads, KvType kv_type)
-    : model_(model), kernels_(kernels), team_(threads), kv_(model.config(), kv_type), probe_(kernels, team_) {}
+ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads, KvType kv_type)
+    : model_(model), kernels_(kernels), team_(threads.threads, threads.use), kv_(model.config(), kv_type), probe_(kernels, team_) {}
 
 // What one sample does, by limit.
 struct ModelBenchmark::Work {

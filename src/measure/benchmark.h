@@ -43,12 +43,13 @@ struct BenchResult {
 
 class ModelBenchmark {
  public:
-  ModelBenchmark(const Model& model, const KernelTable& kernels, uint32_t threads, KvType kv_type);
+  ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads, KvType kv_type);
 
   // `samples` >= 1 after one warm-up. Requires n + depth <= n_ctx.
   BenchResult run(const BenchCase& bench, uint32_t samples);
 
   MachineProbe& probe() noexcept { return probe_; }
+  uint32_t threads() const noexcept { return team_.size(); }
 
  private:
   struct Work;

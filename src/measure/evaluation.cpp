@@ -142,9 +142,11 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
                     const EvalProgress& progress) {
   GPT2_CHECK(tokens.size() >= 2 && options.kernels != nullptr);
   GPT2_CHECK(reference == nullptr || reference->config().n_vocab == model.config().n_vocab);
-  ThreadTeam team(options.threads);
-  Reader reader(model, options);
-  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, options) : nullptr;
+  ThreadTeam team(options.threads, options.team_use);
+  EvalOptions given = options;
+  given.threads = team.size();
+  Reader reader(model, given);
+  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, given) : nullptr;
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {
@@ -160,7 +162,9 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
     }
   }
   GPT2_CHECK(scores.nll.size() == tokens.size() - 1);
-  return summed(scores, reference != nullptr);
+  Evaluation evaluation = summed(scores, reference != nullptr);
+  evaluation.threads = team.size();
+  return evaluation;
 }
 
 std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top, const EvalOptions& options) {

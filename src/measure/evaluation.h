@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "src/base/thread_team.h"
 #include "src/engine/engine.h"
 #include "src/model/model.h"
 
@@ -29,6 +30,7 @@ std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t 
 struct EvalOptions {
   const KernelTable* kernels = nullptr;  // required
   uint32_t threads = 1;
+  TeamUse team_use = TeamUse::all;
   uint32_t window = 0, stride = 0;       // tokens; 1 <= stride < window <= n_ctx of every model
   std::optional<KvType> kv_type;         // without: f32 for models whose wte is f32, f16 for the others
 };
@@ -41,6 +43,7 @@ struct Divergence {
 
 struct Evaluation {
   size_t n_scored = 0;
+  uint32_t threads = 1;  // that OpenMP gave
   double nll = 0;  // total negative log-likelihood, nats
   std::optional<Divergence> divergence;
 };

@@ -74,8 +74,8 @@ SpeculationBenchResult::Allowed SpeculationBenchResult::allowed() const {
 SpeculationBenchmark::SpeculationBenchmark(const Model& target, const SpeculationBenchOptions& options)
     : options_(options),
       engine_(target, engine_options(options)),
-      speculation_(target, options.speculation, *options.engine.kernels, options.engine.threads, 1),
-      sweep_(target, sweeping(options.speculation), *options.engine.kernels, options.engine.threads, 1) {
+      speculation_(target, options.speculation, *options.engine.kernels, engine_.team(), 1),
+      sweep_(target, sweeping(options.speculation), *options.engine.kernels, engine_.team(), 1) {
   GPT2_CHECK(options.engine.max_slots == 1 && options.repetitions > 0);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "src/base/checked.h"
+#include "src/base/clock.h"
 #include "src/base/error.h"
 
 namespace gpt2 {
@@ -31,7 +32,7 @@ const unsigned char* as_bytes(const float* x) {
 }  // namespace
 
 Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads)
-    : max_rows_(max_rows), max_outputs_(max_outputs) {
+    : max_rows_(max_rows), max_outputs_(max_outputs), team_size_(n_threads) {
   const size_t d_pad = round_up(config.d_head, kPanelRows);
   embd_stride_ = row_stride(config.n_embd);
   qkv_stride_ = row_stride(config.n_head * 3 * d_pad);
@@ -84,6 +85,7 @@ class ForwardPass {
   ForwardResult result(uint32_t n_threads) const noexcept {
     for (uint32_t i = 0; i < n_outputs_; ++i) s_.argmax_[i] = merge_argmax(i, n_threads);
     ForwardResult result;
+    result.n_threads = n_threads;
     if (want_logits_) result.logits = {s_.logits_.data(), n_outputs_, c_.n_logits(), s_.vocab_stride_};
     result.argmax = {s_.argmax_.data(), n_outputs_};
     return result;
@@ -320,8 +322,18 @@ ForwardResult forward(const Config& config, const Weights& weights, std::span<co
                       std::span<KvSequence* const> sequences, const KvLayout& kv, Workspace& workspace,
                       const KernelTable& kernels, ThreadTeam& team) {
   const ForwardPass pass(config, weights, rows, sequences, kv, workspace, kernels);
-  team.run([&](Worker& worker) noexcept { pass.run(worker); });
-  return pass.result(team.size());
+  auto body = [&](Worker& worker) noexcept { pass.run(worker); };
+  if (team.use() == TeamUse::all) {
+    team.run(body);
+    return pass.result(team.size());
+  }
+  TeamSize& learned = workspace.team_size();
+  const auto n_rows = static_cast<uint32_t>(rows.size());
+  const uint32_t n_threads = std::min(learned.next(n_rows), team.size());
+  const double start = now_seconds();
+  team.run(n_threads, body);
+  learned.record(n_rows, now_seconds() - start, team.slept());
+  return pass.result(n_threads);
 }
 
 }  // namespace gpt2

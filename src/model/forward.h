@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/matrix_view.h"
+#include "src/base/team_size.h"
 #include "src/base/thread_team.h"
 #include "src/model/config.h"
 #include "src/model/kv_cache.h"
@@ -44,10 +45,13 @@ class Workspace {
 
   uint32_t max_rows() const noexcept { return max_rows_; }
   uint32_t max_outputs() const noexcept { return max_outputs_; }
+  // What was learned of this model's steps.
+  TeamSize& team_size() noexcept { return team_size_; }
 
  private:
   friend class ForwardPass;
   uint32_t max_rows_, max_outputs_;
+  TeamSize team_size_;
   size_t embd_stride_, qkv_stride_, inner_stride_, vocab_stride_, prepared_stride_;
   AlignedBuffer<float> x_;       // [max_rows, n_embd]: the residual stream
   AlignedBuffer<float> normed_;  // [max_rows, n_embd], or [n_threads, kFewRows, n_embd] where each thread norms for itself
@@ -66,6 +70,7 @@ class Workspace {
 struct ForwardResult {
   MatrixView<const float> logits;  // [rows that want something, n_vocab]; empty if all of them want only the arg-max
   std::span<const Argmax> argmax;  // [rows that want something]
+  uint32_t n_threads = 1;          // that computed them
 };
 
 // Computes `rows` (1 .. workspace.max_rows()) over the sequences' caches, writes their keys and values there, and returns views

@@ -2,7 +2,7 @@
 # How many threads: options, affinity, cores that share, quotas of cgroup v1 and v2. The machine's own files are covered by others
 # in a mount namespace.
 . "$(dirname "$0")/lib.bash"
-unset OMP_NUM_THREADS OMP_THREAD_LIMIT
+unset ${!OMP_*} ${!GOMP_*}
 
 # threads NAME EXPECTED COMMAND...: what `gpt2 doctor` says of its threads, when COMMAND runs it.
 threads() {
@@ -25,6 +25,37 @@ run env OMP_NUM_THREADS=3 "$GPT2" generate --stats=json -n 2 -t 2 x
 check "threads: -t wins over OMP_NUM_THREADS" err_has '"threads":2'
 cpu=$(taskset -pc $$ | grep -oE '[0-9]+' | tail -n 1)
 threads "one CPU of the affinity mask" "1 (1 physical core within *" taskset -c "$cpu"
+
+# What the OpenMP runtime does with the threads that are asked for.
+given() { threads "$1" "$2" env OMP_NUM_THREADS=3 "${@:3}"; }
+given "OMP_THREAD_LIMIT leaves fewer" "2 (OMP_NUM_THREADS; OpenMP gives 2 of 3)" OMP_THREAD_LIMIT=2
+given "OMP_MAX_ACTIVE_LEVELS=0 leaves one" "1 (OMP_NUM_THREADS; OpenMP gives 1 of 3)" OMP_MAX_ACTIVE_LEVELS=0
+given "OMP_DYNAMIC may leave fewer" "[1-3] (OMP_NUM_THREADS*)" OMP_DYNAMIC=true
+run "$GPT2" generate -s 1 -n 20 -t 1 x
+cp "$T/out" "$T/one"
+for setting in OMP_MAX_ACTIVE_LEVELS=0 OMP_THREAD_LIMIT=1 OMP_DYNAMIC=true OMP_WAIT_POLICY=passive OMP_WAIT_POLICY=active; do
+  run timeout 60 env $setting "$GPT2" generate -s 1 -n 20 -t 2 x
+  check "threads: the text under $setting" same "$T/out" "$T/one"
+done
+run env OMP_MAX_ACTIVE_LEVELS=0 "$GPT2" generate --stats=json -n 2 -t 2 x
+check "threads: --stats counts the threads that OpenMP gives" err_has '"threads":1'
+run env OMP_MAX_ACTIVE_LEVELS=0 "$GPT2" generate -n 2 -t 2 x
+check "threads: fewer threads than asked for are told" err_has "gpt2: threads 1 (-t; OpenMP gives 1 of 2)"
+
+# Where the runtime binds threads, it has bound the first before main.
+run "$GPT2" doctor --no-probes
+usual=$(sed -n 's/^threads *//p' "$T/out")
+cpus=$(taskset -pc $$ | sed 's/.*: //')
+for setting in OMP_PROC_BIND=true OMP_PROC_BIND=close OMP_PROC_BIND=spread OMP_PLACES=cores GOMP_CPU_AFFINITY="$cpus"; do
+  threads "the process's CPUs under $setting" "$usual" env $setting
+done
+threads "one CPU, bound" "1 (1 physical core within *" env OMP_PROC_BIND=true taskset -c "$cpu"
+threads "a place of one CPU" "1 (1 physical core within *" env OMP_PLACES="{$cpu}"
+
+run env OMP_STACKSIZE=16k "$GPT2" generate -n 2 -t 2 x
+error "threads: a stack that is too small" 2 OMP_STACKSIZE "at least 256k" "found 16k"
+run env OMP_STACKSIZE=256k "$GPT2" generate -s 1 -n 20 -t 2 x
+check "threads: the smallest stack" same "$T/out" "$T/one"
 
 # machine COMMAND...: in a place where $T/cgroup is /sys/fs/cgroup, $T/self is /proc/self/cgroup and $T/cpu is /sys/devices/system/cpu.
 machine() {
