@@ -75,7 +75,7 @@ class Convert final : public Command {
     if (text_) options_.draft_text = read_input_file(*text_, kMaxText);
     catch_interrupts();
     OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse);
-    report_truncation_of(source, file.name_meanwhile());
+    report_truncated_files(file.name_meanwhile());
     ConvertReport report;
     double seconds = 0;
     {

@@ -30,4 +30,8 @@ class MappedFile {
   std::string path_;
 };
 
+// The printable path of the mapped file in which this address lies, nullptr if there is none (or more than 1024 files are mapped).
+// For a signal handler: it takes no lock and no memory. The text stays until that file is unmapped.
+const char* mapped_file_at(const void* address) noexcept;
+
 }  // namespace gpt2

@@ -66,6 +66,14 @@ truncate -s 8192 "$T/model.gpt2"
 wait $pid 2>/dev/null; status=$?
 : >"$T/out"
 error "a model file that shrinks while it is used" 3 "$T/model.gpt2" shorter
+"$GPT2" convert --force "$BOOKS" "$T/model.gpt2"
+"$GPT2" convert "$BOOKS" "$T/draft.gpt2"
+"${slow[@]}" 9 -m "$T/model.gpt2" --draft-model "$T/draft.gpt2" --draft-max 1 "It was" >"$T/out" 2>"$T/err" & pid=$!
+until grep -q draft.gpt2 /proc/$pid/maps 2>/dev/null || ! kill -0 $pid; do sleep 0.01; done
+truncate -s 8192 "$T/model.gpt2"
+wait $pid 2>/dev/null; status=$?
+: >"$T/out"
+error "... while a draft is mapped too: the file that the fault lies in is named" 3 "$T/model.gpt2" shorter
 unset GPT2_ISA
 
 if ! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
