@@ -76,7 +76,7 @@ $(BUILD)/obj/%.o: %.cpp $(BUILD)/flags
 	$(CXX) $(FLAGS) $(FILE_FLAGS) -MMD -MP -c $< -o $@
 
 $(call object,$(KERNELS)): FILE_FLAGS = $(KERNEL_FLAGS)
-$(foreach t,$(TIERS),$(eval $(BUILD)/obj/kernels/isa_$(t).o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_$(t))))
+$(foreach t,$(TIERS),$(eval $(BUILD)/obj/kernels/isa_$(t).o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_$(t)) $(TIER_EXTRA)))
 $(BUILD)/obj/tools/version.o: $(BUILD)/commit
 $(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_DATE='"$(DATE)"' -DGPT2_COMMIT='"$(COMMIT)"'
 # AVX-VNNI's text under AVX-512 VL's encoding, which machines at hand can run.
@@ -170,9 +170,10 @@ $(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
 	$(CXX) $(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
 
 .PHONY: fuzz fuzz-run fuzz-long
+# The tiers are left as they are: clang takes ten minutes for each with sanitizers, and no byte of a file decides where they read.
 fuzz:  ## libFuzzer with clang-14, FUZZ_SECONDS=30 for each of FUZZ_TARGETS, in build-fuzz
 	$(MAKE) BUILD=$(BUILD)-fuzz CXX=clang++-14 OPT="-O1 -g" SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
-	  WARN="-Wno-unknown-warning-option" EXTRA="-U_FORTIFY_SOURCE" fuzz-run
+	  WARN="-Wno-unknown-warning-option" EXTRA="-U_FORTIFY_SOURCE" TIER_EXTRA=-fno-sanitize=all fuzz-run
 fuzz-run: $(BUILD)/gpt2-fuzz
 	BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh $(FUZZ_TARGETS)
 
@@ -201,6 +202,10 @@ records-proof: $(BUILD)/gpt2  ## 200 prompts together, in batches of 1, 3 and 16
 .PHONY: faults
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/faults.sh
+
+.PHONY: out-of-memory
+out-of-memory: $(BUILD)/gpt2  ## commands that are refused memory, at 400 of their requests for it each
+	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/out_of_memory.sh 400
 
 # The program prints its manual pages and completions. They are made with the build, so that install runs nothing.
 PAGES = $(BUILD)/pages

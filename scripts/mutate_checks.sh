@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# mutate_checks.sh BUILD: takes bounds checks of the parsers out of a copy of the sources, one at a time, and runs the unit
-# tests that read files; a mutant that they do not notice makes the status 1. BUILD's objects are reused.
+# mutate_checks.sh BUILD [WORD]: changes a copy of the sources, one place at a time, and runs the unit tests: bounds checks of the parsers
+# are taken out, and choices of the engine are made otherwise. A mutant that no test notices makes the status 1. BUILD's objects are
+# reused; WORD: only the mutants of files whose name has it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
@@ -10,7 +11,8 @@ mkdir "$copy/tree"
 cp -r --preserve=timestamps Makefile kernels src tools tests bench scripts models "$copy/tree/"
 cp -r --preserve=timestamps "$build" "$copy/tree/build"
 cd "$copy/tree" || exit 1
-tests='*alformed*,*ostile*,*safetensors*,*hole file*,*tokenizer*,*config*,fuzz*'
+tests='*alformed*,*ostile*,*safetensors*,*hole file*,*tokenizer*,*config*,fuzz*,json*,bounds*,mapped file*,sampler*,noise*,int8*,prefix cache*'
+only=${2:-}
 noticed=0 total=0
 
 # The shell's own "Segmentation fault" goes nowhere.
@@ -22,6 +24,7 @@ make -s CXX="${CXX:-g++}" COMMIT=mutant build/gpt2-tests >"$copy/log" 2>&1 && ru
 # mutant FILE "WHAT" SED: the check that SED takes out of FILE.
 mutant() {
   local file=$1 what=$2 status
+  [[ $file == *"$only"* ]] || return 0
   total=$((total + 1))
   cp "$file" "$copy/saved"
   sed -i -E "$3" "$file"
@@ -56,5 +59,17 @@ mutant src/model/config.cpp "an end-of-text id past the vocabulary" 's/id < 0 \|
 mutant src/text/tokenizer.cpp "a token's offsets past the bytes" 's/begin > end \|\| end > tables_\.bytes\.size\(\)/begin > end/'
 mutant src/text/tokenizer_builder.cpp "a token id past the vocabulary" 's/if \(id >= n_vocab_\)/if (id == UINT32_MAX)/'
 mutant src/text/tokenizer.cpp "a merge whose result is no token" 's/merge\.result < n_tokens_ \? &merge : nullptr/\&merge/'
+mutant src/text/tokenizer.cpp "a token's text of any length" 's/ \|\| end - begin > kMaxTokenBytes//'
+mutant src/text/tokenizer.cpp "probes without end" 's/std::min\(n, kMaxProbes\)/n + 1/'
+mutant src/io/json.cpp "a tree of any size" 's/if \(count\.bytes\(\) > .*/if (false) {/'
+mutant src/io/json.cpp "values that stand in strings" "s/if \\(c == '\"'\\) \\{/if (false) {/"
+mutant src/io/mapped_file.cpp "a file that stays in the table" 's/^  leave_range\(data_\);//'
+mutant src/convert/tokenizer_files.cpp "merges without end" 's/^    check_merge_count\(.*//'
+mutant tools/engine_arguments.cpp "rows of any width" 's/return static_cast<uint32_t>\(std::clamp.*/return static_cast<uint32_t>(wanted + 0 * floats);/'
+mutant src/engine/sampler.cpp "top-k's bound at half of k" 's/lower_bound_of_top\(logits, options\.top_k\) :/lower_bound_of_top(logits, (options.top_k + 1) \/ 2) :/'
+mutant src/engine/noise.cpp "another constant in the noise" 's/0x94D049BB133111EBu/0x94D049BB133111EDu/'
+mutant src/engine/prefix_cache.cpp "first in, first out" 's/^  for \(auto node = path\.rbegin\(\).*//'
+mutant src/engine/prefix_cache.cpp "eviction of what a sequence holds" 's/ \|\| pool_\.references\(node->block\) > 1\) continue/) continue/'
+mutant kernels/pack.cpp "int8 scales that are too small" 's/^  while \(scale < 0x7BFF.*//'
 echo "$noticed of $total noticed"
 ((noticed == total))

@@ -119,7 +119,9 @@ void check_refusal(const std::string& name, const Outcome& outcome, const std::s
   CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
   CHECK(outcome.err.starts_with("gpt2: "));
   CHECK(outcome.err.find(file) != std::string::npos);
-  CHECK(outcome.err.find(item) != std::string::npos);
+  // Behind the path, which ends at a colon: it may have the item's name in it.
+  const size_t path_end = std::min(outcome.err.find(": ", std::min(outcome.err.find(file), outcome.err.size())), outcome.err.size());
+  CHECK(outcome.err.find(item, path_end) != std::string::npos);
   for (const char c : outcome.err) CHECK((c == '\n' || static_cast<unsigned char>(c) >= 0x20));
   if (!kSanitized) CHECK(outcome.milliseconds < 100);
 }
@@ -337,7 +339,7 @@ TEST_CASE("hostile: any number in the tokenizer's tables leaves a tokenizer that
           for (const TokenId id : model.tokenizer().encode("aabbab ba<|endoftext|>", Specials::parse)) REQUIRE((id >= 0 && id < 3));
           for (const TokenId id : {-1, 0, 1, 2, 3, 1 << 30}) model.tokenizer().token_bytes(id);
         });
-        REQUIRE((failure.code == 0 || failure.code == 4));
+        REQUIRE((failure.code == 0 || failure.code == 3 || failure.code == 4));
         std::memcpy(bytes.data() + at + i, before, 4);
         ++steps;
       }

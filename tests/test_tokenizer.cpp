@@ -237,7 +237,7 @@ TEST_CASE("tokenizer: tables that lie never lead outside themselves") {
     bad.byte_tokens[numbers.bits() % 256] = numbers.bits();
     const Tokenizer tokenizer(bad.tables(), "test");
     const Failure failure = failure_of([&] { tokenizer.decode(tokenizer.encode("The quick brown fox, and 12 others.\n")); });
-    REQUIRE((failure.code == 0 || failure.code == 4));
+    REQUIRE((failure.code == 0 || failure.code == 3 || failure.code == 4));
   }
   // A merge whose result is no token is none.
   for (const uint32_t result : {4096u, 0x7FFFFFFFu, kNoToken}) {
@@ -247,10 +247,56 @@ TEST_CASE("tokenizer: tables that lie never lead outside themselves") {
     CHECK(ids.size() == 11);
     for (const TokenId id : ids) CHECK((id >= 0 && id < 4096));
   }
-  // No empty slot anywhere: a probe still ends.
-  TokenizerData full = good;
+}
+
+TEST_CASE("tokenizer: a merge table without an empty slot is refused after a bounded number of probes") {
+  TokenizerData full = build_tokenizer(read_vocabulary(source_path("models/books")), 4096);
   for (MergeSlot& slot : full.merges) slot = {7, 7, 7, 0};
-  CHECK(Tokenizer(full.tables(), "test").encode("hello there").size() == 11);
+  // The pairs of this text start their searches all over the table; every one would walk it whole.
+  const Failure failure = failure_of([&] { Tokenizer(full.tables(), "t.gpt2").encode("hello there"); });
+  CHECK(failure.code == 3);
+  CHECK_MESSAGE(failure.message.find("t.gpt2: tokenizer.merges: expected an empty slot within 1024") == 0, failure.message);
+  // One empty slot in a run that is longer than the bound ends no search in time either.
+  full.merges[merge_slot(0, 0, full.merges.size())].left = kNoToken;
+  CHECK(failure_of([&] { Tokenizer(full.tables(), "t.gpt2").encode("hello there"); }).code == 3);
+  TokenizerData tiny;
+  tiny.bytes = {'a'};
+  tiny.offsets = {0, 1};
+  tiny.byte_tokens.assign(256, 0);
+  tiny.merges = {{7, 7, 7, 0}, {7, 7, 7, 0}};
+  CHECK(failure_of([&] { Tokenizer(tiny.tables(), "t.gpt2").encode("aa"); }).code == 3);
+}
+
+TEST_CASE("tokenizer: offsets that do not ascend, or too far apart, are refused where a token's text is asked for") {
+  TokenizerData data = build_tokenizer(read_vocabulary(source_path("models/books")), 4096);
+  data.bytes.resize(1 << 20, 'x');
+  const auto refuses = [&](TokenId id, uint32_t begin, uint32_t end) {
+    TokenizerData bad = data;
+    bad.offsets[static_cast<size_t>(id)] = begin;
+    bad.offsets[static_cast<size_t>(id) + 1] = end;
+    const Tokenizer tokenizer(bad.tables(), "t.gpt2");
+    CHECK(tokenizer.token_bytes(5) == Tokenizer(data.tables(), "t.gpt2").token_bytes(5));
+    const std::vector<TokenId> ids = {id};
+    for (const Failure& failure : {failure_of([&] { tokenizer.token_bytes(id); }), failure_of([&] { tokenizer.decode(ids); })}) {
+      CHECK(failure.code == 3);
+      CHECK_MESSAGE(failure.message.find("t.gpt2: tokenizer.offsets of token " + std::to_string(id)) == 0, failure.message);
+    }
+  };
+  refuses(100, 9, 8);
+  refuses(100, 0, (1 << 20) + 1);
+  refuses(100, 0xFFFFFFFFu, 0);
+  refuses(100, 0, kMaxTokenBytes + 1);
+  // The longest text there may be is one, for a file and for who builds it.
+  data.offsets[101] = data.offsets[100] + static_cast<uint32_t>(kMaxTokenBytes);
+  CHECK(Tokenizer(data.tables(), "t.gpt2").token_bytes(100).size() == kMaxTokenBytes);
+  Vocabulary vocabulary;
+  vocabulary.tokens_file = "v.json";
+  vocabulary.tokens = {{std::string(kMaxTokenBytes, 'a'), 0}};
+  CHECK(build_tokenizer(vocabulary, 3).bytes.size() == kMaxTokenBytes);
+  vocabulary.tokens[0].first += 'a';
+  const Failure failure = failure_of([&] { build_tokenizer(vocabulary, 3); });
+  CHECK(failure.code == 3);
+  CHECK_MESSAGE(failure.message.find("v.json: token 0") == 0, failure.message);
 }
 
 TEST_CASE("tokenizer: table sizes that do not fit are refused") {

@@ -80,7 +80,7 @@ class Convert final : public Command {
     if (text_) inputs.add(*text_, "--text");
     OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse, inputs);
     tell_leftovers(file);
-    report_truncation_of(source, file.name_meanwhile());
+    report_truncated_files(file.name_meanwhile());
     ConvertReport report;
     double seconds = 0;
     {

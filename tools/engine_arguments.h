@@ -31,4 +31,8 @@ class EngineArguments {
   std::optional<KvType> kv_type_;
 };
 
+// The rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB whatever the widths
+// of a model are. No bit depends on it.
+uint32_t prompt_rows(const Config& config, uint32_t wanted);
+
 }  // namespace gpt2

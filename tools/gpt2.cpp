@@ -1,6 +1,9 @@
 // The `gpt2` command: finds the subcommand, and turns what goes wrong into one line and an exit code.
+#include <unistd.h>
+
 #include <cstdio>
 #include <new>
+#include <string_view>
 
 #include "src/base/error.h"
 #include "tools/commands.h"
@@ -95,6 +98,31 @@ int run(std::vector<std::string> arguments) {
   return run_command(*command, std::move(arguments));
 }
 
+// Nothing here takes memory.
+int out_of_memory() noexcept {
+  constexpr std::string_view kMessage = "gpt2: out of memory\n";
+  const ssize_t ignored = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  static_cast<void>(ignored);
+  return static_cast<int>(ExitCode::internal);
+}
+
+// Says what ended the command, and returns the status.
+int report_failure() {
+  try {
+    throw;
+  } catch (const Interrupted&) {
+    end_by_caught_signal();
+  } catch (const Error& error) {
+    say(error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::exception& error) {
+    say(std::string("internal error: ") + error.what());
+  }
+  return static_cast<int>(ExitCode::internal);
+}
+
 int report_errors(int argc, char** argv) {
   try {
     occupy_closed_descriptors();
@@ -102,17 +130,13 @@ int report_errors(int argc, char** argv) {
     const int status = run({argv + (argc > 0 ? 1 : 0), argv + argc});
     close_output();
     return status;
-  } catch (const Interrupted&) {
-    end_by_caught_signal();
-  } catch (const Error& error) {
-    say(error.what());
-    return static_cast<int>(error.code());
-  } catch (const std::bad_alloc&) {
-    say("out of memory");
-  } catch (const std::exception& error) {
-    say(std::string("internal error: ") + error.what());
+  } catch (...) {
+    try {
+      return report_failure();
+    } catch (const std::bad_alloc&) {  // the message itself
+      return out_of_memory();
+    }
   }
-  return static_cast<int>(ExitCode::internal);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ Model load_draft_model(const ModelChoice& choice) {
     return Model::view(builtin_model(), kBuiltinName);
   }
   const std::string path = find_model(*name);
-  report_truncation_of(path);
+  report_truncated_files();
   if (!is_directory(path)) return Model::open(path);
   return convert_in_memory(path, path == *name ? "FILE.gpt2" : conversion_target(*name), choice.verbosity);
 }

@@ -2,11 +2,11 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "src/base/error.h"
+#include "src/io/mapped_file.h"
 #include "tools/terminal.h"
 
 namespace gpt2 {
@@ -14,8 +14,6 @@ namespace {
 
 std::atomic<bool> g_interrupted = false;
 std::atomic<int> g_signal = 0;
-char g_truncation_message[512];
-std::atomic<size_t> g_truncation_length = 0;
 char g_unfinished[4096];
 
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
@@ -32,10 +30,19 @@ void on_interrupt(int signal_number) {
   g_signal = signal_number;
 }
 
-void on_bus_error(int) {
-  const ssize_t ignored = write(STDERR_FILENO, g_truncation_message, g_truncation_length);
-  static_cast<void>(ignored);
+iovec part(const char* text) { return {const_cast<char*>(text), strlen(text)}; }
+
+// A fault outside all mapped files is none that a file explains: returning to it ends the program by SIGBUS.
+void on_bus_error(int, siginfo_t* info, void*) {
+  const char* file = mapped_file_at(info->si_addr);
   if (g_unfinished[0] != '\0') unlink(g_unfinished);
+  if (file == nullptr) {
+    signal(SIGBUS, SIG_DFL);
+    return;
+  }
+  const iovec line[] = {part("gpt2: "), part(file), part(": the file became shorter while it was in use\n")};
+  const ssize_t ignored = writev(STDERR_FILENO, line, 3);
+  static_cast<void>(ignored);
   _exit(static_cast<int>(ExitCode::model));
 }
 
@@ -72,13 +79,13 @@ void end_by_signal(int signal_number) {
   _exit(128 + signal_number);
 }
 
-void report_truncation_of(const std::string& file, const std::string& unfinished) {
-  const std::string message = "gpt2: " + printable(file, 400) + ": the file became shorter while it was in use\n";
-  const size_t length = std::min(message.size(), sizeof g_truncation_message);
-  memcpy(g_truncation_message, message.data(), length);
-  g_truncation_length = length;
+void report_truncated_files(const std::string& unfinished) {
   g_unfinished[unfinished.copy(g_unfinished, sizeof g_unfinished - 1)] = '\0';
-  handle(SIGBUS, on_bus_error);
+  struct sigaction action = {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 }  // namespace gpt2

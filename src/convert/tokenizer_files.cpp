@@ -40,6 +40,13 @@ std::pair<std::string, std::string> split_merge(std::string_view line, std::stri
   return {std::string(line.substr(0, space)), std::string(line.substr(space + 1))};
 }
 
+// A merge makes a token of the vocabulary, and a token has few ways to be made (two, in the largest that are published).
+void check_merge_count(const Vocabulary& vocabulary, std::string_view file) {
+  const size_t most = 16 * (vocabulary.tokens.size() + 16);
+  if (vocabulary.merges.size() < most) return;
+  fail_model(file, "merges", "at most " + std::to_string(most) + " for " + std::to_string(vocabulary.tokens.size()) + " tokens", "more");
+}
+
 void read_merges_text(std::string_view text, std::string_view file, Vocabulary& vocabulary) {
   vocabulary.merges_file = file;
   for (size_t number = 1; !text.empty(); ++number) {
@@ -49,6 +56,7 @@ void read_merges_text(std::string_view text, std::string_view file, Vocabulary& 
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     if (number == 1 && line.starts_with("#version")) continue;
     if (line.empty() && text.empty()) break;
+    check_merge_count(vocabulary, file);
     vocabulary.merges.push_back(split_merge(line, file, "line " + std::to_string(number)));
   }
 }

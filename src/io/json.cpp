@@ -6,7 +6,8 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <unordered_set>
+#include <new>
+#include <tuple>
 
 #include "src/base/error.h"
 
@@ -15,6 +16,30 @@ namespace {
 
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxMessage = 120;
+constexpr size_t kFreeMemory = size_t{1} << 20;
+
+// The values and keys of a text, as many as its commas, brackets and colons can make; so it may be no JSON at all.
+struct JsonCount {
+  size_t values = 1, keys = 0;
+
+  explicit JsonCount(std::string_view text) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      const char c = text[i];
+      if (c == '"') {
+        while (++i < text.size() && text[i] != '"') i += text[i] == '\\' ? 1 : 0;
+      }
+      values += c == ',' || c == '[' || c == '{' ? 1 : 0;
+      keys += c == ':' ? 1 : 0;
+    }
+  }
+  size_t bytes() const { return values * sizeof(Json) + keys * (sizeof(Json::Member) - sizeof(Json) + sizeof(PlacedKey)); }
+
+  // A key and where it stands, for the search of a key that is there twice.
+  struct PlacedKey {
+    std::string_view key;
+    size_t offset;
+  };
+};
 
 // Where a text stops being JSON: simdjson says only that it does.
 class FaultFinder {
@@ -187,7 +212,7 @@ class Copier {
         break;
       case simdjson::dom::element_type::ARRAY:
         json.kind = Json::Kind::array;
-        for (const simdjson::dom::element child : simdjson::dom::array(element)) json.array.push_back(copy(child));
+        copy_array(element, json);
         break;
       case simdjson::dom::element_type::OBJECT: copy_object(element, json); break;
     }
@@ -197,17 +222,34 @@ class Copier {
   const std::optional<JsonFault>& fault() const { return fault_; }
 
  private:
+  void copy_array(simdjson::dom::array array, Json& json) {
+    std::vector<Json> items;
+    items.reserve(array.size());
+    for (const simdjson::dom::element child : array) items.push_back(copy(child));
+    json.array.set(std::move(items));
+  }
+
   void copy_object(simdjson::dom::object object, Json& json) {
     json.kind = Json::Kind::object;
-    json.object.reserve(object.size());
-    std::unordered_set<std::string_view> keys;
+    std::vector<Json::Member> members;
+    std::vector<JsonCount::PlacedKey> keys;
+    members.reserve(object.size());
     keys.reserve(object.size());
     for (const simdjson::dom::key_value_pair member : object) {
       const size_t offset = next_key();
-      if (!keys.insert(member.key).second && !fault_) {
-        fault_ = {"each key once", "\"" + std::string(member.key) + "\" twice in one object", offset};
-      }
-      json.object.push_back({std::string(member.key), copy(member.value), offset});
+      keys.push_back({member.key, offset});
+      members.push_back({std::string(member.key), copy(member.value), offset});
+    }
+    json.object.set(std::move(members));
+    find_twice(keys);
+  }
+
+  // The first key of the text that its object has before it is the fault.
+  void find_twice(std::vector<JsonCount::PlacedKey>& keys) {
+    std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return std::tie(a.key, a.offset) < std::tie(b.key, b.offset); });
+    for (size_t i = 1; i < keys.size(); ++i) {
+      if (keys[i].key != keys[i - 1].key || (fault_ && fault_->offset <= keys[i].offset)) continue;
+      fault_ = {"each key once", "\"" + std::string(keys[i].key) + "\" twice in one object", keys[i].offset};
     }
   }
 
@@ -251,12 +293,19 @@ std::string Json::describe() const {
 }
 
 std::optional<JsonFault> read_json(std::string_view text, Json& out) {
+  const JsonCount count(text);
+  if (count.bytes() > kJsonMemory * text.size() + kFreeMemory) {
+    return JsonFault{"a text of fewer values for its " + std::to_string(text.size()) + " bytes", std::to_string(count.values) + " values", 0};
+  }
   // simdjson's parser keeps one stack entry a level; a document that is too deep is refused, not followed.
   simdjson::dom::parser parser;
-  const simdjson::padded_string padded(text);
+  std::string padded;
+  padded.reserve(text.size() + simdjson::SIMDJSON_PADDING);
+  padded = text;
   auto error = parser.allocate(text.size() > 0 ? text.size() : 1, kMaxDepth);
   simdjson::dom::element root;
-  if (!error) error = parser.parse(padded).get(root);
+  if (!error) error = parser.parse(padded.data(), text.size(), false).get(root);
+  if (error == simdjson::MEMALLOC) throw std::bad_alloc();
   if (error) {
     FaultFinder finder(text);
     const size_t offset = finder.find();

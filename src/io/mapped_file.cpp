@@ -5,14 +5,71 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "src/base/error.h"
 #include "src/io/file_descriptor.h"
 
 namespace gpt2 {
+namespace {
+
+// A handler reaches nothing but globals. A slot is free while `begin` is null; `name` is set before it and freed after it.
+struct MappedRange {
+  std::atomic<const std::byte*> begin = nullptr;
+  size_t size = 0;
+  char* name = nullptr;
+};
+MappedRange g_ranges[1024];
+std::atomic_flag g_ranges_change = ATOMIC_FLAG_INIT;  // one thread at a time enters or leaves a range
+static_assert(std::atomic<const std::byte*>::is_always_lock_free);
+
+// Calls `action` for the first slot with this `begin`.
+template <class Action>
+void change_range(const std::byte* begin, Action action) {
+  while (g_ranges_change.test_and_set(std::memory_order_acquire)) {
+  }
+  for (MappedRange& range : g_ranges) {
+    if (range.begin != begin) continue;
+    action(range);
+    break;
+  }
+  g_ranges_change.clear(std::memory_order_release);
+}
+
+void enter_range(const std::byte* begin, size_t size, const std::string& path) {
+  char* name = strdup(printable(path, 400).c_str());
+  if (name == nullptr) throw std::bad_alloc();
+  change_range(nullptr, [&](MappedRange& range) {
+    range.name = std::exchange(name, nullptr);
+    range.size = size;
+    range.begin = begin;
+  });
+  std::free(name);  // there was no room
+}
+
+void leave_range(const std::byte* begin) {
+  char* name = nullptr;
+  change_range(begin, [&](MappedRange& range) {
+    range.begin = nullptr;
+    name = std::exchange(range.name, nullptr);
+  });
+  std::free(name);
+}
+
+}  // namespace
+
+const char* mapped_file_at(const void* address) noexcept {
+  for (const MappedRange& range : g_ranges) {
+    const std::byte* begin = range.begin;
+    if (begin != nullptr && address >= begin && address < begin + range.size) return range.name;
+  }
+  return nullptr;
+}
 
 MappedFile MappedFile::open(const std::string& path) {
   struct stat info = {};
@@ -24,6 +81,7 @@ MappedFile MappedFile::open(const std::string& path) {
   void* data = mmap(nullptr, mapped.size_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (data == MAP_FAILED) fail_model(path, "file", "one that can be mapped", std::strerror(errno));
   mapped.data_ = static_cast<const std::byte*>(data);
+  enter_range(mapped.data_, mapped.size_, path);
   mapped.file_ = std::move(file);
   mapped.changed_s_ = info.st_mtim.tv_sec;
   mapped.changed_ns_ = info.st_mtim.tv_nsec;
@@ -45,7 +103,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  leave_range(data_);
+  munmap(const_cast<std::byte*>(data_), size_);
 }
 
 void MappedFile::check_unchanged() const {

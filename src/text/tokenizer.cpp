@@ -18,7 +18,7 @@ size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept {
   return static_cast<size_t>(key >> 32) & (n_slots - 1);
 }
 
-Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tables_(tables) {
+Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tables_(tables), file_(file) {
   const auto refuse = [&](const char* item, const char* expected, size_t found) {
     fail_model(file, item, expected, std::to_string(found));
   };
@@ -31,11 +31,15 @@ Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tab
   if (tables.byte_tokens.size() != 256) refuse("tokenizer.byte_tokens", "256 entries", tables.byte_tokens.size());
 }
 
-std::string_view Tokenizer::token_bytes(TokenId id) const noexcept {
+std::string_view Tokenizer::token_bytes(TokenId id) const {
   const auto index = static_cast<size_t>(id);
   if (id < 0 || index >= n_tokens()) return {};
   const size_t begin = tables_.offsets[index], end = tables_.offsets[index + 1];
-  if (begin > end || end > tables_.bytes.size()) return {};
+  if (begin > end || end > tables_.bytes.size() || end - begin > kMaxTokenBytes) {
+    fail_model(file_, "tokenizer.offsets of token " + std::to_string(id),
+               "ascending ones up to " + std::to_string(tables_.bytes.size()) + ", at most " + std::to_string(kMaxTokenBytes) + " apart",
+               std::to_string(begin) + ", " + std::to_string(end));
+  }
   return {tables_.bytes.data() + begin, end - begin};
 }
 
@@ -64,7 +68,8 @@ uint64_t Tokenizer::hash() const {
 // leftmost among equals. Each merge removes a symbol and adds at most two pairs: O(n log n).
 class Tokenizer::Merger {
  public:
-  explicit Merger(const Tokenizer& tokenizer) : tables_(tokenizer.tables_), n_tokens_(tokenizer.n_tokens()) {}
+  explicit Merger(const Tokenizer& tokenizer)
+      : tables_(tokenizer.tables_), file_(tokenizer.file_), n_tokens_(tokenizer.n_tokens()) {}
 
   // Replaces out[first, end) by the merged ids.
   void merge(std::vector<TokenId>& out, size_t first) {
@@ -101,16 +106,17 @@ class Tokenizer::Merger {
     if (merge != nullptr) pairs_.push({merge->rank, at, left, right, merge->result});
   }
 
-  // The tables may lie: at most one round through the slots, and no result outside the vocabulary.
+  // The tables may lie: a bounded number of probes, and no result outside the vocabulary.
   const MergeSlot* find(uint32_t left, uint32_t right) const {
     const size_t n = tables_.merges.size();
+    const size_t most = std::min(n, kMaxProbes);
     size_t slot = merge_slot(left, right, n);
-    for (size_t probe = 0; probe < n; ++probe, slot = (slot + 1) & (n - 1)) {
+    for (size_t probe = 0; probe < most; ++probe, slot = (slot + 1) & (n - 1)) {
       const MergeSlot& merge = tables_.merges[slot];
       if (merge.left == kNoToken) return nullptr;
       if (merge.left == left && merge.right == right) return merge.result < n_tokens_ ? &merge : nullptr;
     }
-    return nullptr;
+    fail_model(file_, "tokenizer.merges", "an empty slot within " + std::to_string(most), "none");
   }
 
   void apply(const Pair& pair) {
@@ -128,6 +134,7 @@ class Tokenizer::Merger {
   }
 
   const TokenizerTables& tables_;
+  const std::string& file_;
   size_t n_tokens_;
   std::vector<Symbol> symbols_;
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> pairs_;

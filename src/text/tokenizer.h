@@ -1,5 +1,6 @@
 // Byte-level BPE over tables that are used where they lie (in a mapped file): opening one parses nothing that grows with
-// the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used.
+// the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error (exit 3, with
+// the file's name) ends what meets a bad one.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,11 @@ inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
 // Where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 + right) times
 // 2^64 / golden ratio. Part of the file format.
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept;
+// A search that meets no empty slot within so many is a damaged table: one that is at most half full has runs of some dozens.
+inline constexpr size_t kMaxProbes = 1024;
+// The longest text of one token. What a vocabulary learns is some hundred bytes at most; a file that claims more would make
+// gigabytes of text from a few tokens.
+inline constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 
 // The tables as they are stored, all little-endian.
 struct TokenizerTables {
@@ -36,7 +42,7 @@ enum class Specials { as_text, parse };
 
 class Tokenizer {
  public:
-  // Keeps views of the tables. Throws Error (exit 3, `file` in the message) on sizes that do not fit together.
+  // Keeps views of the tables. Throws Error (exit 3) on sizes that do not fit together. `file` names them in messages.
   Tokenizer(const TokenizerTables& tables, std::string_view file);
 
   size_t n_tokens() const noexcept { return tables_.offsets.size() - 1; }
@@ -46,8 +52,9 @@ class Tokenizer {
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
 
-  // The bytes of a token (not always whole UTF-8); empty for an id without text. Requires 0 <= id; ids >= n_tokens are empty.
-  std::string_view token_bytes(TokenId id) const noexcept;
+  // The bytes of a token (not always whole UTF-8); empty for an id without text, below 0 or from n_tokens on. Throws Error (exit 3)
+  // where its offsets do not ascend, leave the bytes or are further apart than kMaxTokenBytes.
+  std::string_view token_bytes(TokenId id) const;
   std::string decode(std::span<const TokenId> ids) const;
 
   bool is_special(TokenId id) const noexcept;
@@ -60,6 +67,7 @@ class Tokenizer {
   void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
 
   TokenizerTables tables_;
+  std::string file_;
 };
 
 // The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;

@@ -102,6 +102,10 @@ class Builder {
     data_.offsets.assign(1, 0);
     for (uint32_t id = 0; id < n_tokens; ++id) {
       if (const auto text = texts_.find(id); text != texts_.end()) {
+        if (text->second.size() > kMaxTokenBytes) {
+          fail_model(v_.tokens_file, "token " + std::to_string(id), "a text of at most " + std::to_string(kMaxTokenBytes) + " bytes",
+                     std::to_string(text->second.size()));
+        }
         data_.bytes.insert(data_.bytes.end(), text->second.begin(), text->second.end());
       }
       if (data_.bytes.size() > UINT32_MAX) fail_model(v_.tokens_file, "vocabulary", "texts of at most 4 GiB", "more");
@@ -126,8 +130,9 @@ class Builder {
       const std::string item = "merge " + std::to_string(rank + 1) + " \"" + left_text + " " + right_text + "\"";
       const uint32_t left = merge_token(left_text, item), right = merge_token(right_text, item);
       const uint32_t result = merge_token(left_text + right_text, item);
-      size_t slot = merge_slot(left, right, n_slots);
+      size_t slot = merge_slot(left, right, n_slots), probes = 1;
       for (; data_.merges[slot].left != kNoToken; slot = (slot + 1) & (n_slots - 1)) {
+        if (++probes > kMaxProbes) fail_model(v_.merges_file, item, "pairs that spread over a table", "ids that were chosen to collide");
         if (data_.merges[slot].left == left && data_.merges[slot].right == right) {
           fail_model(v_.merges_file, item, "each merge once", "it twice");
         }

@@ -13,6 +13,20 @@ for sampler in "--greedy" "-T 0.8 --top-k 40" "-T 1 --top-p 0.95 -N 3" "--greedy
     check "$sampler with $spec: the same bytes" eval 'quiet_success && same $T/plain $T/fast'
   done
 done
+# A stop in the middle of what one step accepted: neither the text nor the tokens go on behind it.
+printf '{"prompt":"%s","greedy":true,"max_new_tokens":40,"stop":["%s"],"seed":1}\n' "It was" the "It was" " a" "The sea" "n" "The old" "," >"$T/stops"
+run "$GPT2" generate --jsonl <"$T/stops"
+cp "$T/out" "$T/plain"
+check "some records stop" eval '(($(grep -c "\"finish_reason\":\"stop\"" $T/plain) > 1))'
+for batch in 1 3; do
+  run "$GPT2" generate --jsonl --batch $batch --spec force --draft-model "$draft" <"$T/stops"
+  check "records that stop inside a step, $batch at a time: the same bytes" eval 'quiet_success && same $T/plain $T/out'
+done
+run "$GPT2" generate -s 1 --greedy -n 40 --stop " she" --json "It was"
+sed 's/"timings":.*//' "$T/out" >"$T/plain"
+run "$GPT2" generate -s 1 --greedy -n 40 --stop " she" --json --spec force --draft-model "$draft" "It was"
+sed 's/"timings":.*//' "$T/out" >"$T/fast"
+check "a text that stops inside a step: the same tokens" eval 'quiet_success && same $T/plain $T/fast'
 run "$GPT2" generate --greedy -n 30 --spec force --draft-model "$draft" --stats "It was"
 check "--stats of speculation" eval '((status == 0)) && err_has "drafted" && err_has "speed-up" && err_has "% by position"'
 run "$GPT2" generate --greedy -n 30 --spec force --draft-model "$draft" --stats=json "It was"

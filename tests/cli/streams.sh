@@ -66,9 +66,17 @@ truncate -s 8192 "$T/model.gpt2"
 wait $pid 2>/dev/null; status=$?
 : >"$T/out"
 error "a model file that shrinks while it is used" 3 "$T/model.gpt2" shorter
+"$GPT2" convert --force "$BOOKS" "$T/model.gpt2"
+"$GPT2" convert "$BOOKS" "$T/draft.gpt2"
+"${slow[@]}" 9 -m "$T/model.gpt2" --draft-model "$T/draft.gpt2" --draft-max 1 "It was" >"$T/out" 2>"$T/err" & pid=$!
+until grep -q draft.gpt2 /proc/$pid/maps 2>/dev/null || ! kill -0 $pid; do sleep 0.01; done
+truncate -s 8192 "$T/model.gpt2"
+wait $pid 2>/dev/null; status=$?
+: >"$T/out"
+error "... while a draft is mapped too: the file that the fault lies in is named" 3 "$T/model.gpt2" shorter
 # A model that is overwritten where it lies. Its text may be anything, its status not.
 "$GPT2" convert -qf "$BOOKS" "$T/model.gpt2"
-"$GPT2" convert -q --dtype int8 "$BOOKS" "$T/draft.gpt2"
+"$GPT2" convert -qf --dtype int8 "$BOOKS" "$T/draft.gpt2"
 # overwritten FILE: flips bytes of the file while the last job, of which $pid is the process, is in the middle.
 overwritten() {
   for _ in $(seq 400); do [ -s "$T/out" ] && break; sleep 0.01; done

@@ -199,7 +199,7 @@ void run_model_file(std::string_view input) {
       for (const TokenId id : tokenizer.encode("abab<|endoftext|>ba", Specials::parse)) {
         require(id >= 0 && static_cast<uint32_t>(id) < model.config().n_vocab, "an id past the vocabulary");
       }
-    }, {ExitCode::input});
+    }, {ExitCode::input, ExitCode::model});
     for (TokenId id = -2; id < 10; ++id) tokenizer.token_bytes(id);
   }, {ExitCode::model});
 }
