@@ -59,7 +59,7 @@ void PromptRun::decode(Generation& generation, SampleBuilder& builder, TextStrea
     if (step.finish == FinishReason::nonfinite) {
       engine_.model().check_unchanged();
       fail(ExitCode::model,
-           printable(engine_.model().name(), 400) + ": logits are not finite: the weights are damaged or unusable");
+           printable(engine_.model().name(), 400) + ": " + std::string(engine_.nonfinite_reason()));
     }
     if (step.finish != FinishReason::running) reason = finish_reason_name(step.finish);
     take(step, generation, builder, out);

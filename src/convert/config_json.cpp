@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
+#include <utility>
 
 #include "src/base/error.h"
+#include "src/convert/warnings.h"
 #include "src/io/json.h"
 
 namespace gpt2 {
@@ -75,14 +78,27 @@ class Reader {
     if (!unused) refuse(key, expected, *found);
   }
 
-  int32_t token(std::string_view key, const Json& value) const {
-    if (value.kind != Json::Kind::integer || value.integer < 0 || value.integer > INT32_MAX) {
-      refuse(key, "a token id", value);
+  // The token ids of a number or an array of them that are below n_vocab; nothing for those below 0, which mean "unset".
+  std::vector<int32_t> tokens(std::string_view key, uint32_t n_vocab, std::vector<std::string>& warnings) {
+    std::vector<int32_t> ids;
+    const Json* found = value(key);
+    if (found == nullptr) return ids;
+    const bool list = found->kind == Json::Kind::array;
+    for (const Json& id : list ? std::span(found->array) : std::span(found, 1)) {
+      const bool whole = id.kind == Json::Kind::integer || id.kind == Json::Kind::unsigned_integer;
+      if (!whole) refuse(key, "a token id", id);
+      if (id.kind == Json::Kind::integer && id.integer < 0) continue;
+      if (id.kind == Json::Kind::integer && id.integer < n_vocab) {
+        ids.push_back(static_cast<int32_t>(id.integer));
+      } else {
+        warnings.push_back(printable(file_, 400) + ": " + std::string(key) + ": expected an id below vocab_size = " +
+                           std::to_string(n_vocab) + ", found " + id.describe() + ": left out");
+      }
     }
-    return static_cast<int32_t>(value.integer);
+    return ids;
   }
 
-  std::vector<std::string> warnings() const {
+  std::vector<std::string> unknown_keys() const {
     std::vector<std::string> warnings;
     for (const auto& [key, unused, place] : json_.object) {
       const bool known = std::find(known_.begin(), known_.end(), key) != known_.end();
@@ -97,24 +113,31 @@ class Reader {
   std::vector<std::string_view> known_;
 };
 
-void check_kind(Reader& in) {
-  if (const Json* type = in.value("model_type"); type != nullptr && type->string != "gpt2") in.refuse("model_type", "\"gpt2\"", *type);
+// The type decides; without one, the architectures do. Heads of other kinds are other tensors beside the same model.
+void check_kind(Reader& in, std::string_view file, std::vector<std::string>& warnings) {
+  const Json* type = in.value("model_type");
+  if (type != nullptr && type->string != "gpt2") in.refuse("model_type", "\"gpt2\"", *type);
   const Json* architectures = in.value("architectures");
   if (architectures == nullptr) return;
   if (architectures->kind != Json::Kind::array) in.refuse("architectures", "an array", *architectures);
   for (const Json& name : architectures->array) {
-    if (name.string != "GPT2LMHeadModel" && name.string != "GPT2Model" && name.string != "GPT2DoubleHeadsModel") {
-      in.refuse("architectures", "\"GPT2LMHeadModel\"", name);
-    }
+    if (name.string == "GPT2LMHeadModel" || name.string == "GPT2Model" || name.string == "GPT2DoubleHeadsModel") continue;
+    if (type == nullptr && !name.string.starts_with("GPT2")) in.refuse("architectures", "\"GPT2LMHeadModel\"", name);
+    warnings.push_back(printable(file, 400) + ": architectures: expected \"GPT2LMHeadModel\", found " + name.describe() +
+                       ": taken as a language model all the same");
   }
 }
 
 Activation read_activation(Reader& in) {
   const Json* name = in.value("activation_function");
-  if (name == nullptr || name->string == "gelu_new" || name->string == "gelu_pytorch_tanh") return Activation::gelu_tanh;
-  if (name->string == "gelu") return Activation::gelu_erf;
+  if (name == nullptr) return Activation::gelu_tanh;
+  // All of these are 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), written differently.
+  for (const std::string_view tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}) {
+    if (name->string == tanh) return Activation::gelu_tanh;
+  }
+  if (name->string == "gelu" || name->string == "gelu_python") return Activation::gelu_erf;
   if (name->string == "relu") return Activation::relu;
-  in.refuse("activation_function", "gelu_new, gelu_pytorch_tanh, gelu or relu", *name);
+  in.refuse("activation_function", "gelu_new, gelu_pytorch_tanh, gelu_fast, gelu or relu", *name);
 }
 
 float read_epsilon(Reader& in) {
@@ -133,8 +156,8 @@ ConfigFile parse_config(std::string_view text, std::string_view file) {
   const Json json = parse_json(text, file);
   if (json.kind != Json::Kind::object) fail_model(file, "configuration", "an object", json.describe());
   Reader in(json, file);
-  check_kind(in);
   ConfigFile result;
+  check_kind(in, file, result.warnings);
   Config& c = result.config;
   c.n_layer = in.required_size("n_layer");
   c.n_head = in.required_size("n_head");
@@ -155,17 +178,23 @@ ConfigFile parse_config(std::string_view text, std::string_view file) {
   in.refuse_if_used("is_encoder_decoder", "false");
   in.refuse_if_used("pruned_heads", "no pruned heads");
   in.refuse_if_used("quantization_config", "unquantised weights");
-  if (const Json* bos = in.value("bos_token_id")) c.bos_token_id = in.token("bos_token_id", *bos);
-  if (const Json* eos = in.value("eos_token_id")) {
-    if (eos->kind == Json::Kind::array) {
-      for (const Json& id : eos->array) c.eos_token_ids.push_back(in.token("eos_token_id", id));
-    } else {
-      c.eos_token_ids.push_back(in.token("eos_token_id", *eos));
-    }
-  }
+  const std::vector<int32_t> bos = in.tokens("bos_token_id", c.n_vocab, result.warnings);
+  if (!bos.empty()) c.bos_token_id = bos[0];
+  c.eos_token_ids = in.tokens("eos_token_id", c.n_vocab, result.warnings);
   check_config(c, file);
-  result.warnings = in.warnings();
+  add_first_few(result.warnings, in.unknown_keys(), "unknown keys");
   return result;
+}
+
+void apply_generation_config(std::string_view text, std::string_view file, ConfigFile& result) {
+  const Json json = parse_json(text, file);
+  if (json.kind != Json::Kind::object) fail_model(file, "configuration", "an object", json.describe());
+  Reader in(json, file);
+  Config& c = result.config;
+  const std::vector<int32_t> bos = in.tokens("bos_token_id", c.n_vocab, result.warnings);
+  if (!bos.empty()) c.bos_token_id = bos[0];
+  std::vector<int32_t> eos = in.tokens("eos_token_id", c.n_vocab, result.warnings);
+  if (!eos.empty()) c.eos_token_ids = std::move(eos);
 }
 
 }  // namespace gpt2
