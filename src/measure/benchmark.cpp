@@ -145,7 +145,7 @@ struct ModelBenchmark::Stage {
 
 double ModelBenchmark::time(const BenchCase& bench, Stage& stage) {
   const auto step = [&](std::span<const Row> rows) {
-    forward(model_.config(), model_.weights(), rows, stage.pointers, kv_, stage.workspace, kernels_, team_);
+    forward(model_.config(), model_.weights(), {rows, stage.pointers}, stage.workspace, {kernels_, team_});
   };
   const double start = now_seconds();
   if (bench.test == BenchTest::decode) {

@@ -61,6 +61,7 @@ class KvSequence {
   KvSequence& operator=(KvSequence&& other) noexcept;
   ~KvSequence() { truncate(0); }
 
+  const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
   // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
   // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed, or when the last block

@@ -181,6 +181,10 @@ class Cursor {
   const StoredTensor& next() { return tensors_[at_++]; }
   std::span<const float> vector() { return vector_of(next()); }
   Panels panels() { return panels_of(next(), config_); }
+  NormWeights norm() {
+    const std::span<const float> weight = vector();
+    return {weight, vector(), config_.layer_norm_epsilon};
+  }
 
  private:
   const std::vector<StoredTensor>& tensors_;
@@ -196,19 +200,16 @@ Weights view_weights(const Config& config, const std::vector<StoredTensor>& tens
   weights.h.resize(config.n_layer);
   for (uint32_t i = 0; i < config.n_layer; ++i) {
     LayerWeights& h = weights.h[i];
-    h.ln_1_weight = in.vector();
-    h.ln_1_bias = in.vector();
+    h.ln_1 = in.norm();
     const StoredTensor& c_attn = in.next();
     h.attn_c_attn = panels_of(c_attn, config);
     h.attention_scale = c_attn.spec.arrangement == Arrangement::qkv_scaled ? 1.0f : config.attention_scale(i);
     h.attn_c_proj = in.panels();
-    h.ln_2_weight = in.vector();
-    h.ln_2_bias = in.vector();
+    h.ln_2 = in.norm();
     h.mlp_c_fc = in.panels();
     h.mlp_c_proj = in.panels();
   }
-  weights.ln_f_weight = in.vector();
-  weights.ln_f_bias = in.vector();
+  weights.ln_f = in.norm();
   weights.wte = in.panels();
   weights.lm_head = config.tied_lm_head && config.n_draft_vocab == 0 ? weights.wte : in.panels();
   return weights;

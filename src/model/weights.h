@@ -11,11 +11,16 @@
 
 namespace gpt2 {
 
+struct NormWeights {
+  std::span<const float> weight, bias;  // [n_embd]
+  float epsilon = 0;
+};
+
 struct LayerWeights {
-  std::span<const float> ln_1_weight, ln_1_bias;  // [n_embd]
+  NormWeights ln_1;
   Panels attn_c_attn;  // n_embd -> n_head x [q | k | v], each of d_pad rows (d_head rounded up to 16, zero rows behind)
   Panels attn_c_proj;  // n_embd -> n_embd
-  std::span<const float> ln_2_weight, ln_2_bias;  // [n_embd]
+  NormWeights ln_2;
   Panels mlp_c_fc;    // n_embd -> n_inner
   Panels mlp_c_proj;  // n_inner -> n_embd
   float attention_scale = 1;  // what is left to multiply the scores by: 1 where it was folded into q
@@ -25,7 +30,7 @@ struct Weights {
   Panels wte;                      // [n_vocab, n_embd], rows padded to whole panels
   MatrixView<const float> wpe;     // [n_ctx, n_embd]
   std::vector<LayerWeights> h;     // [n_layer]
-  std::span<const float> ln_f_weight, ln_f_bias;  // [n_embd]
+  NormWeights ln_f;
   std::span<const uint32_t> draft_ids;  // the tokens of the head's rows, ascending; empty: row i is token i
   Panels lm_head;                  // wte where it is tied; of a draft, the rows of its n_draft_vocab tokens
 };
