@@ -262,13 +262,13 @@ class Cases {
       model("no config." + std::string(key), change("\"config." + std::string(key) + "\"", "\"Config." + std::string(key) + "\""), key);
     }
     for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"layer_norm_epsilon", "0"}, {"layer_norm_epsilon", "-1"},
-         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "silu"}, {"activation", ""},
+         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "swish"}, {"activation", ""},
          {"tied_lm_head", "1"}, {"scale_attn_weights", ""}, {"scale_attn_by_inverse_layer_idx", "no"}, {"bos_token_id", "3"}, {"bos_token_id", "-2"},
          {"bos_token_id", "x"}, {"eos_token_ids", "3"}, {"eos_token_ids", "0,,1"}, {"eos_token_ids", "0,9"}, {"eos_token_ids", "-1"}}) {
       const std::string good = "\"config." + key + "\":\"" + *parsed.metadata_value("config." + key) + "\"";
       model("config." + key + " \"" + value + "\"", change(good, "\"config." + key + "\":\"" + value + "\""), key.substr(0, 12));
     }
-    for (const char* version : {"0", "2", "", "01", "1.0", "4294967297"}) {
+    for (const char* version : {"0", "3", "", "01", "1.0", "4294967297"}) {
       model(std::string("version ") + version, change("\"gpt2.version\":\"1\"", "\"gpt2.version\":\"" + std::string(version) + "\""), "version");
     }
     model("another format", change("gpt2 model", "gpt9 model"), "format");

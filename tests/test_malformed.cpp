@@ -327,7 +327,7 @@ TEST_CASE("malformed: .gpt2 headers") {
   };
   const BadCase cases[] = {
       {"format", "gpt2 model", "gpt3 model"},
-      {"format version", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\""},
+      {"format version", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"3\""},
       {"gpt2.version", "\"gpt2.version\"", "\"gpt2.varsion\""},
       {"gpt2.source", "\"gpt2.source\"", "\"gpt2.sauce\""},
       {"gpt2.tokenizer_xxh3", "\"gpt2.tokenizer_xxh3\":\"", "\"gpt2.tokenizer_xxh3\":\"z"},

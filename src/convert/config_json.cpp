@@ -144,7 +144,7 @@ ConfigFile parse_config(std::string_view text, std::string_view file) {
   if (!n_positions && !n_ctx) fail_model(file, "n_positions", "a whole number from 1", "none");
   c.n_ctx = n_positions ? *n_positions : *n_ctx;
   c.n_inner = in.size("n_inner").value_or(4 * c.n_embd);
-  c.d_head = c.n_embd / c.n_head;
+  derive_heads(c, file);
   c.layer_norm_epsilon = read_epsilon(in);
   c.activation = read_activation(in);
   c.scale_attn_weights = in.flag("scale_attn_weights", true);

@@ -54,7 +54,14 @@ class Reader final : public MetadataLookup {
       fail_model(path_, "format", "a .gpt2 file (convert one with: gpt2 convert DIR FILE)", "another safetensors file");
     }
     const std::string& version = required(kVersionKey);
-    if (version != kFormatVersion) fail_model(path_, "format version", std::string(kFormatVersion), version);
+    if (version != kPlainVersion && version != kRulesVersion) {
+      fail_model(path_, "format version",
+                 std::string(kPlainVersion) + " or " + std::string(kRulesVersion) + " (a newer gpt2 made this file)", version);
+    }
+    for (const auto& [key, text] : metadata_) {
+      if (!key.starts_with(kBlockPrefix) || (version == kRulesVersion && is_block_key(key))) continue;
+      fail_model(path_, key, "a key that version " + version + " has", "\"" + *text + "\"");
+    }
   }
 
   // The header's own checksum covers every header byte, with the checksum's digits taken as zeros.
@@ -130,8 +137,7 @@ class Reader final : public MetadataLookup {
     stored.xxh3 = *hash;
     if (spec.arrangement == Arrangement::bytes) return words[0] == "u8" && parse_table_size(words[2], stored);
     const auto dtype = dtype_from_name(words[0]);
-    const bool packed = spec.arrangement != Arrangement::vector && spec.arrangement != Arrangement::rows;
-    if (!dtype || (!packed && *dtype != DType::f32)) return false;
+    if (!dtype || (!is_packed(spec.arrangement) && *dtype != DType::f32)) return false;
     stored.dtype = *dtype;
     return words[2] == std::to_string(spec.rows) + "x" + std::to_string(spec.cols);
   }
@@ -182,8 +188,9 @@ class Cursor {
   std::span<const float> vector() { return vector_of(next()); }
   Panels panels() { return panels_of(next(), config_); }
   NormWeights norm() {
-    const std::span<const float> weight = vector();
-    return {weight, vector(), config_.layer_norm_epsilon};
+    NormWeights norm = {vector(), {}, config_.layer_norm_epsilon};
+    if (config_.norm == Norm::layer) norm.bias = vector();
+    return norm;
   }
 
  private:
@@ -195,8 +202,12 @@ class Cursor {
 Weights view_weights(const Config& config, const std::vector<StoredTensor>& tensors) {
   Cursor in(tensors, config);
   Weights weights;
-  const StoredTensor& wpe = in.next();
-  weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd, config.n_embd};
+  if (config.positions == Positions::learned) {
+    const StoredTensor& wpe = in.next();
+    weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd, config.n_embd};
+  } else {
+    weights.frequencies = in.vector();
+  }
   weights.h.resize(config.n_layer);
   for (uint32_t i = 0; i < config.n_layer; ++i) {
     LayerWeights& h = weights.h[i];
@@ -205,7 +216,7 @@ Weights view_weights(const Config& config, const std::vector<StoredTensor>& tens
     h.attn_c_attn = panels_of(c_attn, config);
     h.attention_scale = c_attn.spec.arrangement == Arrangement::qkv_scaled ? 1.0f : config.attention_scale(i);
     h.attn_c_proj = in.panels();
-    h.ln_2 = in.norm();
+    h.ln_2 = config.residual == Residual::parallel_one_norm ? h.ln_1 : in.norm();
     h.mlp_c_fc = in.panels();
     h.mlp_c_proj = in.panels();
   }

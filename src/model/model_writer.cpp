@@ -37,8 +37,6 @@ std::span<const std::byte> table_bytes(const TokenizerTables& t, size_t index) {
   }
 }
 
-bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
-
 class Writer {
  public:
   Writer(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
@@ -90,12 +88,13 @@ class Writer {
     if (std::frexp(scale, &exponent) != 0.5f) return;
     std::vector<float> row(tensor.spec.cols);
     const auto exact = [scale](float w) { return w == 0.0f || std::isnormal(w * scale); };
-    for (uint64_t i = 0; i < config_.n_embd; ++i) {
+    const uint64_t n_queries = uint64_t{config_.n_head} * config_.d_head;
+    for (uint64_t i = 0; i < n_queries; ++i) {
       source_.read_rows(tensor.spec, i, 1, row.data());
       if (!std::all_of(row.begin(), row.end(), exact)) return;
     }
-    row.resize(config_.n_embd);
-    source_.read_vector(tensor.spec.bias, 0, config_.n_embd, row.data());
+    row.resize(n_queries);
+    source_.read_vector(tensor.spec.bias, 0, n_queries, row.data());
     if (std::all_of(row.begin(), row.end(), exact)) tensor.spec.arrangement = Arrangement::qkv_scaled;
   }
 
@@ -175,11 +174,13 @@ class Writer {
   std::string header() const {
     std::vector<std::pair<std::string, std::string>> metadata;
     metadata.emplace_back(kFormatKey, kFormatName);
-    metadata.emplace_back(kVersionKey, kFormatVersion);
+    auto block = block_metadata(config_);
+    metadata.emplace_back(kVersionKey, block.empty() ? kPlainVersion : kRulesVersion);
     metadata.emplace_back(kHeaderHashKey, kNoHash);
     metadata.emplace_back(kTokenizerHashKey, hex64(tokenizer_hash_));
     metadata.emplace_back(kSourceKey, options_.source);
     for (auto& item : config_metadata(config_)) metadata.push_back(std::move(item));
+    for (auto& item : block) metadata.push_back(std::move(item));
     std::vector<TensorInfo> infos;
     for (const Planned& tensor : plan_) {
       const TensorSpec& spec = tensor.spec;

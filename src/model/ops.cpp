@@ -40,11 +40,16 @@ Ops::Input Ops::norm(const NormWeights& weights, MatrixView<const float> x, cons
   make_rows(n_rows, [&](size_t i, size_t row) {
     const float* in = x.row(rows.empty() ? i : rows[i]).data();
     float* out = normed.row(row).data();
-    kernels_.layer_norm(in, weights.weight.data(), weights.bias.data(), x.cols(), weights.epsilon, out);
+    norm_row(weights, in, x.cols(), out);
     if (is_prepared(next.dtype)) kernels_.prepare_row(next.dtype, out, next.n_cols, prepared_row(row));
   });
   if (is_prepared(next.dtype)) return {prepared_row(first_row(n_rows)), workspace_.prepared_stride_, n_rows};
   return {as_bytes(normed.row(first_row(n_rows)).data()), normed.stride() * sizeof(float), n_rows};
+}
+
+void Ops::norm_row(const NormWeights& weights, const float* x, size_t n, float* y) const noexcept {
+  if (weights.bias.empty()) return kernels_.rms_norm(x, weights.weight.data(), n, weights.epsilon, y);
+  kernels_.layer_norm(x, weights.weight.data(), weights.bias.data(), n, weights.epsilon, y);
 }
 
 void Ops::linear(const Panels& w, const Input& in, MatrixView<float> out, Epilogue epilogue) const noexcept {
@@ -57,14 +62,14 @@ void Ops::linear(const Panels& w, const Input& in, MatrixView<float> out, Epilog
   });
 }
 
-void Ops::linear_by_heads(const Panels& w, uint32_t n_head, const Input& in, MatrixView<float> out) const noexcept {
-  if (!own_heads(n_head)) {
+void Ops::linear_by_groups(const Panels& w, uint32_t n_groups, const Input& in, MatrixView<float> out) const noexcept {
+  if (!own_groups(n_groups)) {
     linear(w, in, out);
     return worker_.barrier();
   }
-  const size_t head_panels = n_panels(w) / n_head;
-  over(n_head, [&](Range heads) {
-    MatmulArgs args = matmul_args(w, in, {heads.begin * head_panels, heads.end * head_panels});
+  const size_t group_panels = n_panels(w) / n_groups;
+  over(n_groups, [&](Range groups) {
+    MatmulArgs args = matmul_args(w, in, {groups.begin * group_panels, groups.end * group_panels});
     args.out = out.data();
     args.out_stride = out.stride();
     kernels_.matmul(args);

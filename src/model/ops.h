@@ -3,6 +3,7 @@
 // nowhere else. Knows no layer and no order of operations.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -41,15 +42,26 @@ class Ops {
 
   // out [rows, outputs] = epilogue(in w^T + bias), the bias being w's own.
   void linear(const Panels& w, const Input& in, MatrixView<float> out, Epilogue epilogue = Epilogue::none) const noexcept;
-  // linear() for a matrix whose outputs stand head by head, so that each_head() may follow.
-  void linear_by_heads(const Panels& w, uint32_t n_head, const Input& in, MatrixView<float> out) const noexcept;
-  // Calls attend(head) for this thread's heads of the batch's sequence number `sequence`.
-  template <class Attend>
-  void each_head(uint32_t n_head, size_t sequence, Attend&& attend) const noexcept {
-    if (own_heads(n_head)) return each(n_head, [&](size_t head) { attend(static_cast<uint32_t>(head)); });
-    for (uint32_t head = 0; head < n_head; ++head) {
-      if ((sequence * n_head + head) % worker_.count() == worker_.index()) attend(head);
+  // linear() for a matrix whose outputs stand by groups of heads (those that share keys and values), so that attend() may follow.
+  void linear_by_groups(const Panels& w, uint32_t n_groups, const Input& in, MatrixView<float> out) const noexcept;
+  // For each sequence of the batch (each_sequence(body) calls body(number, rows) for all of them) and each group of n_rep heads:
+  // calls keep(group, rows) on one thread and then work(group, heads, rows), on several where there are fewer groups than threads.
+  template <class EachSequence, class Store, class Attend>
+  void attend(uint32_t n_groups, uint32_t n_rep, EachSequence&& each_sequence, Store&& keep, Attend&& work) const noexcept {
+    const size_t n_parts = parts_of_group(n_groups, n_rep);
+    if (n_parts > 1) {
+      each_sequence([&](size_t sequence, Range rows) {
+        each_pair(n_groups, sequence, [&](size_t group) { keep(group, rows); });
+      });
+      worker_.barrier();
     }
+    each_sequence([&](size_t sequence, Range rows) {
+      each_pair(n_groups * n_parts, sequence, [&](size_t i) {
+        const size_t group = i / n_parts, part = i % n_parts;
+        if (n_parts == 1) keep(group, rows);
+        work(group, Range{n_rep * part / n_parts, n_rep * (part + 1) / n_parts}, rows);
+      });
+    });
   }
   // linear() that keeps the arg-max of the first n_valid outputs of every row. Without rows in `out` it keeps nothing else.
   void linear_argmax(const Panels& w, const Input& in, MatrixView<float> out, size_t n_valid) const noexcept;
@@ -62,8 +74,21 @@ class Ops {
   void over(size_t n, Body&& body) const noexcept {
     body(worker_.share(n));
   }
-  // Where heads divide by the threads, a thread attends with the q, k and v that it has computed itself.
-  bool own_heads(uint32_t n_head) const noexcept { return n_head % worker_.count() == 0; }
+  // Where groups divide by the threads, a thread attends with the q, k and v that it has computed itself; elsewhere the pairs of a
+  // sequence and a group go round.
+  bool own_groups(uint32_t n_groups) const noexcept { return n_groups % worker_.count() == 0; }
+  template <class Body>
+  void each_pair(size_t n, size_t sequence, Body&& body) const noexcept {
+    if (n % worker_.count() == 0) return each(n, body);
+    for (size_t i = 0; i < n; ++i) {
+      if ((sequence * n + i) % worker_.count() == worker_.index()) body(i);
+    }
+  }
+  // Fewer groups than threads are divided among them: into how many parts each.
+  size_t parts_of_group(uint32_t n_groups, uint32_t n_rep) const noexcept {
+    if (n_groups >= worker_.count()) return 1;
+    return std::min<size_t>(n_rep, (worker_.count() + n_groups - 1) / n_groups);
+  }
 
   // An input's rows stand in the workspace from first_row() on: of many rows each thread makes its share, of few its own copy
   // of all. Calls make_row(i, row of the workspace), then waits for the others where rows are shared.
@@ -74,6 +99,7 @@ class Ops {
     return workspace_.prepared_.data() + row * workspace_.prepared_stride_;
   }
 
+  void norm_row(const NormWeights& weights, const float* x, size_t n, float* y) const noexcept;
   MatmulArgs matmul_args(const Panels& w, const Input& in, Range panels) const noexcept;
   // What this thread reads first of its share of a matrix.
   Upcoming upcoming(const Panels& w, size_t n_rows) const noexcept;

@@ -24,15 +24,16 @@ Activations::Activations(size_t max_rows, size_t cols) : cols_(cols), stride_(ro
 
 Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads)
     : max_rows_(max_rows), max_outputs_(max_outputs) {
-  const size_t d_pad = round_up(config.d_head, kPanelRows);
+  const size_t d_heads = size_t{config.n_head} * config.d_head;
   const size_t input_rows = std::max<size_t>(std::max(max_rows, max_outputs), size_t{n_threads} * kFewRows);
   x_ = Activations(max_rows, config.n_embd);
-  qkv_ = Activations(max_rows, config.n_head * 3 * d_pad);
-  heads_ = Activations(max_rows, config.n_embd);
+  if (config.positions == Positions::rotary) turns_ = Activations(max_rows, config.d_pad());
+  qkv_ = Activations(max_rows, (size_t{config.n_head} + 2 * config.n_kv_head) * config.d_pad());
+  heads_ = Activations(max_rows, d_heads);
   inner_ = Activations(max_rows, config.n_inner);
   logits_ = Activations(max_outputs, config.n_logits());
   normed_ = Activations(input_rows, config.n_embd);
-  prepared_stride_ = prepared_stride(std::max(config.n_embd, config.n_inner));
+  prepared_stride_ = prepared_stride(std::max<size_t>({config.n_embd, config.n_inner, d_heads}));
   prepared_ = AlignedBuffer<unsigned char>(input_rows * prepared_stride_);
   argmax_lanes_ = AlignedBuffer<ArgmaxLanes>(size_t{n_threads} * max_outputs);
   output_rows_ = AlignedBuffer<uint32_t>(max_outputs);

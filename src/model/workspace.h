@@ -47,8 +47,9 @@ class Workspace {
   friend class ForwardPass;
   uint32_t max_rows_, max_outputs_;
   Activations x_;       // [max_rows, n_embd]: the residual stream
-  Activations qkv_;     // [max_rows, n_head x 3 x d_pad]
-  Activations heads_;   // [max_rows, n_embd]: attention's output, head by head
+  Activations turns_;   // [max_rows, d_pad]: cosines and sines of a row's position where positions turn
+  Activations qkv_;     // [max_rows, n_kv_head x (n_rep + 2) x d_pad]
+  Activations heads_;   // [max_rows, n_head x d_head]: attention's output, head by head
   Activations inner_;   // [max_rows, n_inner]
   Activations logits_;  // [max_outputs, n_vocab]
   Activations normed_;  // [max_rows, n_embd], or [n_threads x kFewRows, n_embd] where each thread norms for itself
