@@ -112,11 +112,11 @@ class Cases {
       directory("config.json: broken text of " + std::to_string(text.size()), "config.json", text, "JSON");
     }
     for (const char* text : {"[]", "1", "null", "\"x\"", "true"}) directory(std::string("config.json: ") + text, "config.json", text, "object");
-    for (const char* value : {"\"llama\"", "1", "[]"}) {
+    for (const char* value : {"\"bloom\"", "1", "[]"}) {
       directory(std::string("config.json: model_type ") + value, "config.json",
                 replaced(good, member_text(good, "model_type"), "\"model_type\":" + std::string(value)), "model_type");
     }
-    for (const char* value : {"\"silu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
+    for (const char* value : {"\"quick_gelu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
       directory(std::string("config.json: activation ") + value, "config.json",
                 replaced(good, member_text(good, "activation_function"), "\"activation_function\":" + std::string(value)), "activation_function");
     }

@@ -32,10 +32,10 @@ OptionValue keep_value(std::vector<KeepRule>& out) {
 class Convert final : public Command {
  public:
   CommandText text() const override {
-    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face GPT-2 checkpoint.",
+    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
             "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and "
-            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. "
-            "Nothing else is needed: no Python, no network.\n"
+            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16, of GPT-2 or one of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, stablelm, llama, "
+            "mistral, qwen2, gemma. Nothing else is needed: no Python, no network.\n"
             "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
             "same checkpoint gives the same bytes.",
             "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"

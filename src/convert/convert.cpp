@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -13,7 +14,9 @@
 #include "src/base/checked.h"
 #include "src/base/error.h"
 #include "src/io/checkpoint.h"
+#include "src/convert/architecture.h"
 #include "src/convert/config_json.h"
+#include "src/convert/family_source.h"
 #include "src/convert/smoothing.h"
 #include "src/convert/tokenizer_files.h"
 #include "src/text/tokenizer_builder.h"
@@ -26,12 +29,6 @@ constexpr uint64_t kMaxConfigBytes = 1u << 20;
 
 std::string_view without_prefix(std::string_view name) {
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
-}
-
-std::string shape_text(const std::vector<uint64_t>& shape) {
-  std::string text = "[";
-  for (const uint64_t d : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(d);
-  return text + "]";
 }
 
 // The causal mask that old checkpoints carry as if it were a parameter.
@@ -176,7 +173,8 @@ class DraftSource final : public ParameterSource {
     for (uint64_t i = 0; i < count; ++i) source_.read_rows(head_, ids_[first + i], 1, out + i * spec.cols);
   }
   void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override {
-    source_.read_vector(name, first, count, out);
+    if (name != head_.bias || ids_.empty()) return source_.read_vector(name, first, count, out);
+    for (uint64_t i = 0; i < count; ++i) source_.read_vector(name, ids_[first + i], 1, out + i);
   }
   void done(const TensorSpec& spec) override { source_.done(spec); }
 
@@ -198,6 +196,28 @@ uint64_t count_parameters(const Config& config) {
   uint64_t n = 0;
   for (const TensorSpec& spec : model_schema(config)) n += spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
   return n;
+}
+
+// A source that views its tensors.
+class OwningSource final : public ParameterSource {
+ public:
+  OwningSource(const Checkpoint& checkpoint, ConfigFile& file, std::vector<std::string>& warnings)
+      : tensors_(checkpoint, file.architecture->prefix), source_(tensors_, *file.architecture, file, warnings) {}
+  void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) override { source_.read_rows(spec, first, count, out); }
+  void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override { source_.read_vector(name, first, count, out); }
+  void done(const TensorSpec& spec) override { source_.done(spec); }
+
+ private:
+  NamedTensors tensors_;
+  FamilySource source_;
+};
+
+std::unique_ptr<ParameterSource> open_source(const Checkpoint& checkpoint, ConfigFile& file, std::vector<std::string>& warnings) {
+  if (file.architecture != nullptr) return std::make_unique<OwningSource>(checkpoint, file, warnings);
+  auto source = std::make_unique<CheckpointSource>(checkpoint);
+  source->check(file.config);
+  source->check_unused(file.config, warnings);
+  return source;
 }
 
 }  // namespace
@@ -227,10 +247,8 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   ConfigFile config_file = parse_config(read_text_file(config_path, kMaxConfigBytes), config_path);
   Config& config = config_file.config;
   const Checkpoint checkpoint = Checkpoint::open(directory);
-  CheckpointSource source(checkpoint);
-  source.check(config);
   std::vector<std::string> warnings = std::move(config_file.warnings);
-  source.check_unused(config, warnings);
+  const std::unique_ptr<ParameterSource> source = open_source(checkpoint, config_file, warnings);
   const TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   WriteOptions write_options;
   write_options.dtype = options.dtype;
@@ -242,7 +260,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
     write_options.draft_ids = frequent_tokens(words, config.eos_token_ids, options.draft_text, options.draft_vocab);
     config.n_draft_vocab = options.draft_vocab;
   }
-  SmoothedSource smoothed(config, source, write_options);
+  SmoothedSource smoothed(config, *source, write_options);
   DraftSource reduced(smoothed, head, write_options.draft_ids);
   write_model(config, tokenizer.tables(), reduced, write_options, sink, progress);
   return {config, count_parameters(config), std::move(warnings)};
