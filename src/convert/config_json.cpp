@@ -1,11 +1,12 @@
 #include "src/convert/config_json.h"
 
-#include <span>
 #include <string>
+#include <utility>
 
 #include "src/base/error.h"
 #include "src/convert/architecture.h"
 #include "src/convert/config_reader.h"
+#include "src/convert/warnings.h"
 #include "src/io/json.h"
 
 namespace gpt2 {
@@ -13,23 +14,24 @@ namespace {
 
 using Reader = ConfigReader;
 
-void check_kind(Reader& in) {
-  if (const Json* type = in.value("model_type"); type != nullptr && type->string != "gpt2") {
-    in.refuse("model_type", "gpt2, " + architecture_names(), *type);
-  }
+// The type decides; without one, the architectures do. Heads of other kinds are other tensors beside the same model.
+void check_kind(Reader& in, std::vector<std::string>& warnings) {
+  const Json* type = in.value("model_type");
+  if (type != nullptr && type->string != "gpt2") in.refuse("model_type", "gpt2, " + architecture_names(), *type);
   const Json* architectures = in.value("architectures");
   if (architectures == nullptr) return;
   if (architectures->kind != Json::Kind::array) in.refuse("architectures", "an array", *architectures);
   for (const Json& name : architectures->array) {
-    if (name.string != "GPT2LMHeadModel" && name.string != "GPT2Model" && name.string != "GPT2DoubleHeadsModel") {
-      in.refuse("architectures", "\"GPT2LMHeadModel\"", name);
-    }
+    if (name.string == "GPT2LMHeadModel" || name.string == "GPT2Model" || name.string == "GPT2DoubleHeadsModel") continue;
+    if (type == nullptr && !name.string.starts_with("GPT2")) in.refuse("architectures", "\"GPT2LMHeadModel\"", name);
+    warnings.push_back(printable(in.file(), 400) + ": architectures: expected \"GPT2LMHeadModel\", found " + name.describe() +
+                       ": taken as a language model all the same");
   }
 }
 
 void read_gpt2(Reader& in, ConfigFile& file) {
   Config& c = file.config;
-  check_kind(in);
+  check_kind(in, file.warnings);
   c.n_layer = in.required_size("n_layer");
   c.n_head = in.required_size("n_head");
   c.n_embd = in.required_size("n_embd");
@@ -47,18 +49,16 @@ void read_gpt2(Reader& in, ConfigFile& file) {
 }
 
 // What means the same for every architecture.
-void read_common(Reader& in, Config& c) {
+void read_common(Reader& in, ConfigFile& file) {
   in.flag("reorder_and_upcast_attn", false);  // guards half precision only: the same result in f32
   in.refuse_if_used("add_cross_attention", "false (this program has no encoder)");
   in.refuse_if_used("is_encoder_decoder", "false");
   in.refuse_if_used("pruned_heads", "no pruned heads");
   in.refuse_if_used("quantization_config", "unquantised weights");
-  if (const Json* bos = in.value("bos_token_id")) c.bos_token_id = in.token("bos_token_id", *bos);
-  const Json* eos = in.value("eos_token_id");
-  if (eos == nullptr) return;
-  for (const Json& id : eos->kind == Json::Kind::array ? std::span(eos->array) : std::span(eos, 1)) {
-    c.eos_token_ids.push_back(in.token("eos_token_id", id));
-  }
+  Config& c = file.config;
+  const std::vector<int32_t> bos = in.tokens("bos_token_id", c.n_vocab, file.warnings);
+  if (!bos.empty()) c.bos_token_id = bos[0];
+  c.eos_token_ids = in.tokens("eos_token_id", c.n_vocab, file.warnings);
 }
 
 }  // namespace
@@ -76,10 +76,21 @@ ConfigFile parse_config(std::string_view text, std::string_view file) {
   } else {
     read_gpt2(in, result);
   }
-  read_common(in, result.config);
+  read_common(in, result);
   check_config(result.config, file);
-  result.warnings = in.warnings();
+  add_first_few(result.warnings, in.unknown_keys(), "unknown keys");
   return result;
+}
+
+void apply_generation_config(std::string_view text, std::string_view file, ConfigFile& result) {
+  const Json json = parse_json(text, file);
+  if (json.kind != Json::Kind::object) fail_model(file, "configuration", "an object", json.describe());
+  Reader in(json, file);
+  Config& c = result.config;
+  const std::vector<int32_t> bos = in.tokens("bos_token_id", c.n_vocab, result.warnings);
+  if (!bos.empty()) c.bos_token_id = bos[0];
+  std::vector<int32_t> eos = in.tokens("eos_token_id", c.n_vocab, result.warnings);
+  if (!eos.empty()) c.eos_token_ids = std::move(eos);
 }
 
 }  // namespace gpt2

@@ -1,6 +1,7 @@
 #include "src/convert/config_reader.h"
 
 #include <algorithm>
+#include <span>
 
 #include "src/base/error.h"
 
@@ -90,12 +91,26 @@ void ConfigReader::require_flag(std::string_view key, bool wanted) {
   if (flag(key, wanted) != wanted) fail_model(file_, key, wanted ? "true" : "false", wanted ? "false" : "true");
 }
 
-int32_t ConfigReader::token(std::string_view key, const Json& value) const {
-  if (value.kind != Json::Kind::integer || value.integer < 0 || value.integer > INT32_MAX) refuse(key, "a token id", value);
-  return static_cast<int32_t>(value.integer);
+std::vector<int32_t> ConfigReader::tokens(std::string_view key, uint32_t n_vocab, std::vector<std::string>& warnings) {
+  std::vector<int32_t> ids;
+  const Json* found = value(key);
+  if (found == nullptr) return ids;
+  const bool list = found->kind == Json::Kind::array;
+  for (const Json& id : list ? std::span(found->array) : std::span(found, 1)) {
+    const bool whole = id.kind == Json::Kind::integer || id.kind == Json::Kind::unsigned_integer;
+    if (!whole) refuse(key, "a token id", id);
+    if (id.kind == Json::Kind::integer && id.integer < 0) continue;
+    if (id.kind == Json::Kind::integer && id.integer < n_vocab) {
+      ids.push_back(static_cast<int32_t>(id.integer));
+    } else {
+      warnings.push_back(printable(file_, 400) + ": " + std::string(key) + ": expected an id below vocab_size = " +
+                         std::to_string(n_vocab) + ", found " + id.describe() + ": left out");
+    }
+  }
+  return ids;
 }
 
-std::vector<std::string> ConfigReader::warnings() const {
+std::vector<std::string> ConfigReader::unknown_keys() const {
   std::vector<std::string> warnings;
   for (const auto& [key, unused, place] : json_.object) {
     const bool known = std::find(known_.begin(), known_.end(), key) != known_.end();

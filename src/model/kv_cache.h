@@ -44,12 +44,15 @@ class KvPool {
   void release(BlockId block) noexcept;
   uint32_t references(BlockId block) const noexcept { return references_[block]; }
   unsigned char* data(BlockId block) noexcept { return memory_.data() + block * layout_.block_bytes(); }
+  // Whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False for f32.
+  bool overflowed() const noexcept;
 
  private:
   KvLayout layout_;
   AnonymousMemory memory_;
   std::vector<uint32_t> references_;
   std::vector<BlockId> free_;  // last in, first out
+  size_t n_used_ = 0;          // blocks below this have been handed out
 };
 
 // One sequence's positions 0 .. length()-1. Move-only; gives its blocks back when it goes.

@@ -51,18 +51,24 @@ class Reader final : public MetadataLookup {
   void check_format() const {
     const std::string* format = value(kFormatKey);
     if (format == nullptr || *format != kFormatName) {
-      fail_model(path_, "format", "a .gpt2 file (convert one with: gpt2 convert DIR FILE)", "another safetensors file");
+      fail_model(path_, "format", "a .gpt2 file, or the directory of a checkpoint (gpt2 convert DIR FILE makes one of it)",
+                 "another safetensors file");
     }
     const std::string& version = required(kVersionKey);
     if (version != kPlainVersion && version != kRulesVersion) {
-      fail_model(path_, "format version",
-                 std::string(kPlainVersion) + " or " + std::string(kRulesVersion) + " (a newer gpt2 made this file)", version);
+      fail_model(path_, "format version", std::string(kPlainVersion) + " or " + std::string(kRulesVersion),
+                 version + " (another gpt2 made this file)");
     }
     for (const auto& [key, text] : metadata_) {
-      if (!key.starts_with(kBlockPrefix) || (version == kRulesVersion && is_block_key(key))) continue;
-      fail_model(path_, key, "a key that version " + version + " has", "\"" + *text + "\"");
+      if (key.starts_with(kBlockPrefix) && (version == kPlainVersion || !is_block_key(key))) {
+        fail_model(path_, key, "a key that a file of version " + version + " has", "\"" + *text + "\"");
+      }
+      if (version == kPlainVersion || !key.starts_with(kTokenizerPrefix) || is_rules_key(key)) continue;
+      fail_model(path_, key, "a key that this version knows (a newer gpt2 made this file)", "\"" + *text + "\"");
     }
   }
+
+  bool has_table(std::string_view name) const { return tensors_.contains(name); }
 
   // The header's own checksum covers every header byte, with the checksum's digits taken as zeros.
   uint64_t check_header_hash() const {
@@ -254,6 +260,11 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.weights = view_weights(file.config, file.tensors);
   const size_t first_table = file.tensors.size();
   for (const std::string_view name : kTokenizerTensors) file.tensors.push_back(reader.table(name));
+  if (reader.has_table(kAddedFlags)) {
+    file.tensors.push_back(reader.table(kAddedFlags));
+    file.tokenizer.added_flags = table_as<uint32_t>(file.tensors.back(), path);
+  }
+  file.tokenizer.rules = rules_from_metadata(reader, path);
   if (file.config.n_draft_vocab > 0) {
     file.tensors.push_back(reader.table(kDraftIds));
     file.weights.draft_ids = draft_ids(file.tensors.back(), file.config, path);

@@ -110,6 +110,13 @@ void each_field(C& config, Visit visit) {
   visit("eos_token_ids", config.eos_token_ids);
 }
 
+// The tokenizer's rules, once. A new rule is a line here and a field there.
+template <class R, class Visit>
+void each_rule(R& rules, Visit visit) {
+  visit("prefix_space", rules.prefix_space);
+  visit("before_text", rules.before_text);
+}
+
 // What a block is made of, once. A new part is a line here and a field there.
 template <class C, class Visit>
 void each_block_field(C& config, Visit visit) {
@@ -226,6 +233,40 @@ Config config_from_metadata(const MetadataLookup& metadata, std::string_view fil
   });
   check_config(config, file);
   return config;
+}
+
+std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerRules& rules) {
+  std::vector<std::pair<std::string, std::string>> metadata, defaults;
+  const auto into = [](auto& list) {
+    return [&list](std::string_view name, const auto& field) {
+      list.emplace_back(std::string(kTokenizerPrefix) + std::string(name), to_text(field));
+    };
+  };
+  const TokenizerRules none;
+  each_rule(rules, into(metadata));
+  each_rule(none, into(defaults));
+  std::erase_if(metadata, [&](const auto& item) { return std::find(defaults.begin(), defaults.end(), item) != defaults.end(); });
+  return metadata;
+}
+
+TokenizerRules rules_from_metadata(const MetadataLookup& metadata, std::string_view file) {
+  TokenizerRules rules;
+  each_rule(rules, [&](std::string_view name, auto& field) {
+    const std::string key = std::string(kTokenizerPrefix) + std::string(name);
+    const std::string* text = metadata.value(key);
+    if (text != nullptr && !from_text(*text, field)) {
+      fail_model(file, key, "a value that this version knows", "\"" + *text + "\"");
+    }
+  });
+  return rules;
+}
+
+bool is_rules_key(std::string_view key) {
+  TokenizerRules rules;
+  bool known = false;
+  if (!key.starts_with(kTokenizerPrefix)) return false;
+  each_rule(rules, [&](std::string_view name, auto&) { known = known || key.substr(kTokenizerPrefix.size()) == name; });
+  return known;
 }
 
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config) {

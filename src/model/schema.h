@@ -11,6 +11,7 @@
 
 #include "kernels/layout.h"
 #include "src/model/config.h"
+#include "src/text/tokenizer.h"
 
 namespace gpt2 {
 
@@ -48,9 +49,15 @@ std::optional<DType> dtype_from_name(std::string_view name);
 // Whether the bytes are panels of 16 outputs.
 inline bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
 
+// Scales of groups are f16: a matrix whose largest scale lies outside of this is not stored with scales. Below, its scales have lost
+// three bits or more; above, they come near f16's end. The largest code is what a group's largest weight is divided by.
+inline constexpr float kSmallestScale = 0x1p-17f, kLargestScale = 0x1p15f;
+constexpr float largest_code(DType dtype) { return dtype == DType::int4 ? 7.0f : 127.0f; }
+
 // Keys of the file's metadata. A file has the lowest version that can say what it means, so that a plain GPT-2 keeps its bytes and
-// opens in every program: 2 may have "block." keys, of which only those are there that differ from GPT-2's. A program refuses
-// versions that it does not know, and in version 2 "block." keys or values that it does not know.
+// opens in every program: 1 says nothing of the tokenizer beside its tables; 2 may have "tokenizer." keys and the table
+// kAddedFlags, and "block." keys, of which only those are there that differ from GPT-2's. A program refuses versions that it does
+// not know, and in version 2 keys of these or values that it does not know: a new rule is a new key, not a new version.
 inline constexpr std::string_view kFormatKey = "gpt2.format", kFormatName = "gpt2 model";
 inline constexpr std::string_view kVersionKey = "gpt2.version", kPlainVersion = "1", kRulesVersion = "2";
 inline constexpr std::string_view kBlockPrefix = "block.";
@@ -67,6 +74,9 @@ inline constexpr std::string_view kDraftHead = "draft_head.weight", kDraftIds = 
 // The tokenizer's tables, in the order of TokenizerTables.
 inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tokenizer.offsets", "tokenizer.merges",
                                                          "tokenizer.byte_tokens", "tokenizer.special_tokens"};
+// u32 of flags (src/text/added_tokens.h) for each entry of tokenizer.special_tokens; only where they say something.
+inline constexpr std::string_view kAddedFlags = "tokenizer.added_flags";
+inline constexpr std::string_view kTokenizerPrefix = "tokenizer.";
 
 // The configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws Error
 // (exit 3) naming `file` and the key.
@@ -80,5 +90,10 @@ Config config_from_metadata(const MetadataLookup& metadata, std::string_view fil
 // The keys of a block that is not GPT-2's; none for one that is.
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config);
 bool is_block_key(std::string_view key);  // one of those that this program knows
+
+// The same for the tokenizer's rules: only those that are not their defaults are written, and each may be missing.
+std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerRules& rules);
+TokenizerRules rules_from_metadata(const MetadataLookup& metadata, std::string_view file);
+bool is_rules_key(std::string_view key);  // one of those that this program knows
 
 }  // namespace gpt2

@@ -208,7 +208,8 @@ std::vector<std::string> model_file_seeds() { return {nano_model_file(), nano_dr
 
 std::vector<std::string> model_file_words() {
   return {"\"config.n_layer\":\"", "\"config.n_vocab\":\"", "f32 panels ", "f32 vector ", "u8 bytes ", "int8 panels ", "bf16 qkv ", "int4 panels ", "0x0",
-          "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\""};
+          "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\"", "\"tokenizer.before_text\":\"0,1\"",
+          "\"tokenizer.prefix_space\":\"true\"", "tokenizer.added_flags"};
 }
 
 // -- the tokenizer: any bytes survive the way there and back --
