@@ -17,10 +17,12 @@
 
 #include "kernels/attention.inl"
 #include "kernels/norm.inl"
+#include "kernels/rotary.inl"
 #include "kernels/probe.inl"
 
 namespace gpt2 {
 
-const KernelTable kDotprodTable = {"dotprod", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
+const KernelTable kDotprodTable = {"dotprod", prepare_row, matmul, layer_norm, rms_norm,
+                                   rotate, attention, store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

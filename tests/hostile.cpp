@@ -112,11 +112,11 @@ class Cases {
       directory("config.json: broken text of " + std::to_string(text.size()), "config.json", text, "JSON");
     }
     for (const char* text : {"[]", "1", "null", "\"x\"", "true"}) directory(std::string("config.json: ") + text, "config.json", text, "object");
-    for (const char* value : {"\"llama\"", "1", "[]"}) {
+    for (const char* value : {"\"bloom\"", "1", "[]"}) {
       directory(std::string("config.json: model_type ") + value, "config.json",
                 replaced(good, member_text(good, "model_type"), "\"model_type\":" + std::string(value)), "model_type");
     }
-    for (const char* value : {"\"silu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
+    for (const char* value : {"\"quick_gelu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
       directory(std::string("config.json: activation ") + value, "config.json",
                 replaced(good, member_text(good, "activation_function"), "\"activation_function\":" + std::string(value)), "activation_function");
     }
@@ -267,7 +267,7 @@ class Cases {
       model("no config." + std::string(key), change("\"config." + std::string(key) + "\"", "\"Config." + std::string(key) + "\""), key);
     }
     for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"layer_norm_epsilon", "0"}, {"layer_norm_epsilon", "-1"},
-         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "silu"}, {"activation", ""},
+         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "swish"}, {"activation", ""},
          {"tied_lm_head", "1"}, {"scale_attn_weights", ""}, {"scale_attn_by_inverse_layer_idx", "no"}, {"bos_token_id", "3"}, {"bos_token_id", "-2"},
          {"bos_token_id", "x"}, {"eos_token_ids", "3"}, {"eos_token_ids", "0,,1"}, {"eos_token_ids", "0,9"}, {"eos_token_ids", "-1"}}) {
       const std::string good = "\"config." + key + "\":\"" + *parsed.metadata_value("config." + key) + "\"";

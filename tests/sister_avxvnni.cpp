@@ -18,11 +18,13 @@
 
 #include "kernels/attention.inl"
 #include "kernels/norm.inl"
+#include "kernels/rotary.inl"
 #include "kernels/probe.inl"
 
 namespace gpt2 {
 
 extern const KernelTable kAvxVnniSisterTable;
-const KernelTable kAvxVnniSisterTable = {"avxvnni (sister)", prepare_row, matmul, layer_norm, attention, store_kv, probe_read, probe_peak};
+const KernelTable kAvxVnniSisterTable = {"avxvnni (sister)", prepare_row, matmul,   layer_norm, rms_norm,
+                                         rotate,             attention,   store_kv, probe_read, probe_peak};
 
 }  // namespace gpt2

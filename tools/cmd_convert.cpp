@@ -33,10 +33,11 @@ OptionValue keep_value(std::vector<KeepRule>& out) {
 class Convert final : public Command {
  public:
   CommandText text() const override {
-    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face GPT-2 checkpoint.",
+    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
             "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and "
             "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or "
-            "the name of one as -m takes it. Nothing else is needed: no Python, no network.\n"
+            "the name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
+            "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
             "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
             "same checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
             "stays, and its target is written.",

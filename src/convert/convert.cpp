@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/convert/architecture.h"
 #include "src/convert/config_json.h"
+#include "src/convert/family_source.h"
 #include "src/convert/gpt2_source.h"
 #include "src/convert/named_tensors.h"
 #include "src/convert/smoothing.h"
@@ -32,7 +35,8 @@ class DraftSource final : public ParameterSource {
     for (uint64_t i = 0; i < count; ++i) source_.read_rows(head_, ids_[first + i], 1, out + i * spec.cols);
   }
   void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override {
-    source_.read_vector(name, first, count, out);
+    if (name != head_.bias || ids_.empty()) return source_.read_vector(name, first, count, out);
+    for (uint64_t i = 0; i < count; ++i) source_.read_vector(name, ids_[first + i], 1, out + i);
   }
   void done(const TensorSpec& spec) override { source_.done(spec); }
 
@@ -55,6 +59,11 @@ ConfigFile read_config(const std::string& directory) {
   ConfigFile file = parse_config(read_text_file(config, kMaxConfigBytes), config);
   if (file_exists(generation)) apply_generation_config(read_text_file(generation, kMaxConfigBytes), generation, file);
   return file;
+}
+
+std::unique_ptr<ParameterSource> open_source(NamedTensors& tensors, ConfigFile& file, std::vector<std::string>& warnings) {
+  if (file.architecture == nullptr) return std::make_unique<Gpt2Source>(tensors, file.config, warnings);
+  return std::make_unique<FamilySource>(tensors, *file.architecture, file, warnings);
 }
 
 uint64_t count_parameters(const Config& config) {
@@ -91,8 +100,8 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   Config& config = config_file.config;
   std::vector<std::string> warnings = std::move(config_file.warnings);
   const Checkpoint checkpoint = Checkpoint::open(directory);
-  NamedTensors tensors(checkpoint, kGpt2Prefix);
-  Gpt2Source source(tensors, config, warnings);
+  NamedTensors tensors(checkpoint, config_file.architecture != nullptr ? config_file.architecture->prefix : kGpt2Prefix);
+  const std::unique_ptr<ParameterSource> source = open_source(tensors, config_file, warnings);
   TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   warnings.insert(warnings.end(), tokenizer.warnings.begin(), tokenizer.warnings.end());
   WriteOptions write_options;
@@ -105,7 +114,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
     write_options.draft_ids = frequent_tokens(words, config.eos_token_ids, options.draft_text, options.draft_vocab);
     config.n_draft_vocab = options.draft_vocab;
   }
-  SmoothedSource smoothed(config, source, write_options);
+  SmoothedSource smoothed(config, *source, write_options);
   DraftSource reduced(smoothed, head, write_options.draft_ids);
   std::vector<std::string> damage;
   for (const NonFinite& tensor : write_model(config, tokenizer.tables(), reduced, write_options, sink, progress)) {

@@ -63,30 +63,33 @@ bool is_exact(const std::vector<float>& values, const std::vector<float>& factor
 
 }  // namespace
 
-SmoothedSource::SmoothedSource(const Config& config, ParameterSource& source, const WriteOptions& options) : source_(source) {
+SmoothedSource::SmoothedSource(const Config& config, ParameterSource& source, const WriteOptions& options)
+    : config_(config), source_(source) {
   const std::vector<TensorSpec> schema = model_schema(config);
   std::vector<double> squares(config.n_embd, 0.0);
-  add_rows(find_spec(schema, "wte.weight"), squares);
-  add_rows(find_spec(schema, "wpe.weight"), squares);
+  add_rows(find_spec(schema, "wte.weight"), square(double{config.embedding_scale}), squares);
+  if (config.positions == Positions::learned) add_rows(find_spec(schema, "wpe.weight"), 1, squares);
   for (uint32_t layer = 0; layer < config.n_layer; ++layer) {
     const std::string h = "h." + std::to_string(layer) + ".";
     const std::string parts[2][3] = {{h + "ln_1", h + "attn.c_attn.weight", h + "attn.c_proj.weight"},
                                      {h + "ln_2", h + "mlp.c_fc.weight", h + "mlp.c_proj.weight"}};
     for (const auto& [norm, matrix, projection] : parts) {
       const DType dtype = matrix_dtype(matrix, options);
-      pairs_.push_back({norm, matrix, has_scales(dtype) ? factors(find_spec(schema, matrix), dtype, norm, squares) : std::vector<float>()});
+      // A norm that two matrices read would need factors that suit both.
+      const bool wanted = has_scales(dtype) && config.residual != Residual::parallel_one_norm;
+      pairs_.push_back({norm, matrix, wanted ? factors(find_spec(schema, matrix), dtype, norm, squares) : std::vector<float>()});
       add_projection(find_spec(schema, projection), squares);
     }
   }
 }
 
 // Mean squares of an embedding's columns.
-void SmoothedSource::add_rows(const TensorSpec& embedding, std::vector<double>& feature_squares) {
+void SmoothedSource::add_rows(const TensorSpec& embedding, double scale, std::vector<double>& feature_squares) {
   std::vector<double> sums(feature_squares.size(), 0.0);
   each_row(source_, embedding, [&](uint64_t, const float* row) {
     for (size_t j = 0; j < sums.size(); ++j) sums[j] += square(row[j]);
   });
-  for (size_t j = 0; j < sums.size(); ++j) feature_squares[j] += sums[j] / static_cast<double>(embedding.rows);
+  for (size_t j = 0; j < sums.size(); ++j) feature_squares[j] += scale * sums[j] / static_cast<double>(embedding.rows);
 }
 
 void SmoothedSource::add_projection(const TensorSpec& projection, std::vector<double>& feature_squares) {
@@ -102,7 +105,7 @@ std::vector<float> SmoothedSource::factors(const TensorSpec& matrix, DType dtype
                                            const std::vector<double>& feature_squares) {
   const size_t n = feature_squares.size();
   const std::vector<float> weight = read_all(source_, std::string(norm) + ".weight", n);
-  const std::vector<float> bias = read_all(source_, std::string(norm) + ".bias", n);
+  const std::vector<float> bias = config_.norm == Norm::layer ? read_all(source_, std::string(norm) + ".bias", n) : std::vector<float>(n, 0.0f);
   std::vector<double> columns(n, 0.0);
   std::vector<float> largest(n, 0.0f);
   each_row(source_, matrix, [&](uint64_t, const float* row) {

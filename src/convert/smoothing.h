@@ -39,8 +39,9 @@ class SmoothedSource final : public ParameterSource {
 
   std::vector<float> factors(const TensorSpec& matrix, DType dtype, std::string_view norm, const std::vector<double>& feature_squares);
   void add_projection(const TensorSpec& projection, std::vector<double>& feature_squares);
-  void add_rows(const TensorSpec& embedding, std::vector<double>& feature_squares);
+  void add_rows(const TensorSpec& embedding, double scale, std::vector<double>& feature_squares);
 
+  const Config& config_;
   ParameterSource& source_;
   std::vector<Pair> pairs_;
 };

@@ -244,7 +244,7 @@ void Engine::add_rows(Slot& slot) {
 }
 
 ForwardResult Engine::compute() {
-  return forward(model_.config(), model_.weights(), rows_, sequences_, pool_.layout(), workspace_, *options_.kernels, team_);
+  return forward(model_.config(), model_.weights(), {rows_, sequences_}, workspace_, {*options_.kernels, team_});
 }
 
 std::span<const StepResult> Engine::generate(std::span<const PrefillPart> parts) {

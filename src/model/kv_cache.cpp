@@ -17,8 +17,8 @@ constexpr size_t kHugeBlock = size_t{1} << 20;
 KvLayout::KvLayout(const Config& config, KvType kv_type)
     : type(kv_type),
       n_layer(config.n_layer),
-      n_head(config.n_head),
-      d_pad(static_cast<uint32_t>(round_up(config.d_head, kPanelRows))) {}
+      n_kv_head(config.n_kv_head),
+      d_pad(config.d_pad()) {}
 
 KvPool::KvPool(const KvLayout& layout, size_t max_blocks)
     : layout_(layout), references_(max_blocks, 0) {

@@ -13,18 +13,18 @@
 
 namespace gpt2 {
 
-// Where a (layer, head)'s planes stand in a block.
+// Where the planes of a layer's head of keys and values stand in a block.
 struct KvLayout {
   KvType type = KvType::f32;
-  uint32_t n_layer = 0, n_head = 0, d_pad = 0;
+  uint32_t n_layer = 0, n_kv_head = 0, d_pad = 0;
 
   KvLayout(const Config& config, KvType kv_type);
   size_t plane_bytes() const noexcept { return kv_plane_bytes(type, d_pad); }
-  size_t k_offset(uint32_t layer, uint32_t head) const noexcept {
-    return (size_t{layer} * n_head + head) * 2 * plane_bytes();
+  size_t k_offset(uint32_t layer, size_t head) const noexcept {
+    return (size_t{layer} * n_kv_head + head) * 2 * plane_bytes();
   }
-  size_t v_offset(uint32_t layer, uint32_t head) const noexcept { return k_offset(layer, head) + plane_bytes(); }
-  size_t block_bytes() const noexcept { return size_t{n_layer} * n_head * 2 * plane_bytes(); }
+  size_t v_offset(uint32_t layer, size_t head) const noexcept { return k_offset(layer, head) + plane_bytes(); }
+  size_t block_bytes() const noexcept { return size_t{n_layer} * n_kv_head * 2 * plane_bytes(); }
 };
 
 using BlockId = uint32_t;
@@ -64,6 +64,7 @@ class KvSequence {
   KvSequence& operator=(KvSequence&& other) noexcept;
   ~KvSequence() { truncate(0); }
 
+  const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
   // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
   // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed, or when the last block

@@ -38,8 +38,6 @@ std::span<const std::byte> table_bytes(const TokenizerTables& t, size_t index) {
   }
 }
 
-bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
-
 class Writer {
  public:
   Writer(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
@@ -54,7 +52,9 @@ class Writer {
     for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
     if (!tokenizer.added_flags.empty()) plan_table(kAddedFlags, std::as_bytes(tokenizer.added_flags));
     rules_ = rules_metadata(tokenizer.rules);
-    version_ = tokenizer.added_flags.empty() && rules_.empty() ? kPlainVersion : kRulesVersion;
+    block_ = block_metadata(config);
+    const bool plain = tokenizer.added_flags.empty() && rules_.empty() && block_.empty();
+    version_ = plain ? kPlainVersion : kRulesVersion;
     GPT2_CHECK(options.draft_ids.size() == config.n_draft_vocab);
     if (config.n_draft_vocab > 0) plan_table(kDraftIds, std::as_bytes(std::span(options.draft_ids)));
     tokenizer_hash_ = Tokenizer(tokenizer, options.source).hash();
@@ -95,12 +95,13 @@ class Writer {
     if (std::frexp(scale, &exponent) != 0.5f) return;
     std::vector<float> row(tensor.spec.cols);
     const auto exact = [scale](float w) { return w == 0.0f || std::isnormal(w * scale); };
-    for (uint64_t i = 0; i < config_.n_embd; ++i) {
+    const uint64_t n_queries = uint64_t{config_.n_head} * config_.d_head;
+    for (uint64_t i = 0; i < n_queries; ++i) {
       source_.read_rows(tensor.spec, i, 1, row.data());
       if (!std::all_of(row.begin(), row.end(), exact)) return;
     }
-    row.resize(config_.n_embd);
-    source_.read_vector(tensor.spec.bias, 0, config_.n_embd, row.data());
+    row.resize(n_queries);
+    source_.read_vector(tensor.spec.bias, 0, n_queries, row.data());
     if (std::all_of(row.begin(), row.end(), exact)) tensor.spec.arrangement = Arrangement::qkv_scaled;
   }
 
@@ -203,6 +204,7 @@ class Writer {
     metadata.emplace_back(kTokenizerHashKey, hex64(tokenizer_hash_));
     metadata.emplace_back(kSourceKey, options_.source);
     for (auto& item : config_metadata(config_)) metadata.push_back(std::move(item));
+    metadata.insert(metadata.end(), block_.begin(), block_.end());
     metadata.insert(metadata.end(), rules_.begin(), rules_.end());
     std::vector<TensorInfo> infos;
     for (const Planned& tensor : plan_) {
@@ -226,7 +228,7 @@ class Writer {
   ByteSink& sink_;
   const Progress& progress_;
   std::vector<Planned> plan_;
-  std::vector<std::pair<std::string, std::string>> rules_;
+  std::vector<std::pair<std::string, std::string>> block_, rules_;
   std::string_view version_ = kPlainVersion;
   uint64_t data_bytes_ = 0, data_begin_ = 0, at_ = 0, tokenizer_hash_ = 0;
   Xxh3Stream hash_;

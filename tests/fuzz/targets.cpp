@@ -106,7 +106,7 @@ std::vector<std::string> json_words() {
 void run_config(std::string_view input) {
   accepts([&] {
     const Config c = parse_config(input, "config.json").config;
-    require(c.n_layer > 0 && c.n_head > 0 && c.n_embd % c.n_head == 0 && c.d_head * c.n_head == c.n_embd, "a configuration that does not fit");
+    require(c.n_layer > 0 && c.n_kv_head > 0 && c.n_head % c.n_kv_head == 0 && c.d_head > 0, "a configuration that does not fit");
     require(c.n_vocab > 0 && c.n_ctx > 0 && c.n_inner > 0 && c.layer_norm_epsilon > 0, "a size of nothing");
     for (const int32_t id : c.eos_token_ids) require(id >= 0 && static_cast<uint32_t>(id) < c.n_vocab, "an end that is no token");
   }, {ExitCode::model});
