@@ -225,32 +225,27 @@ void Generate::save_cache(Engine& engine, const std::vector<int32_t>& prompt, co
 }
 
 void Generate::generate(const Model& model, Generation& generation, std::string prompt) {
-  EngineOptions options = engine_.resolve(model);
-  options.prefix_cache = prompt_cache_.has_value();
+  BatcherOptions options;
+  options.engine = engine_.resolve(model);
+  options.engine.prefix_cache = prompt_cache_.has_value();
+  options.engine.kv_blocks = 2 * blocks_of(model.config().n_ctx);
   if (!request_.resolve(model.config()).slide) {
-    options.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.prefill_chunk);
+    options.engine.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.engine.prefill_chunk);
   }
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
-  std::optional<Speculation> speculation;
-  if (speculation_.wanted()) {
-    options.max_draft = speculation_.max_draft();
-    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, options.threads,
-                        options.max_slots);
-  }
+  options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
   generation.model = model.name();
-  generation.kernels = options.kernels->name;
-  generation.threads = options.threads;
-  note_on_machine(model, options, "prompt tokens " + std::to_string(generation.prompt.size()));
+  generation.kernels = options.engine.kernels->name;
+  generation.threads = options.engine.threads;
+  note_on_machine(model, options.engine, "prompt tokens " + std::to_string(generation.prompt.size()));
   catch_interrupts();
-  Engine engine(model, options);
-  const std::vector<int32_t> known = prompt_cache_ ? load_cache(engine) : std::vector<int32_t>();
-  std::optional<SpeculativeSteps> steps;
-  if (speculation) steps.emplace(engine, *speculation);
+  Batcher batcher(model, options);
+  const std::vector<int32_t> known = prompt_cache_ ? load_cache(batcher.engine()) : std::vector<int32_t>();
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
-  PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
-  if (prompt_cache_) save_cache(engine, generation.prompt, known);
-  if (speculation) generation.speculation = speculation->stats();
+  PromptRun(batcher, request_, std::move(output), start_).write_samples(generation);
+  if (prompt_cache_) save_cache(batcher.engine(), generation.prompt, known);
+  if (batcher.speculation_stats() != nullptr) generation.speculation = *batcher.speculation_stats();
 }
 
 int Generate::run_one(const std::optional<std::string>& prompt) {

@@ -16,8 +16,6 @@ uint32_t rows_of(const Config& config, uint32_t max_sequences) {
   return std::max(std::min(kCatchUpRows, config.n_ctx), 2 * max_sequences);
 }
 
-size_t blocks_of(const Config& config) { return (size_t{config.n_ctx} + kBlockPositions - 1) / kBlockPositions; }
-
 std::string quoted(const Tokenizer& tokenizer, TokenId id) { return "\"" + printable(tokenizer.token_bytes(id)) + "\""; }
 
 }  // namespace
@@ -48,7 +46,7 @@ ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Option
       model_(draft),
       options_(options),
       n_tokens_(static_cast<uint32_t>(std::min(target.tokenizer().n_tokens(), draft.tokenizer().n_tokens()))),
-      pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config()) * options.max_sequences),
+      pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config().n_ctx) * options.max_sequences),
       team_(options.threads),
       workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences, options.threads),
       sampler_(target.config().n_vocab),
