@@ -199,6 +199,10 @@ soak: $(BUILD)/gpt2  ## 100000 records through generate --jsonl: memory, order, 
 records-proof: $(BUILD)/gpt2  ## 200 prompts together, in batches of 1, 3 and 16, against each in a process of its own
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/records_proof.sh 200
 
+.PHONY: worlds
+worlds: $(BUILD)/gpt2-tests  ## 10000 random small worlds of records, each against what its records give alone (minutes)
+	GPT2_WORLDS=10000 $(BUILD)/gpt2-tests -tc='worlds*'
+
 .PHONY: faults
 faults: $(BUILD)/gpt2  ## convert with each system call failing or killed at it (strace; about 10 minutes)
 	GPT2=$(CURDIR)/$(BUILD)/gpt2 scripts/faults.sh

@@ -1,7 +1,6 @@
 #include "tests/speculated_texts.h"
 
-#include <optional>
-
+#include "src/engine/batcher.h"
 #include "tests/kernel_cases.h"
 
 namespace gpt2::test {
@@ -22,39 +21,28 @@ SamplingOptions warm(float temperature, uint32_t top_k, float top_p) {
 
 std::vector<Tokens> texts(const Model& target, const std::vector<SpecCase>& cases, uint32_t threads, uint32_t batch,
                           const SpeculationOptions* options, SpeculationStats* stats) {
-  EngineOptions engine_options;
-  engine_options.kernels = runnable_kernels().tables[0];
-  engine_options.threads = threads;
-  engine_options.max_slots = batch;
-  engine_options.max_draft = options != nullptr ? options->max_draft : 0;
-  Engine engine(target, engine_options);
-  std::optional<Speculation> speculation;
-  std::optional<SpeculativeSteps> steps;
-  if (options != nullptr) {
-    speculation.emplace(target, *options, *engine_options.kernels, engine.team(), batch);
-    steps.emplace(engine, *speculation);
-  }
+  BatcherOptions batcher_options;
+  batcher_options.engine.kernels = runnable_kernels().tables[0];
+  batcher_options.engine.threads = threads;
+  batcher_options.engine.max_slots = batch;
+  if (options != nullptr) batcher_options.speculation = *options;
+  Batcher batcher(target, batcher_options);
   std::vector<Tokens> out(cases.size());
-  std::vector<size_t> in_slot(batch);
-  size_t next = 0, running = 0;
-  while (next < cases.size() || running > 0) {
-    for (; next < cases.size() && engine.free_slots() > 0; ++next, ++running) {
-      Request request;
-      request.sampling = cases[next].sampling;
-      request.seed = next;
-      request.max_new_tokens = cases[next].n;
-      in_slot[engine.insert(*engine.prefill(cases[next].prompt), request)] = next;
-    }
-    const auto results = steps ? steps->generate() : engine.generate();
-    std::vector<SlotId> done;
-    for (const StepResult& result : results) {
-      Tokens& text = out[in_slot[result.slot]];
-      text.insert(text.end(), result.tokens.begin(), result.tokens.end());
-      if (result.finish != FinishReason::running) done.push_back(result.slot);
-    }
-    for (const SlotId slot : done) engine.release(slot), --running;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    Submission submission;
+    submission.id = i;
+    submission.prompt = cases[i].prompt;
+    submission.request.sampling = cases[i].sampling;
+    submission.request.seed = i;
+    submission.request.max_new_tokens = cases[i].n;
+    batcher.submit(submission);
   }
-  if (stats != nullptr) *stats = speculation->stats();
+  while (batcher.unfinished() > 0) {
+    for (const Event& event : batcher.step()) {
+      if (event.token) out[event.id].push_back(*event.token);
+    }
+  }
+  if (stats != nullptr) *stats = *batcher.speculation_stats();
   return out;
 }
 

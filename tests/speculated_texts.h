@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "src/engine/speculative_steps.h"
+#include "src/engine/speculation.h"
 
 namespace gpt2::test {
 

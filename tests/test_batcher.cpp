@@ -122,7 +122,7 @@ TEST_CASE("batcher: samples of one prompt compute it once and are those of their
     BatcherStats stats;
     CHECK(together({record}, options(slots), false, &stats) == expected);
     CHECK(stats.prompt_tokens == 150);
-    CHECK(stats.computed_rows == 150 + 8 * 19);  // the last token of a sample needs no row
+    CHECK(stats.computed_rows == 150 + 7 + 8 * 19);  // each sample has its own row of the prompt's last token; its own last needs none
   }
   CHECK(together({record}, options(8, 64, 5), false) == expected);
 }
@@ -180,29 +180,29 @@ TEST_CASE("batcher: a draft changes the number of steps and not the tokens") {
   Engine engine(books(), engine_options);
   std::map<SlotId, uint64_t> owner;
   Outputs outputs;
-  for (const Submission& record : all) owner[engine.insert(*engine.prefill(record.prompt), record.request)] = record.id;
+  for (const Submission& record : all) owner[engine.insert(engine.prefill(engine.start(record.prompt, record.request)))] = record.id;
   Numbers numbers(4);
   size_t steps = 0, accepted = 0;
-  for (size_t ended = 0; ended < all.size(); ++steps) {
+  for (; !owner.empty(); ++steps) {
+    std::vector<std::vector<int32_t>> drafts;
+    std::vector<StepRows> rows;
     for (const auto& [slot, id] : owner) {
       // What will come, with an error now and then.
       const std::vector<int32_t>& text = expected.at({id, 0});
-      const size_t known = outputs[{id, 0}].size();
-      std::vector<int32_t> draft;
-      for (size_t i = known + (known == 0 ? 1 : 0); i < text.size() && draft.size() < 5; ++i) {
+      std::vector<int32_t>& draft = drafts.emplace_back();
+      for (size_t i = outputs[{id, 0}].size(); i < text.size() && draft.size() < 5; ++i) {
         draft.push_back(numbers.bits() % 4 == 0 ? 17 : text[i]);
       }
-      draft.resize(std::min<size_t>(draft.size(), engine.room_for_draft(slot)));
-      engine.propose(slot, draft);
+      draft.resize(std::min<size_t>(draft.size(), engine.draft_room(slot)));
+      rows.push_back({slot, 1, {draft}});
     }
-    for (const StepResult& step : engine.generate()) {
+    for (const StepResult& step : engine.generate(rows)) {
       std::vector<int32_t>& output = outputs[{owner[step.slot], 0}];
       output.insert(output.end(), step.tokens.begin(), step.tokens.end());
       accepted += step.n_accepted;
       if (step.finish == FinishReason::running) continue;
-      engine.release(step.slot);
+      engine.remove(step.slot);
       owner.erase(step.slot);
-      ++ended;
     }
   }
   CHECK(outputs == expected);

@@ -32,7 +32,7 @@ Request sampled(uint64_t seed, uint32_t n) {
 std::vector<int32_t> run(const Model& model, const EngineOptions& options, const std::vector<int32_t>& prompt,
                          const Request& request) {
   Engine engine(model, options);
-  engine.insert(*engine.prefill(prompt), request);
+  engine.insert(engine.prefill(engine.start(prompt, request)));
   std::vector<int32_t> tokens;
   for (;;) {
     const StepResult step = engine.generate()[0];
@@ -52,15 +52,15 @@ TEST_CASE("engine: sampled text is the same over threads, chunks and the slots b
   CHECK(run(books(), options(3, 1, 3), kPrompt, sampled(5, 40)) == expected);
   CHECK(run(books(), options(1), kPrompt, sampled(6, 40)) != expected);
   Engine engine(books(), options(2, 3));
-  const SlotId other = engine.insert(*engine.prefill(std::vector<int32_t>{7, 8, 9}), sampled(1, 200));
+  const SlotId other = engine.insert(engine.start(std::vector<int32_t>{7, 8, 9}, sampled(1, 200)));
   engine.generate();
-  const SlotId mine = engine.insert(*engine.prefill(kPrompt), sampled(5, 40));
+  const SlotId mine = engine.insert(engine.start(kPrompt, sampled(5, 40)));
   std::vector<int32_t> tokens;
   while (tokens.size() < 40) {
     for (const StepResult& step : engine.generate()) {
       if (step.slot == mine) tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     }
-    if (tokens.size() == 10) engine.release(other);
+    if (tokens.size() == 10) engine.remove(other);
   }
   CHECK(tokens == expected);
 }
@@ -80,7 +80,7 @@ TEST_CASE("engine: a step allocates nothing") {
       request.sampling.greedy = greedy;
       request.sampling.top_p = 0.9f;
       request.sampling.min_p = 0.01f;
-      engine.insert(*engine.prefill(kPrompt), request);
+      engine.insert(engine.start(kPrompt, request));
     }
     engine.generate();
     engine.generate();
@@ -90,10 +90,18 @@ TEST_CASE("engine: a step allocates nothing") {
   }
 }
 
-TEST_CASE("engine: a cancelled prefill gives nothing and leaves the engine usable") {
-  Engine engine(books(), options(1, 1, 4));
-  std::atomic<bool> cancel{true};
-  CHECK_FALSE(engine.prefill(kPrompt, &cancel).has_value());
-  cancel = false;
-  CHECK(engine.prefill(kPrompt, &cancel).has_value());
+TEST_CASE("engine: a text that is taken out and put back goes on as if nothing had been") {
+  const std::vector<int32_t> expected = run(books(), options(1), kPrompt, sampled(5, 90));
+  Engine engine(books(), options(1, 2, 7));
+  SlotId slot = engine.insert(engine.prefill(engine.start(kPrompt, sampled(5, 90))));
+  for (size_t step = 0; engine.sequence(slot).n_generated() < 90; ++step) {
+    if (step % 20 == 10) {
+      Sequence text = engine.remove(slot);
+      text.kv.truncate(0);
+      slot = engine.insert(engine.prefill(std::move(text)));
+    }
+    engine.generate();
+  }
+  const Sequence text = engine.remove(slot);
+  CHECK(std::equal(expected.begin(), expected.end(), text.tokens.begin() + static_cast<std::ptrdiff_t>(kPrompt.size())));
 }

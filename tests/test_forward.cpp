@@ -137,7 +137,7 @@ TEST_CASE("engine: greedy text equals the golden wherever its margin decides") {
     request.sampling.greedy = true;
     request.max_new_tokens = 64;
     request.ignore_eos = true;
-    engine.insert(*engine.prefill(ids_of(*c.find("ids"))), request);
+    engine.insert(engine.start(ids_of(*c.find("ids")), request));
     const std::vector<int32_t> expected = ids_of(*c.find("greedy"));
     const Json* margins = c.find("margins");
     bool decided = true;
@@ -222,6 +222,6 @@ TEST_CASE("forward: a NaN weight makes the arg-max say so") {
   options.kernels = runnable_kernels().tables[0];
   Engine engine(model, options);
   const std::vector<int32_t> prompt = {0, 1};
-  engine.insert(*engine.prefill(prompt), {});
+  engine.insert(engine.start(prompt));
   CHECK(engine.generate()[0].finish == FinishReason::nonfinite);
 }

@@ -44,7 +44,7 @@ void run_one_step(const Model& model) {
   const std::vector<TokenId> ids = {0};
   Request request;
   request.max_new_tokens = 1;
-  engine.insert(*engine.prefill(ids), request);
+  engine.insert(engine.start(ids, request));
   engine.generate();
   model.tokenizer().decode(ids);
   failure_of([&] { model.tokenizer().encode("abab", Specials::parse); });

@@ -42,16 +42,38 @@ std::vector<int32_t> tokens_of(size_t n, uint64_t seed, const Model& model) {
   return tokens;
 }
 
-std::vector<float> cold_logits(const Model& model, const std::vector<int32_t>& prompt, KvType kv_type = KvType::f32) {
+// What a prompt finds computed, and the bits of what comes after it: the log-probabilities of the likeliest tokens.
+struct Warm {
+  uint32_t n_cached = 0;
+  std::vector<float> bits;
+};
+
+Warm compute(Engine& engine, const std::vector<int32_t>& prompt) {
+  Request request;
+  request.max_new_tokens = 1;
+  request.n_logprobs = kMaxLogprobs;
+  const SlotId slot = engine.insert(engine.start(prompt, request));
+  Warm warm = {engine.sequence(slot).n_computed(), {}};
+  StepResult step;
+  while (step.tokens.empty()) {
+    const Sequence& text = engine.sequence(slot);
+    const StepRows rows = {slot, std::min(engine.limits().prompt_rows, text.n_known() - text.n_computed())};
+    step = engine.generate({&rows, 1}).front();
+  }
+  for (const TokenLogprob& likely : step.top) warm.bits.push_back(likely.logprob);
+  engine.remove(slot);
+  return warm;
+}
+
+std::vector<float> cold_bits(const Model& model, const std::vector<int32_t>& prompt, KvType kv_type = KvType::f32) {
   Engine engine(model, options(false, kv_type));
-  const Prefix prefix = *engine.prefill(prompt);
-  return {prefix.logits().begin(), prefix.logits().end()};
+  return compute(engine, prompt).bits;
 }
 
 // Computes a prompt and saves it; the bytes of the file.
 std::string saved(const std::string& path, const Model& model, const std::vector<int32_t>& prompt, KvType kv_type = KvType::f32) {
   Engine engine(model, options(true, kv_type));
-  engine.prefill(prompt);
+  compute(engine, prompt);
   save_prompt_cache(path, prompt, engine, {});
   return read_file(path);
 }
@@ -65,19 +87,18 @@ TEST_CASE("prefix cache: 600 tokens that share 512 with an earlier prompt comput
   const std::vector<int32_t> rest = tokens_of(88, 2, model);
   second.insert(second.end(), rest.begin(), rest.end());
   Engine engine(model, options());
-  engine.prefill(first);
-  const Prefix prefix = *engine.prefill(second);
-  CHECK(prefix.n_tokens() - prefix.n_cached() == 88);
-  const std::vector<float> cold = cold_logits(model, second);
-  CHECK(std::equal(cold.begin(), cold.end(), prefix.logits().begin(), prefix.logits().end()));
+  compute(engine, first);
+  const Warm warm = compute(engine, second);
+  CHECK(second.size() - warm.n_cached == 88);
+  CHECK(warm.bits == cold_bits(model, second));
 }
 
 TEST_CASE("prefix cache: a prompt of whole blocks that is known computes its last block") {
   const Model& model = wide_context();
   const std::vector<int32_t> prompt = tokens_of(128, 3, model);
   Engine engine(model, options());
-  engine.prefill(prompt);
-  CHECK(engine.prefill(prompt)->n_cached() == 64);
+  compute(engine, prompt);
+  CHECK(compute(engine, prompt).n_cached == 64);
 }
 
 TEST_CASE("prompt cache: the next process computes the rest only, and the bits are those of a cold run") {
@@ -89,17 +110,16 @@ TEST_CASE("prompt cache: the next process computes the rest only, and the bits a
     Engine engine(model, options(true, kv_type));
     const std::vector<int32_t> known = load_prompt_cache(path, engine);
     CHECK(known == std::vector<int32_t>(prompt.begin(), prompt.begin() + 256));
-    const Prefix same = *engine.prefill(prompt);
-    CHECK(same.n_cached() == 256);
-    const std::vector<float> cold = cold_logits(model, prompt, kv_type);
-    CHECK(std::equal(cold.begin(), cold.end(), same.logits().begin(), same.logits().end()));
+    const Warm same = compute(engine, prompt);
+    CHECK(same.n_cached == 256);
+    CHECK(same.bits == cold_bits(model, prompt, kv_type));
     std::vector<int32_t> other = prompt;
     other[100] = (other[100] + 1) % 3;
-    CHECK(engine.prefill(other)->n_cached() == 64);
+    CHECK(compute(engine, other).n_cached == 64);
   }
   Engine engine(model, options());
   const std::vector<int32_t> little = tokens_of(63, 5, model);
-  engine.prefill(little);
+  compute(engine, little);
   save_prompt_cache(path + "-none", little, engine, {});
   CHECK_THROWS_AS(load_prompt_cache(path + "-none", engine), Error);
 }
@@ -109,9 +129,8 @@ TEST_CASE("prompt cache: every byte changed and every cut is refused, and the en
   const Model model = convert_fixture(make_checkpoint({}));
   const std::vector<int32_t> prompt = tokens_of(70, 6, model);
   const std::string whole = saved(path, model, prompt);
-  const std::vector<float> cold = cold_logits(model, prompt);
   Engine engine(model, options());
-  const size_t free = engine.free_blocks();
+  const size_t free = engine.available_blocks();
   size_t refused = 0, tried = 0;
   const auto refuses = [&](const std::string& bytes) {
     write_file(path, bytes);
@@ -128,13 +147,12 @@ TEST_CASE("prompt cache: every byte changed and every cut is refused, and the en
   for (size_t n = 1; n < whole.size(); n += n < 400 ? 1 : 997) refuses(whole.substr(0, n));
   refuses(whole + "x");
   CHECK(refused == tried);
-  CHECK(engine.free_blocks() == free);
+  CHECK(engine.available_blocks() == free);
   CHECK(engine.prefix_cache().size() == 0);
   CHECK(refuses("gpt2-kv\n").find("size") != std::string::npos);
   write_file(path, whole);
   CHECK(load_prompt_cache(path, engine).size() == 64);
-  const Prefix prefix = *engine.prefill(prompt);
-  CHECK(std::equal(cold.begin(), cold.end(), prefix.logits().begin(), prefix.logits().end()));
+  CHECK(compute(engine, prompt).bits == cold_bits(model, prompt));
 }
 
 TEST_CASE("prompt cache: another model, another type of cache and another bf16 tier are refused by name") {

@@ -171,14 +171,16 @@ namespace {
 
 Engine make_engine() {
   EngineOptions options;
+  options.max_slots = 2;
   options.kernels = runnable_kernels().tables[0];
   return Engine(books(), options);
 }
 
-std::vector<int32_t> tokens_of(Engine& engine, FinishReason* end = nullptr) {
+std::vector<int32_t> tokens_of(Engine& engine, SlotId slot = 0, FinishReason* end = nullptr) {
   std::vector<int32_t> tokens;
   for (;;) {
-    const StepResult step = engine.generate()[0];
+    const StepRows rows = {slot, engine.sequence(slot).n_known() - engine.sequence(slot).n_computed()};
+    const StepResult step = engine.generate({&rows, 1})[0];
     tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     if (end != nullptr) *end = step.finish;
     if (step.finish != FinishReason::running) return tokens;
@@ -195,7 +197,7 @@ TEST_CASE("engine: processors see the prompt and the generated text, greedy too"
   request.max_new_tokens = 100;
   request.ignore_eos = true;
   Engine plain = make_engine();
-  plain.insert(*plain.prefill(kPrompt), request);
+  plain.insert(plain.start(kPrompt, request));
   const auto repeats = [](std::vector<int32_t> all, size_t n) {
     for (size_t i = 0; i + n <= all.size(); ++i) {
       for (size_t j = i + 1; j + n <= all.size(); ++j) {
@@ -209,7 +211,7 @@ TEST_CASE("engine: processors see the prompt and the generated text, greedy too"
   CHECK(repeats(all, 2));  // greedy text goes round in circles
   request.sampling.no_repeat_ngram = 2;
   Engine engine = make_engine();
-  engine.insert(*engine.prefill(kPrompt), request);
+  engine.insert(engine.start(kPrompt, request));
   all = tokens_of(engine);
   CHECK(all.size() == 100);
   all.insert(all.begin(), kPrompt.begin(), kPrompt.end());
@@ -220,9 +222,9 @@ TEST_CASE("engine: a request whose options forbid every token ends with no_token
   Request request;
   for (int32_t id = 0; id < static_cast<int32_t>(books().config().n_vocab); ++id) request.sampling.forbidden.push_back(id);
   Engine engine = make_engine();
-  engine.insert(*engine.prefill(kPrompt), request);
+  engine.insert(engine.start(kPrompt, request));
   FinishReason end = FinishReason::running;
-  CHECK(tokens_of(engine, &end).empty());
+  CHECK(tokens_of(engine, 0, &end).empty());
   CHECK(end == FinishReason::no_token);
 }
 
@@ -233,15 +235,16 @@ TEST_CASE("engine: forks of a prompt give the samples that fresh slots give") {
   request.sampling.repetition_penalty = 1.2f;
   request.sampling.typical_p = 0.9f;
   Engine one = make_engine();
-  const Prefix prompt = *one.prefill(kPrompt);
+  const SlotId prompt = one.insert(one.prefill(one.start(kPrompt)));
   std::vector<std::vector<int32_t>> samples;
   for (uint32_t i = 0; i < 3; ++i) {
     request.sample = i;
-    const SlotId slot = one.insert(prompt.fork(), request);
-    samples.push_back(tokens_of(one));
-    one.release(slot);
+    const SlotId slot = one.fork(prompt, one.start(kPrompt, request));
+    CHECK(one.sequence(slot).n_computed() == kPrompt.size() - 1);
+    samples.push_back(tokens_of(one, slot));
+    one.remove(slot);
     Engine fresh = make_engine();
-    fresh.insert(*fresh.prefill(kPrompt), request);
+    fresh.insert(fresh.start(kPrompt, request));
     CHECK(tokens_of(fresh) == samples.back());
   }
   CHECK(samples[0] != samples[1]);
@@ -260,7 +263,7 @@ TEST_CASE("engine: a step with all processors and filters allocates nothing") {
   request.sampling.typical_p = 0.8f;
   request.sampling.top_p = 0.9f;
   Engine engine = make_engine();
-  engine.insert(*engine.prefill(kPrompt), request);
+  engine.insert(engine.start(kPrompt, request));
   engine.generate();
   engine.generate();
   const size_t before = allocations();

@@ -16,45 +16,49 @@ namespace {
 constexpr uint32_t kBlock = 4;
 
 struct Life {
-  uint32_t prompt = 0, wanted = 0;  // tokens it arrives with, and ends with
+  uint64_t group = 0;
+  uint32_t wanted = 0;  // tokens that it ends with
   uint32_t known = 0, computed = 0;
-  uint32_t blocks = 0;
-  bool admitted = false;
+  bool is_running = false;
 };
 
-class Blocks final : public BlockOwner {
- public:
-  explicit Blocks(uint32_t n) : free_(n) {}
+// What carries the decisions out, and counts blocks as if none were shared.
+struct World {
+  Scheduler scheduler;
+  uint32_t pool = 0;
   std::map<SequenceId, Life> lives;
-  std::vector<SequenceId> admitted;  // in order
 
-  uint32_t free_blocks() override { return free_; }
-  uint32_t blocks_for(SequenceId id, uint32_t n) override {
-    const uint32_t needed = (n + kBlock - 1) / kBlock, held = lives.at(id).blocks;
-    return needed > held ? needed - held : 0;
+  size_t held() const {
+    size_t n = 0;
+    for (const auto& [id, life] : lives) n += (life.computed + kBlock - 1) / kBlock;
+    return n;
   }
-  uint32_t admit(SequenceId id) override {
-    Life& life = lives.at(id);
-    REQUIRE_FALSE(life.admitted);
-    life.admitted = true;
-    admitted.push_back(id);
-    return life.computed = 0;
-  }
-  void take(SequenceId id, uint32_t n) override {
-    const uint32_t more = blocks_for(id, n);
-    REQUIRE(more <= free_);
-    free_ -= more;
-    lives.at(id).blocks += more;
-  }
-  void give_back(SequenceId id) override {
-    Life& life = lives.at(id);
-    REQUIRE(life.admitted);
-    free_ += life.blocks;
-    life = {life.prompt, life.wanted, life.known, 0, 0, false};
-  }
+  void update(SequenceId id, uint32_t draft_room) { scheduler.update(id, {lives[id].known, lives[id].computed, draft_room, false}); }
 
- private:
-  uint32_t free_;
+  // The rows of the next step.
+  std::vector<PlannedRows> plan(uint32_t prompt_rows) {
+    for (size_t n = 0;; ++n) {
+      REQUIRE(n < 100);
+      const Decision decision = scheduler.decide(prompt_rows, pool - held());
+      if (decision.kind == Decision::Kind::compute) return {decision.rows.begin(), decision.rows.end()};
+      Life& life = lives.at(decision.id);
+      if (decision.kind == Decision::Kind::preempt) {
+        REQUIRE(life.is_running);
+        for (const auto& [id, other] : lives) REQUIRE((!other.is_running || id <= decision.id));  // it is the youngest
+        life.computed = 0;
+        life.is_running = false;
+        continue;
+      }
+      REQUIRE_FALSE(life.is_running);
+      life.is_running = true;
+      // The copies of a shared prompt take blocks here, so that it may be cut.
+      if (decision.from > 0) {
+        REQUIRE(lives.at(decision.from).group == life.group);
+        REQUIRE(lives.at(decision.from).is_running);
+      }
+      update(decision.id, 0);
+    }
+  }
 };
 
 void run_pattern(uint64_t seed) {
@@ -62,68 +66,71 @@ void run_pattern(uint64_t seed) {
   const auto below = [&](uint64_t n) { return static_cast<uint32_t>(numbers.bits() % n); };
   SchedulerLimits limits;
   limits.max_running = 1 + below(6);
-  limits.max_rows = 8 + below(24);
+  limits.prompt_rows = 8 + below(24);
   limits.block_positions = kBlock;
-  const uint32_t longest = 24, pool = longest / kBlock + below(12), n_sequences = 1 + below(12);
-  Blocks blocks(pool);
-  Scheduler scheduler(limits);
-  uint32_t arrived = 0;
-  std::set<SequenceId> ended;
-  for (uint32_t step = 0; ended.size() < n_sequences; ++step) {
+  const uint32_t longest = 24, n_sequences = 1 + below(12);
+  World world = {Scheduler(limits), longest / kBlock + 1 + below(12), {}};
+  uint32_t arrived = 0, ended = 0, group_left = 0;
+  for (uint32_t step = 0; ended < n_sequences; ++step) {
     REQUIRE(step < 4000);  // no sequence waits forever
-    while (arrived < n_sequences && (below(3) == 0 || scheduler.waiting() + scheduler.running() == 0)) {
+    while (arrived < n_sequences && (below(3) == 0 || world.lives.empty())) {
+      const SequenceId id = ++arrived;
       Life life;
-      life.prompt = life.known = 1 + below(longest - 2);
-      life.wanted = life.prompt + 1 + below(longest - life.prompt);
-      blocks.lives[arrived] = life;
-      scheduler.add(arrived++, life.prompt);
-    }
-    const uint32_t prompt_rows = 1 + below(limits.max_rows);
-    const auto parts = scheduler.plan(prompt_rows, blocks, [&](SequenceId id) {
-      const Life& life = blocks.lives.at(id);
-      return std::min(below(3), life.wanted - life.known);
-    });
-    REQUIRE(!parts.empty());  // something is always computed
-    REQUIRE(scheduler.running() <= limits.max_running);
-    uint32_t rows = 0, prompts = 0, held = 0;
-    std::set<SequenceId> seen;
-    bool others = false;
-    for (const SchedulerPart& part : parts) {
-      Life& life = blocks.lives.at(part.id);
-      REQUIRE(seen.insert(part.id).second);
-      REQUIRE(life.admitted);
-      REQUIRE(part.n_rows > 0);
-      REQUIRE(part.first == life.computed);
-      REQUIRE(life.blocks * kBlock >= part.first + part.n_rows);
-      rows += part.n_rows;
-      const bool is_prompt = life.known > life.computed + 1;
-      prompts += is_prompt ? part.n_rows : 0;
-      others = others || (!is_prompt && life.computed > 0);
-      if (is_prompt) REQUIRE(part.first + part.n_rows <= life.known);
-    }
-    REQUIRE(rows <= limits.max_rows);
-    if (others) REQUIRE(prompts <= prompt_rows);
-    for (const auto& [id, life] : blocks.lives) held += life.blocks;
-    REQUIRE(held + blocks.free_blocks() == pool);
-    // The oldest that is unfinished always gets on.
-    const auto oldest = std::find_if(blocks.lives.begin(), blocks.lives.end(), [&](const auto& item) { return !ended.contains(item.first); });
-    REQUIRE(seen.contains(oldest->first));
-    for (const SchedulerPart& part : parts) {
-      Life& life = blocks.lives.at(part.id);
-      const bool is_prompt = life.known > life.computed + 1;
-      life.computed += is_prompt ? part.n_rows : 1 + below(part.n_rows);
-      if (life.computed >= life.known) life.known = life.computed + 1;  // sampled
-      if (life.known > life.wanted) {
-        blocks.give_back(part.id);
-        scheduler.remove(part.id);
-        ended.insert(part.id);
+      if (group_left > 0 && !world.lives.empty()) {
+        --group_left;
+        life.group = world.lives.rbegin()->second.group;
       } else {
-        scheduler.update(part.id, life.known, life.computed);
+        group_left = below(3);
+        life.group = id;
+      }
+      life.known = static_cast<uint32_t>(1 + (life.group * 7 + seed) % (longest - 2));
+      life.wanted = life.known + 1 + below(longest - life.known);
+      world.lives[id] = life;
+      world.scheduler.add(id, life.known, life.group);
+    }
+    const uint32_t prompt_rows = 1 + below(limits.prompt_rows);
+    const std::vector<PlannedRows> rows = world.plan(prompt_rows);
+    REQUIRE(!rows.empty());  // something is always computed
+    REQUIRE(world.scheduler.running() <= limits.max_running);
+    uint32_t prompts = 0;
+    bool others = false;
+    std::set<SequenceId> seen;
+    for (const PlannedRows& part : rows) {
+      Life& life = world.lives.at(part.id);
+      REQUIRE(seen.insert(part.id).second);
+      REQUIRE(life.is_running);
+      REQUIRE((part.n_rows > 0 && life.computed + part.n_rows <= life.known));
+      const bool decodes = life.known == life.computed + 1;
+      if (!decodes) REQUIRE(part.n_draft == 0);
+      prompts += decodes ? 0 : part.n_rows;
+      others = others || decodes;
+      life.computed += part.n_rows + part.n_draft;
+    }
+    REQUIRE(prompts <= (others ? prompt_rows : limits.prompt_rows));
+    REQUIRE(world.held() <= world.pool);
+    REQUIRE(seen.contains(world.lives.begin()->first));  // the oldest always gets on
+    for (const PlannedRows& part : rows) {
+      Life& life = world.lives.at(part.id);
+      if (part.n_draft > 0) life.computed -= below(part.n_draft + 1);
+      life.known = std::max(life.known, life.computed + (life.computed >= life.known ? 1 : 0));
+      if (life.known > life.wanted || below(40) == 0) {  // at its end, or cancelled
+        const uint32_t computed = life.computed;
+        world.lives.erase(part.id);
+        ++ended;
+        if (const auto heir = world.scheduler.remove(part.id)) {
+          Life& next = world.lives.at(*heir);
+          REQUIRE_FALSE(next.is_running);
+          next.is_running = true;
+          next.computed = std::min(computed, next.known - 1);
+          world.update(*heir, 0);
+        }
+      } else {
+        world.update(part.id, std::min(below(3), life.wanted - life.known));
       }
     }
   }
-  REQUIRE(scheduler.waiting() + scheduler.running() == 0);
-  REQUIRE(blocks.free_blocks() == pool);
+  REQUIRE(world.scheduler.waiting() + world.scheduler.running() == 0);
+  REQUIRE(world.held() == 0);
 }
 
 }  // namespace
@@ -132,28 +139,51 @@ TEST_CASE("scheduler: 10,000 random arrival patterns") {
   for (uint64_t seed = 1; seed <= 10000; ++seed) run_pattern(seed);
 }
 
-TEST_CASE("scheduler: those that wait for another's prompt start when it is computed, the rest pass them") {
-  Blocks blocks(100);
-  for (SequenceId id = 0; id < 3; ++id) blocks.lives[id] = {10, 12, 10, 0, 0, false};
+TEST_CASE("scheduler: those of one group wait for the prompt of the first, the rest pass them") {
   SchedulerLimits limits;
   limits.max_running = 4;
-  limits.max_rows = 6;
+  limits.prompt_rows = 6;
   limits.block_positions = kBlock;
   Scheduler scheduler(limits);
-  scheduler.add(0, 10);
-  scheduler.add_behind(1, 10, 0);
-  scheduler.add(2, 10);
-  auto parts = scheduler.plan(6, blocks);
-  REQUIRE(parts.size() == 1);
-  CHECK(parts[0].n_rows == 6);
-  scheduler.update(0, 10, 6);
-  parts = scheduler.plan(6, blocks);
-  REQUIRE(parts.size() == 2);
-  CHECK(parts[0].id == 0);
-  CHECK(parts[1].id == 2);
-  scheduler.update(0, 10, 10);
-  CHECK(blocks.admitted == std::vector<SequenceId>{0, 2});
-  scheduler.update(2, 10, 2);
-  parts = scheduler.plan(6, blocks);
-  CHECK(blocks.admitted.size() == 2 + (parts.size() > 2 ? 1 : 0));
+  scheduler.add(1, 10, 1);
+  scheduler.add(2, 10, 1);
+  scheduler.add(3, 4, 3);
+  const auto next = [&] { return scheduler.decide(6, 100); };
+  Decision decision = next();
+  CHECK((decision.kind == Decision::Kind::admit && decision.id == 1 && decision.from == 0));
+  scheduler.update(1, {10, 0, 0, false});
+  decision = next();  // all rows of the step are the first's
+  REQUIRE((decision.kind == Decision::Kind::compute && decision.rows.size() == 1));
+  CHECK((decision.rows[0].id == 1 && decision.rows[0].n_rows == 6));
+  scheduler.update(1, {10, 6, 0, false});
+  decision = next();
+  CHECK((decision.kind == Decision::Kind::admit && decision.id == 3));
+  scheduler.update(3, {4, 0, 0, false});
+  CHECK(next().rows.size() == 2);
+  scheduler.update(1, {11, 10, 2, false});
+  decision = next();
+  CHECK((decision.kind == Decision::Kind::admit && decision.id == 2 && decision.from == 1));
+  scheduler.update(2, {10, 9, 0, false});
+  decision = next();
+  REQUIRE(decision.rows.size() == 3);
+  CHECK((decision.rows[0].n_rows == 1 && decision.rows[0].n_draft == 2));
+}
+
+TEST_CASE("scheduler: the youngest gives its blocks to an older one, and waits at its old place") {
+  SchedulerLimits limits;
+  limits.max_running = 2;
+  limits.block_positions = kBlock;
+  Scheduler scheduler(limits);
+  for (SequenceId id = 1; id <= 3; ++id) scheduler.add(id, 4, id);
+  for (SequenceId id = 1; id <= 2; ++id) {
+    CHECK(scheduler.decide(256, 10).kind == Decision::Kind::admit);
+    scheduler.update(id, {5, 4, 0, false});
+  }
+  Decision decision = scheduler.decide(256, 0);
+  CHECK((decision.kind == Decision::Kind::preempt && decision.id == 2));
+  decision = scheduler.decide(256, 1);
+  REQUIRE((decision.kind == Decision::Kind::compute && decision.rows.size() == 1));
+  CHECK(decision.rows[0].id == 1);
+  CHECK_FALSE(scheduler.remove(1));
+  CHECK(scheduler.decide(256, 10).id == 2);
 }

@@ -10,7 +10,8 @@
 #include "src/engine/lookup.h"
 #include "src/engine/noise.h"
 #include "src/engine/rejection.h"
-#include "src/engine/speculative_steps.h"
+#include "src/engine/engine.h"
+#include "src/engine/speculation.h"
 #include "tests/counting_allocator.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
@@ -395,14 +396,18 @@ TEST_CASE("speculation: rejection is reproducible, and for greedy choice the tex
   const std::vector<Tokens> plain = texts(books(), cases, 1, 1, nullptr);
   SpeculationOptions options;
   options.draft = &books();
-  options.policy = DraftPolicy::force;
   options.max_draft = 4;
+  options.lookup = true;
   options.verification = Verification::rejection;
-  const std::vector<Tokens> once = texts(books(), cases, 1, 1, &options);
-  CHECK(texts(books(), cases, 2, 1, &options) == once);
-  CHECK(once != plain);
-  for (size_t i = 0; i < cases.size(); ++i) {
-    if (cases[i].sampling.greedy) CHECK(once[i] == plain[i]);
+  for (const DraftPolicy policy : {DraftPolicy::force, DraftPolicy::automatic}) {
+    options.policy = policy;
+    const std::vector<Tokens> once = texts(books(), cases, 1, 1, &options);
+    CHECK(texts(books(), cases, 2, 1, &options) == once);
+    CHECK(texts(books(), cases, 1, 5, &options) == once);
+    CHECK(once != plain);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      if (cases[i].sampling.greedy) CHECK(once[i] == plain[i]);
+    }
   }
 }
 
@@ -419,17 +424,26 @@ TEST_CASE("speculation: a step allocates nothing") {
     engine_options.max_slots = 2;
     Engine engine(books(), engine_options);
     Speculation speculation(books(), options, *engine_options.kernels, engine.team(), 2);
-    SpeculativeSteps steps(engine, speculation);
     for (uint64_t seed = 0; seed < 2; ++seed) {
       Request request;
       request.seed = seed;
       request.max_new_tokens = 1000;
       request.ignore_eos = true;
-      engine.insert(*engine.prefill(random_tokens(seed, 9, 4000)), request);
+      engine.insert(engine.prefill(engine.start(random_tokens(seed, 9, 4000), request)));
     }
-    for (int i = 0; i < 3; ++i) steps.generate();
+    const auto step = [&] {
+      std::array<SpeculatedSequence, 2> texts;
+      std::array<StepRows, 2> rows;
+      for (SlotId slot = 0; slot < 2; ++slot) texts[slot] = {slot, &engine.sequence(slot), engine.draft_room(slot)};
+      speculation.propose(texts);
+      for (SlotId slot = 0; slot < 2; ++slot) rows[slot] = {slot, 1, speculation.draft(slot)};
+      std::array<uint32_t, 2> n_tokens = {};
+      for (const StepResult& result : engine.generate(rows)) n_tokens[result.slot] = static_cast<uint32_t>(result.tokens.size());
+      speculation.observe(n_tokens, 0.001, 0);
+    };
+    for (int i = 0; i < 3; ++i) step();
     const size_t before = allocations();
-    for (int i = 0; i < 8; ++i) steps.generate();
+    for (int i = 0; i < 8; ++i) step();
     CHECK(allocations() == before);
   }
 }

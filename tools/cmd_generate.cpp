@@ -250,34 +250,29 @@ void Generate::save_cache(Engine& engine, const std::vector<int32_t>& prompt, co
 }
 
 void Generate::generate(const Model& model, Generation& generation, std::string prompt) {
-  EngineOptions options = engine_.resolve(model);
-  options.prefix_cache = prompt_cache_.has_value();
+  BatcherOptions options;
+  options.engine = engine_.resolve(model);
+  options.engine.prefix_cache = prompt_cache_.has_value();
+  options.engine.kv_blocks = 2 * blocks_of(model.config().n_ctx);
   if (!request_.resolve(model.config()).slide) {
-    options.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.prefill_chunk);
+    options.engine.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.engine.prefill_chunk);
   }
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
-  if (speculation_.wanted()) options.max_draft = speculation_.max_draft();
-  Engine engine(model, options);
-  std::optional<Speculation> speculation;
-  if (speculation_.wanted()) {
-    speculation.emplace(model, speculation_.resolve(draft ? &*draft : nullptr), *options.kernels, engine.team(),
-                        options.max_slots);
-  }
+  options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
   generation.model = model.name();
-  generation.kernels = options.kernels->name;
-  generation.threads = engine.options().threads;
-  note_on_machine(engine, options.threads, "prompt tokens " + std::to_string(generation.prompt.size()));
+  generation.kernels = options.engine.kernels->name;
   catch_interrupts();
-  const std::vector<int32_t> known = prompt_cache_ ? load_cache(engine) : std::vector<int32_t>();
-  std::optional<SpeculativeSteps> steps;
-  if (speculation) steps.emplace(engine, *speculation);
+  Batcher batcher(model, options);
+  generation.threads = batcher.engine().options().threads;
+  note_on_machine(batcher.engine(), options.engine.threads, "prompt tokens " + std::to_string(generation.prompt.size()));
+  const std::vector<int32_t> known = prompt_cache_ ? load_cache(batcher.engine()) : std::vector<int32_t>();
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
-  PromptRun(engine, steps ? &*steps : nullptr, request_, std::move(output), start_).write_samples(generation);
+  PromptRun(batcher, request_, std::move(output), start_).write_samples(generation);
   model.check_unchanged();
   if (draft) draft->check_unchanged();
-  if (prompt_cache_) save_cache(engine, generation.prompt, known);
-  if (speculation) generation.speculation = speculation->stats();
+  if (prompt_cache_) save_cache(batcher.engine(), generation.prompt, known);
+  if (batcher.speculation_stats() != nullptr) generation.speculation = *batcher.speculation_stats();
 }
 
 int Generate::run_one(const std::optional<std::string>& prompt) {

@@ -137,7 +137,7 @@ class Inspect final : public Command {
     }
     if (!operands.empty() && model_.path) fail(ExitCode::usage, "inspect: give FILE or --model, not both");
     if (!operands.empty()) model_.path = operands[0];
-    const Model model = load_draft_model(model_);
+    const Model model = load_any_model(model_);
     if (verify_) verify_checksums(model.file(), model.name());
     std::vector<TensorReport> reports;
     for (const StoredTensor& tensor : model.file().tensors) reports.push_back(examine(tensor, model.config()));

@@ -54,7 +54,7 @@ void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& in
   if (name) inputs.add_model(find_model(*name), role);
 }
 
-Model load_draft_model(const ModelChoice& choice) {
+Model load_any_model(const ModelChoice& choice) {
   const std::optional<std::string> name = choice.path ? choice.path : environment("GPT2_MODEL");
   if (!name) {
     if (builtin_model().empty()) {
@@ -69,7 +69,7 @@ Model load_draft_model(const ModelChoice& choice) {
 }
 
 Model load_model(const ModelChoice& choice) {
-  Model model = load_draft_model(choice);
+  Model model = load_any_model(choice);
   const Config& config = model.config();
   if (config.n_draft_vocab > 0) {
     fail_model(model.name(), kDraftHead, "a head of all " + std::to_string(config.n_vocab) + " tokens",

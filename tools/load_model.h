@@ -28,8 +28,8 @@ void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& in
 // Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head lacks tokens.
 Model load_model(const ModelChoice& choice);
 
-// The same for a draft, whose head may lack tokens.
-Model load_draft_model(const ModelChoice& choice);
+// The same for any model, also one whose head lacks tokens, which can only draft.
+Model load_any_model(const ModelChoice& choice);
 
 // The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for
 // one that cannot run here.

@@ -1,12 +1,11 @@
-// One prompt's continuations, streamed token by token, one sample after the other.
+// One prompt's continuations, streamed token by token, one sample after the other: a batch of one.
 #pragma once
 
 #include <chrono>
 #include <optional>
 #include <string>
 
-#include "src/engine/engine.h"
-#include "src/engine/speculative_steps.h"
+#include "src/engine/batcher.h"
 #include "tools/generation.h"
 #include "tools/request_arguments.h"
 #include "tools/streams.h"
@@ -21,24 +20,23 @@ class PromptRun {
     bool newline = true;  // a text that is whole ends its line
     std::optional<std::string> echo;
   };
-  // `engine` has a free slot; `steps`: nullptr without speculation. Both outlive the run. `start`: of the command.
-  PromptRun(Engine& engine, SpeculativeSteps* steps, const RequestArguments& arguments, Output output,
-            std::chrono::steady_clock::time_point start);
+  // `batcher` has nothing to do and one slot, so that samples follow one another. It outlives the run. `start`: of the command.
+  PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output, std::chrono::steady_clock::time_point start);
 
   // Writes the samples of generation.prompt, or as much of them as comes before a signal, and fills in what they took. Throws
   // Error: exit 3 for logits that are not finite, exit 1 if stdout fails.
   void write_samples(Generation& generation);
 
  private:
-  std::optional<Prefix> prefill(Generation& generation);
-  void decode(Generation& generation, SampleBuilder& builder, TextStream* out);
-  void take(const StepResult& step, Generation& generation, SampleBuilder& builder, TextStream* out);
+  using Clock = std::chrono::steady_clock;
+  void submit(const Generation& generation, uint32_t first);
+  void continue_sample(Generation& generation, SampleBuilder& builder, TextStream* out);
+  void take(const Event& event, Generation& generation, SampleBuilder& builder, TextStream* out);
 
-  Engine& engine_;
-  SpeculativeSteps* steps_;
+  Batcher& batcher_;
   const RequestArguments& arguments_;
   Output output_;
-  std::chrono::steady_clock::time_point start_, last_token_;
+  Clock::time_point start_, last_token_;
 };
 
 }  // namespace gpt2

@@ -86,6 +86,9 @@ Request RequestArguments::resolve(const Config& config) const {
 // The last token that is generated needs no position.
 size_t RequestArguments::fit(std::vector<int32_t>& prompt, uint32_t n_ctx) const {
   const size_t n_prompt = prompt.size();
+  if (overflow == Overflow::slide && n_ctx < 2) {
+    fail(ExitCode::input, "the model's context is one token, of which --on-overflow slide can forget nothing");
+  }
   const size_t room = max_new_tokens > n_ctx ? 0 : size_t{n_ctx} + (max_new_tokens > 0 ? 1 : 0) - max_new_tokens;
   if (overflow == Overflow::truncate_left) {
     const size_t most = std::max<size_t>(room, (size_t{n_ctx} + 1) / 2);

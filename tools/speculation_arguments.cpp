@@ -47,7 +47,8 @@ std::vector<Option> SpeculationArguments::options() {
           {"--draft-max", "", "Tokens proposed for one step at most (default 15).", whole_value(max_draft_, 1, kMaxDraft)},
           {"--spec", "",
            "auto (default where a draft is named): as many tokens as measured costs and acceptance make worth while, none "
-           "where that is fastest; force: as many as may be; off.",
+           "where that is fastest; by rejection as many as the draft is sure of, whatever they cost, so that a seed repeats its text; "
+           "force: as many as may be; off.",
            choice_value(policy_, {{"off", DraftPolicy::off}, {"auto", DraftPolicy::automatic}, {"force", DraftPolicy::force}})},
           {"--spec-verify", "",
            "coupled (default): a proposed token stays where it is the one that would be drawn anyway; rejection: where the "
@@ -57,7 +58,7 @@ std::vector<Option> SpeculationArguments::options() {
 
 std::optional<Model> SpeculationArguments::load_draft(Verbosity verbosity) const {
   if (!wanted() || !draft_) return std::nullopt;
-  return load_draft_model({draft_, verbosity});
+  return load_any_model({draft_, verbosity});
 }
 
 void SpeculationArguments::add_inputs(InputFiles& inputs) const {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,7 +11,7 @@
 
 #include "src/engine/engine.h"
 #include "src/engine/scheduler.h"
-#include "src/engine/speculative_steps.h"
+#include "src/engine/speculation.h"
 
 namespace gpt2 {
 
@@ -52,11 +51,11 @@ struct BatcherStats {
   double seconds = 0;                             // in steps
 };
 
-class Batcher : private BlockOwner {
+class Batcher {
  public:
   // `model` outlives the batcher.
   Batcher(const Model& model, const BatcherOptions& options);
-  ~Batcher() override;
+  ~Batcher();
 
   // Joins the queue; any time between steps.
   void submit(Submission submission);
@@ -67,59 +66,58 @@ class Batcher : private BlockOwner {
   void cancel(uint64_t id, uint32_t sample);
   void cancel(uint64_t id);
 
-  size_t unfinished() const noexcept { return n_unfinished_; }  // samples that wait or run
-  const BatcherStats& stats();
+  size_t unfinished() const noexcept { return samples_.size(); }  // samples that wait or run
+  const BatcherStats& stats() const noexcept { return stats_; }
   const Engine& engine() const noexcept { return engine_; }
+  Engine& engine() noexcept { return engine_; }
   // nullptr without speculation.
   const SpeculationStats* speculation_stats() const noexcept { return speculation_ ? &speculation_->stats() : nullptr; }
 
  private:
-  struct Job;
-  // One sample of a job.
-  struct Sequence {
-    Job* job = nullptr;
-    uint32_t sample = 0;
-    std::optional<Prefix> prefix;                  // while its prompt is computed
-    std::optional<SlotId> slot;                    // after that
-    std::optional<Engine::Suspended> suspended;    // while it waits again
-    bool muted = false;                            // cancelled, but others wait for its prompt
-  };
+  // What was submitted.
   struct Job {
-    Submission submission;
-    std::optional<Prefix> prompt;  // computed, for the samples that have not started
-    uint32_t n_waiting = 0;        // samples that have not started
+    uint64_t id = 0;
     uint32_t n_unfinished = 0;
-    uint32_t n_cached = 0;
-    std::vector<SequenceId> sequences;  // by sample
+    uint32_t n_logprobs = 0, n_cached = 0;
+    bool has_started = false;
+    std::vector<SequenceId> samples;  // 0: ended
+  };
+  // One sample of it, whose text waits here or is in the engine's batch.
+  struct Sample {
+    Job* job = nullptr;
+    uint32_t index = 0;
+    std::optional<Sequence> waiting;
+    SlotId slot = 0;
   };
 
-  uint32_t free_blocks() override;
-  uint32_t blocks_for(SequenceId id, uint32_t n_positions) override;
-  uint32_t admit(SequenceId id) override;
-  void take(SequenceId id, uint32_t n_positions) override;
-  void give_back(SequenceId id) override;
-
-  void begin_slot(SequenceId id, Sequence& sequence, Prefix prefix);
-  void report(const StepResult& result, SequenceId id);
+  std::span<const PlannedRows> schedule();
+  void admit(SequenceId id, SequenceId from);
+  void preempt(SequenceId id);
+  void prepare(std::span<const PlannedRows> plan);
+  void observe(std::span<const StepResult> results, double seconds);
+  void report(SequenceId id, const StepResult& result);
+  void update(SequenceId id);
   void finish(SequenceId id);
-  void drop(SequenceId id);
   uint32_t prompt_rows() const;
-  void measure(double seconds, uint32_t slot_rows, uint32_t prompt_rows);
+  void measure(double seconds);
+  [[noreturn]] void fail_stuck() const;
 
   const Model& model_;
   Engine engine_;
   std::optional<Speculation> speculation_;
-  std::optional<SpeculativeSteps> speculative_steps_;
   Scheduler scheduler_;
-  std::unordered_map<uint64_t, std::unique_ptr<Job>> jobs_;
-  std::unordered_map<SequenceId, Sequence> sequences_;
-  std::vector<SequenceId> by_slot_;  // whose slot it is
-  std::vector<PrefillPart> parts_;
-  std::vector<SequenceId> part_ids_, planned_;
+  std::unordered_map<uint64_t, Job> jobs_;
+  std::unordered_map<SequenceId, Sample> samples_;
+  SequenceId next_id_ = 1;
+  // Of the running step.
+  std::vector<SequenceId> ids_;  // by part
+  std::vector<StepRows> rows_;
+  std::vector<SpeculatedSequence> speculated_;
+  std::vector<size_t> speculated_parts_;
+  std::vector<uint32_t> n_tokens_;
+  uint32_t n_decoded_ = 0, n_prompt_rows_ = 0;
   std::vector<Event> events_;
   std::vector<TokenLogprob> top_;  // of all events, n_logprobs each
-  SequenceId next_sequence_ = 1;
-  size_t n_unfinished_ = 0, reserved_ = 0;
   double step_seconds_ = 0, row_seconds_ = 0;  // running means: a step without prompts, a row of a prompt beside one
   BatcherStats stats_;
 };

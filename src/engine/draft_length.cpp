@@ -166,7 +166,7 @@ void LengthPolicy::observe_token(DraftSource source, uint32_t position, uint32_t
   acceptance_[static_cast<size_t>(source)].observe(position, confidence, accepted);
 }
 
-// The ledger counts what the rows cost as a rule: a step that something else delayed is nobody's lesson.
+// The ledger counts what the rows cost as a rule: a step that something else delayed teaches nothing.
 void LengthPolicy::finish_step(const StepOutcome& o) noexcept {
   target_.observe(o.rows, o.verify_seconds);
   for (Acceptance& acceptance : acceptance_) acceptance.forget();

@@ -29,7 +29,9 @@ void SuffixLookup::follow(std::span<const int32_t> text) {
   if (text.size() < known || !std::equal(text_.begin(), text_.end(), text.begin() + static_cast<ptrdiff_t>(first_))) {
     clear();
     text_.clear();
-    first_ = text.size() > capacity_ ? text.size() - capacity_ / 2 : 0;
+    // Where it would be had it followed the text from its beginning: what it proposes depends on the text alone.
+    const size_t half = capacity_ / 2;
+    first_ = text.size() > capacity_ ? (text.size() - capacity_ + half - 1) / half * half : 0;
   }
   for (size_t i = first_ + text_.size(); i < text.size(); ++i) {
     if (text_.size() == capacity_) forget_half();

@@ -16,8 +16,6 @@ uint32_t rows_of(const Config& config, uint32_t max_sequences) {
   return std::max(std::min(kCatchUpRows, config.n_ctx), 2 * max_sequences);
 }
 
-size_t blocks_of(const Config& config) { return (size_t{config.n_ctx} + kBlockPositions - 1) / kBlockPositions; }
-
 std::string quoted(const Tokenizer& tokenizer, TokenId id) { return "\"" + printable(tokenizer.token_bytes(id)) + "\""; }
 
 }  // namespace
@@ -48,9 +46,8 @@ ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Option
       model_(draft),
       options_(options),
       n_tokens_(static_cast<uint32_t>(std::min(target.tokenizer().n_tokens(), draft.tokenizer().n_tokens()))),
-      pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config()) * options.max_sequences),
-      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences,
-                 options.team->size()),
+      pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config().n_ctx) * options.max_sequences),
+      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences, options.team->size()),
       sampler_(target.config().n_vocab),
       logits_(target.config().n_vocab, kNever) {
   GPT2_CHECK(options.kernels != nullptr && options.max_sequences > 0);

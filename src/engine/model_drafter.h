@@ -20,12 +20,6 @@ namespace gpt2 {
 // to different sizes: ids without a token are never proposed.
 void check_draft_tokenizer(const Model& target, const Model& draft);
 
-// How drafted tokens will be verified (DESIGN.md section 4).
-enum class Verification : uint8_t {
-  coupled,    // accepted where the target draws the same token with the same noise: the text does not change
-  rejection,  // accepted with probability min(1, p / q): the distribution does not change
-};
-
 // One sequence that wants a token more.
 struct DraftRequest {
   uint32_t sequence = 0;                     // below max_sequences

@@ -78,10 +78,15 @@ void PrefixCache::clear() {
 }
 
 size_t PrefixCache::unused() const noexcept {
-  // A sequence that holds a block holds those before it too, so the blocks nobody holds are whole subtrees: all can go.
-  return static_cast<size_t>(std::count_if(by_age_.begin(), by_age_.end(), [&](const auto& item) {
-    return pool_.references(item.second->block) == 1;
-  }));
+  size_t n = 0;
+  for (const auto& [used, node] : by_age_) node->kept = false;
+  // By age, so that children come before their parents.
+  for (const auto& [used, node] : by_age_) {
+    node->kept = node->kept || pool_.references(node->block) > 1;
+    if (node->kept) node->parent->kept = true;
+    n += node->kept ? 0 : 1;
+  }
+  return n;
 }
 
 }  // namespace gpt2

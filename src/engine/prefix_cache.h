@@ -32,7 +32,7 @@ class PrefixCache {
   void clear();
 
   size_t size() const noexcept { return size_; }  // blocks held
-  // Blocks held that no sequence holds: what evict() can give back, one after the other.
+  // Returns how many blocks evict() can give back, one after the other: those that no sequence holds, nor any block behind them.
   size_t unused() const noexcept;
 
  private:
@@ -41,6 +41,7 @@ class PrefixCache {
     Node* parent = nullptr;
     BlockId block = 0;
     uint64_t used = 0;  // when, by clock_
+    bool kept = false;  // for unused(): a sequence holds it or a block behind it
     std::map<Key, std::unique_ptr<Node>> children;
   };
 

@@ -19,6 +19,19 @@ struct TokenProbability {
   double probability = 0;
 };
 
+// How drafted tokens are verified (DESIGN.md section 4).
+enum class Verification : uint8_t {
+  coupled,    // accepted where the target draws the same token with the same noise: the text does not change
+  rejection,  // accepted with probability min(1, p / q): the distribution does not change
+};
+
+// Tokens that may come next in a text. They outlive the step that verifies them.
+struct Draft {
+  std::span<const int32_t> tokens;
+  Verification verification = Verification::coupled;
+  std::span<const std::vector<TokenProbability>> distributions = {};  // rejection: what each was drawn from; empty: they were looked up
+};
+
 // The distribution of what the filters left: exp(logit), normalised. Appends.
 void append_softmax(std::span<const Candidate> candidates, std::vector<TokenProbability>& out);
 

@@ -6,127 +6,135 @@
 
 namespace gpt2 {
 
-void Scheduler::add(SequenceId id, uint32_t n_tokens) {
-  GPT2_CHECK(n_tokens > 0);
-  Entry entry;
-  entry.n_tokens = entry.prompt_tokens = n_tokens;
-  entry.arrival = next_arrival_++;
-  const bool added = entries_.emplace(id, entry).second;
+void Scheduler::add(SequenceId id, uint32_t n_tokens, uint64_t group) {
+  GPT2_CHECK(id > 0 && n_tokens > 0 && (waiting_.empty() || waiting_.back() < id));
+  const bool added = entries_.emplace(id, Entry{n_tokens, group, {n_tokens, 0, 0, false}, false}).second;
   GPT2_CHECK(added);
   waiting_.push_back(id);
 }
 
-void Scheduler::add_behind(SequenceId id, uint32_t n_tokens, SequenceId leader) {
-  add(id, n_tokens);
-  Entry& entry = entries_.at(id);
-  entry.follows = true;
-  entry.leader = leader;
-}
-
-void Scheduler::remove(SequenceId id) {
+std::optional<SequenceId> Scheduler::remove(SequenceId id) {
   const auto found = entries_.find(id);
   GPT2_CHECK(found != entries_.end());
-  if (found->second.is_running) {
-    running_.erase(std::find(running_.begin(), running_.end(), id));
-  } else {
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), id));
-  }
+  const Entry entry = found->second;
   entries_.erase(found);
-}
-
-void Scheduler::update(SequenceId id, uint32_t n_tokens, uint32_t n_computed) {
-  Entry& entry = entries_.at(id);
-  GPT2_CHECK(entry.is_running && n_computed <= n_tokens);
-  entry.n_tokens = n_tokens;
-  entry.n_computed = n_computed;
-  if (entry.has_prompt || n_computed < entry.prompt_tokens) return;
-  entry.has_prompt = true;
-  for (const SequenceId waiting : waiting_) {
-    Entry& other = entries_.at(waiting);
-    if (other.leader == id) other.follows = false;
+  if (!entry.is_running) {
+    waiting_.erase(std::lower_bound(waiting_.begin(), waiting_.end(), id));
+    return std::nullopt;
   }
+  running_.erase(std::lower_bound(running_.begin(), running_.end(), id));
+  if (waiting_.empty() || entry.counts.has_slid) return std::nullopt;
+  const SequenceId next = waiting_.front();
+  Entry& heir = entries_.at(next);
+  if (heir.group != entry.group || heir.counts.has_slid) return std::nullopt;
+  waiting_.pop_front();
+  heir.is_running = true;
+  running_.insert(std::lower_bound(running_.begin(), running_.end(), next), next);
+  return next;
 }
 
-// The youngest goes back to the queue, where its arrival puts it.
-void Scheduler::preempt(SequenceId id, BlockOwner& blocks) {
+void Scheduler::update(SequenceId id, const SequenceCounts& counts) {
   Entry& entry = entries_.at(id);
-  blocks.give_back(id);
+  GPT2_CHECK(entry.is_running && counts.computed < counts.known);
+  entry.counts = counts;
+}
+
+void Scheduler::preempt(SequenceId id) {
+  Entry& entry = entries_.at(id);
   entry.is_running = false;
-  entry.n_computed = 0;
-  running_.erase(std::find(running_.begin(), running_.end(), id));
-  const auto later = std::find_if(waiting_.begin(), waiting_.end(),
-                                  [&](SequenceId other) { return entries_.at(other).arrival > entry.arrival; });
-  waiting_.insert(later, id);
-  ++preemptions_;
+  entry.counts.computed = 0;
+  running_.erase(std::lower_bound(running_.begin(), running_.end(), id));
+  waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), id), id);
 }
 
-bool Scheduler::make_room(SequenceId id, uint32_t n_positions, BlockOwner& blocks, bool may_preempt) {
-  while (blocks.blocks_for(id, n_positions) > blocks.free_blocks()) {
-    if (!may_preempt || running_.empty() || entries_.at(running_.back()).arrival <= entries_.at(id).arrival) return false;
-    preempt(running_.back(), blocks);
+Decision Scheduler::decide(uint32_t prompt_rows, size_t free_blocks) {
+  rows_.clear();
+  const auto decodes = [&](SequenceId id) { return entries_.at(id).counts.known == entries_.at(id).counts.computed + 1; };
+  const bool beside_others = std::any_of(running_.begin(), running_.end(), decodes);
+  uint32_t budget = beside_others ? std::min(prompt_rows, limits_.prompt_rows) : limits_.prompt_rows;
+  size_t left = free_blocks;
+  if (const auto youngest = plan_rows(budget, left)) {
+    preempt(*youngest);
+    return {Decision::Kind::preempt, *youngest, 0, {}};
   }
-  blocks.take(id, n_positions);
-  return true;
+  if (budget > 0 && running_.size() < limits_.max_running) {
+    if (const auto admitted = admission(free_blocks)) return *admitted;
+  }
+  add_drafts(left);
+  return {Decision::Kind::compute, 0, 0, rows_};
 }
 
-std::span<const SchedulerPart> Scheduler::plan(uint32_t prompt_rows, BlockOwner& blocks,
-                                               const std::function<uint32_t(SequenceId)>& extra_rows) {
-  parts_.clear();
-  uint32_t rows = 0;
-  // One row, or a draft's, for each sequence whose tokens are computed but for the newest. Only younger ones, which have no part yet, can
-  // lose their blocks to it.
-  for (size_t i = 0; i < running_.size() && rows < limits_.max_rows; ++i) {
-    const SequenceId id = running_[i];
-    const Entry& entry = entries_.at(id);
-    if (entry.n_tokens > entry.n_computed + 1) continue;
-    const uint32_t extra = extra_rows ? std::min(extra_rows(id), limits_.max_rows - rows - 1) : 0;
-    uint32_t n = 1 + extra;
-    if (extra > 0 && !make_room(id, entry.n_computed + n, blocks, false)) n = 1;
-    if (n == 1 && !make_room(id, entry.n_computed + 1, blocks, true)) continue;
-    parts_.push_back({id, entry.n_computed, n});
-    rows += n;
+// The rows of all that run, the oldest first. Returns the youngest where an older one needs its blocks to get on.
+std::optional<SequenceId> Scheduler::plan_rows(uint32_t& prompt_rows, size_t& free_blocks) {
+  for (const SequenceId id : running_) {
+    const SequenceCounts& counts = entries_.at(id).counts;
+    const uint32_t missing = counts.known - counts.computed;
+    const uint32_t n_draft = missing == 1 && limits_.whole_drafts ? counts.draft_room : 0;
+    const uint32_t wanted = missing == 1 ? 1 : std::min(missing - (counts.draft_room > 0 ? 1 : 0), prompt_rows);
+    if (wanted == 0) continue;
+    const uint32_t n = rows_that_fit(counts, wanted + n_draft, free_blocks);
+    if (n <= n_draft && running_.back() != id) return running_.back();
+    if (n <= n_draft) continue;
+    free_blocks -= blocks_between(counts.computed, counts.computed + n);
+    if (missing > 1) prompt_rows -= n;
+    rows_.push_back({id, n - n_draft, n_draft});
   }
-  uint32_t budget = parts_.empty() ? limits_.max_rows : std::min(prompt_rows, limits_.max_rows - rows);
-  // Prompts that have begun.
-  const auto compute_part = [&](SequenceId id) {
-    const Entry& entry = entries_.at(id);
-    const uint32_t n = std::min(entry.n_tokens - entry.n_computed, budget);
-    const uint32_t block_end = (entry.n_computed / limits_.block_positions + 1) * limits_.block_positions;
-    for (const uint32_t end : {entry.n_computed + n, std::min(entry.n_computed + n, block_end)}) {
-      if (!make_room(id, end, blocks, parts_.empty())) continue;
-      parts_.push_back({id, entry.n_computed, end - entry.n_computed});
-      budget -= end - entry.n_computed;
-      return;
-    }
-  };
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
-    const Entry& entry = entries_.at(running_[i]);
-    if (entry.n_tokens > entry.n_computed + 1) compute_part(running_[i]);
+  return std::nullopt;
+}
+
+uint32_t Scheduler::rows_that_fit(const SequenceCounts& counts, uint32_t most, size_t free_blocks) const noexcept {
+  const size_t room = (blocks(counts.computed) + free_blocks) * limits_.block_positions - counts.computed;
+  return static_cast<uint32_t>(std::min<size_t>(most, room));
+}
+
+void Scheduler::add_drafts(size_t free_blocks) {
+  if (limits_.whole_drafts) return;
+  for (PlannedRows& part : rows_) {
+    const SequenceCounts& counts = entries_.at(part.id).counts;
+    if (counts.known != counts.computed + 1) continue;
+    const uint32_t n = rows_that_fit(counts, 1 + counts.draft_room, free_blocks + blocks_between(counts.computed, counts.known));
+    part.n_draft = n - 1;
+    free_blocks -= blocks_between(counts.known, counts.computed + n);
   }
-  // Those that wait, in order, while there are blocks for all of their tokens and one more for each that runs.
-  for (size_t i = 0; i < waiting_.size() && budget > 0 && running_.size() < limits_.max_running;) {
+}
+
+// The first that waits, and for no prompt that is being computed, may run while there are blocks for all of its tokens and one more, beside
+// those that the running ones need for theirs and one more each.
+std::optional<Decision> Scheduler::admission(size_t free_blocks) {
+  size_t promised = 0;
+  for (const SequenceId id : running_) {
+    const SequenceCounts& counts = entries_.at(id).counts;
+    promised += blocks_between(counts.computed, counts.known) + 1;
+  }
+  uint64_t passed = 0;  // the group that waits
+  for (size_t i = 0; i < waiting_.size(); ++i) {
     const SequenceId id = waiting_[i];
     Entry& entry = entries_.at(id);
-    if (entry.follows) {
-      ++i;
-      continue;
-    }
-    const uint64_t needed = uint64_t{blocks.blocks_for(id, entry.n_tokens + 1)} + running_.size();
-    if (!running_.empty() && needed > blocks.free_blocks()) break;
+    if (i > 0 && entry.group == passed) continue;
+    bool is_coming = false;
+    const auto from = holder_of_prompt(entry, is_coming);
+    passed = entry.group;
+    if (is_coming) continue;
+    const size_t shared = from ? std::min(entry.prompt_tokens, entry.counts.known - 1) / limits_.block_positions : 0;
+    if (!running_.empty() && blocks(size_t{entry.counts.known} + 1) - shared + promised > free_blocks) return std::nullopt;
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     entry.is_running = true;
-    entry.n_computed = blocks.admit(id);
-    const auto later = std::find_if(running_.begin(), running_.end(),
-                                    [&](SequenceId other) { return entries_.at(other).arrival > entry.arrival; });
-    running_.insert(later, id);
-    if (entry.n_tokens > entry.n_computed + 1) {
-      compute_part(id);
-    } else if (make_room(id, entry.n_computed + 1, blocks, parts_.empty())) {
-      parts_.push_back({id, entry.n_computed, 1});
-      --budget;
-    }
+    running_.insert(std::lower_bound(running_.begin(), running_.end(), id), id);
+    return Decision{Decision::Kind::admit, id, from.value_or(0), {}};
   }
-  return parts_;
+  return std::nullopt;
+}
+
+// The running sequence of its group that has computed the prompt, if there is one; or whether one is computing it.
+std::optional<SequenceId> Scheduler::holder_of_prompt(const Entry& entry, bool& is_coming) const {
+  if (entry.counts.has_slid) return std::nullopt;
+  for (const SequenceId id : running_) {
+    const Entry& other = entries_.at(id);
+    if (other.group != entry.group || other.counts.has_slid) continue;
+    if (other.counts.computed + 1 >= entry.prompt_tokens) return id;
+    is_coming = true;
+  }
+  return std::nullopt;
 }
 
 }  // namespace gpt2

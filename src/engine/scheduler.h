@@ -1,84 +1,94 @@
-// Who computes what in the next step: sequences as ids and counts, no tensors, so that thousands of arrival patterns are tested in
-// seconds. First come, first served; running sequences take one step each time; prompts are computed in parts beside them; when blocks
-// run out, the youngest gives its blocks back and is computed again later.
+// What happens next: sequences as ids and counts, no tensors, so that thousands of arrival patterns are tested in seconds. First come,
+// first served: when blocks run out, the youngest that runs gives its own back and is computed again later. Decisions are returned as
+// values; whoever holds the sequences carries them out and says what came of it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 namespace gpt2 {
 
-using SequenceId = uint64_t;
+using SequenceId = uint64_t;  // above 0
 
 struct SchedulerLimits {
   uint32_t max_running = 1;        // sequences that hold blocks
-  uint32_t max_rows = 256;         // rows of a step
+  uint32_t prompt_rows = 256;      // of a step, of all sequences with more than one token to compute
   uint32_t block_positions = 64;
+  bool whole_drafts = false;       // a sequence rather waits for blocks than drafts less than it may
 };
 
-// Rows of one sequence in a step: those that come next in it.
-struct SchedulerPart {
+// Where a sequence stands. known - computed tokens are to be computed; the last of them has a step of its own where `draft_room` tokens of
+// a draft may follow it.
+struct SequenceCounts {
+  uint32_t known = 0, computed = 0;
+  uint32_t draft_room = 0;
+  bool has_slid = false;  // it has nothing in common with its group any more
+};
+
+// The next tokens of one sequence, and how many of a draft may be computed behind them.
+struct PlannedRows {
   SequenceId id = 0;
-  uint32_t first = 0, n_rows = 0;
+  uint32_t n_rows = 0, n_draft = 0;
 };
 
-// What the scheduler asks the owner of the blocks.
-class BlockOwner {
- public:
-  virtual ~BlockOwner() = default;
-  virtual uint32_t free_blocks() = 0;                                    // free, or free on demand
-  virtual uint32_t blocks_for(SequenceId id, uint32_t n_positions) = 0;  // more blocks for it to hold this many positions
-  virtual uint32_t admit(SequenceId id) = 0;                             // it starts; returns positions that are there already
-  virtual void take(SequenceId id, uint32_t n_positions) = 0;            // blocks for so many positions are its own now
-  virtual void give_back(SequenceId id) = 0;                             // all of its blocks
+struct Decision {
+  enum class Kind : uint8_t {
+    preempt,  // `id` gives all of its blocks back and waits again: done, ask again
+    admit,    // `id` runs, beginning with what it has in common with `from` where that is not 0: call update(), ask again
+    compute,  // `rows`: empty only if there is nothing to do
+  };
+  Kind kind = Kind::compute;
+  SequenceId id = 0, from = 0;
+  std::span<const PlannedRows> rows;  // valid until the next call
 };
 
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
 
-  // A sequence of `n_tokens` >= 1 known tokens joins the end of the queue; `behind`: not before that sequence's prompt is computed, whose
-  // blocks it then shares (another sample of it).
-  void add(SequenceId id, uint32_t n_tokens);
-  void add_behind(SequenceId id, uint32_t n_tokens, SequenceId leader);
-  // The sequence has ended or is not wanted any more. Its blocks are given back by the caller.
-  void remove(SequenceId id);
-  // What is known and computed of a sequence now, after a step.
-  void update(SequenceId id, uint32_t n_tokens, uint32_t n_computed);
+  // A prompt of n_tokens >= 1 joins the end of the queue. Sequences of one `group` have the same prompt: one of them computes it, the
+  // others begin with its blocks.
+  void add(SequenceId id, uint32_t n_tokens, uint64_t group);
+  // The sequence has ended or is not wanted any more. Returns the one of its group, if any is next in the queue, that takes its place and
+  // what it has computed: call update() for it.
+  std::optional<SequenceId> remove(SequenceId id);
+  // Where a running sequence stands now.
+  void update(SequenceId id, const SequenceCounts& counts);
 
-  // The parts of the next step: a row for each running sequence, `extra_rows(id)` more where it drafts, and at most `prompt_rows` rows of
-  // prompts beside them (alone: as many as a step holds). Valid until the next call. Empty only if there is nothing to do.
-  std::span<const SchedulerPart> plan(uint32_t prompt_rows, BlockOwner& blocks,
-                                      const std::function<uint32_t(SequenceId)>& extra_rows = nullptr);
+  // Returns what to do next, with so many blocks free. Rows: the newest token of each running sequence and its draft as far as blocks are
+  // left, and beside them at most `prompt_rows` rows of prompts (alone: as many as a step holds).
+  Decision decide(uint32_t prompt_rows, size_t free_blocks);
+
   size_t waiting() const noexcept { return waiting_.size(); }
   size_t running() const noexcept { return running_.size(); }
-  uint64_t preemptions() const noexcept { return preemptions_; }
-  bool contains(SequenceId id) const { return entries_.contains(id); }
 
  private:
   struct Entry {
-    uint32_t n_tokens = 0, n_computed = 0;
-    uint64_t arrival = 0;
+    uint32_t prompt_tokens = 0;
+    uint64_t group = 0;
+    SequenceCounts counts;
     bool is_running = false;
-    SequenceId leader = 0;
-    bool follows = false;        // it waits for the leader's prompt
-    bool has_prompt = false;     // all tokens it arrived with were computed at some time
-    uint32_t prompt_tokens = 0;  // how many those were
   };
 
-  bool make_room(SequenceId id, uint32_t n_positions, BlockOwner& blocks, bool may_preempt);
-  void preempt(SequenceId id, BlockOwner& blocks);
+  size_t blocks(size_t positions) const noexcept { return (positions + limits_.block_positions - 1) / limits_.block_positions; }
+  size_t blocks_between(size_t computed, size_t end) const noexcept { return blocks(end) - blocks(computed); }
+  std::optional<SequenceId> plan_rows(uint32_t& prompt_rows, size_t& free_blocks);
+  uint32_t rows_that_fit(const SequenceCounts& counts, uint32_t most, size_t free_blocks) const noexcept;
+  void add_drafts(size_t free_blocks);
+  std::optional<Decision> admission(size_t free_blocks);
+  std::optional<SequenceId> holder_of_prompt(const Entry& entry, bool& is_coming) const;
+  void preempt(SequenceId id);
 
   SchedulerLimits limits_;
   std::unordered_map<SequenceId, Entry> entries_;
-  std::deque<SequenceId> waiting_;   // by arrival
-  std::vector<SequenceId> running_;  // by arrival
-  std::vector<SchedulerPart> parts_;
-  uint64_t next_arrival_ = 0, preemptions_ = 0;
+  std::deque<SequenceId> waiting_;   // by arrival, which is the order of ids
+  std::vector<SequenceId> running_;  // the same
+  std::vector<PlannedRows> rows_;
 };
 
 }  // namespace gpt2

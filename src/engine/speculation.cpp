@@ -1,19 +1,18 @@
 #include "src/engine/speculation.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "src/base/clock.h"
 #include "src/base/error.h"
 
 namespace gpt2 {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr uint32_t kLookupTokens = 1u << 16;  // remembered of a text
 // Catching up with more rows than this is paid for by this many steps, or by those that are left.
 constexpr uint32_t kOwnRows = 3;
 constexpr double kInstalments = 32;
+constexpr double kLikely = 0.4;  // where lengths may depend on the text alone: another token follows one that survives this often
 
 // Of the matrices that a step reads.
 double n_bytes(const Model& model) {
@@ -35,7 +34,7 @@ Speculation::Speculation(const Model& target, const SpeculationOptions& options,
       draft_size_(options.draft != nullptr ? n_bytes(*options.draft) / n_bytes(target) : 0) {
   GPT2_CHECK(options.max_draft <= kMaxDraft && options.lookup_match >= 1 && max_sequences > 0);
   if (options.draft != nullptr) {
-    const KvType kv_type = options.draft->weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
+    const KvType kv_type = default_kv_type(options.draft->weights());
     drafter_.emplace(target, *options.draft,
                      ModelDrafter::Options{&kernels, &team, max_sequences, kv_type, options.verification});
   }
@@ -52,10 +51,11 @@ Speculation::Speculation(const Model& target, const SpeculationOptions& options,
   wanted_.reserve(max_sequences);
 }
 
-std::span<const std::vector<TokenProbability>> Speculation::distributions(size_t i) const noexcept {
+Draft Speculation::draft(size_t i) const noexcept {
   const Plan& plan = plans_[i];
-  if (plan.source == DraftSource::lookup || plan.distributions.empty()) return {};
-  return std::span(plan.distributions).first(plan.length);
+  const bool drawn = plan.source == DraftSource::model && !plan.distributions.empty();
+  return {std::span(plan.tokens).first(plan.length), options_.verification,
+          drawn ? std::span(plan.distributions).first(plan.length) : std::span<const std::vector<TokenProbability>>()};
 }
 
 void Speculation::forget_texts() noexcept {
@@ -77,34 +77,34 @@ void Speculation::propose(std::span<const SpeculatedSequence> sequences) {
   step_draft_seconds_ = expected_draft_seconds_ = 0;
   if (options_.policy == DraftPolicy::sweep && n_plans_ > 0) sweep_ = sweep_ % options_.max_draft + 1;
   for (size_t i = 0; i < n_plans_; ++i) plan(sequences[i], plans_[i]);
-  if (drafter_) draft(sequences);
+  if (drafter_) ask_model(sequences);
 }
 
 // Decides between look-up, draft model and nothing; a look-up's tokens are proposed at once.
 void Speculation::plan(const SpeculatedSequence& sequence, Plan& plan) {
   plan.length = 0;
   plan.drafting = false;
-  plan.survival = 1;
+  plan.survival = plan.guess = 1;
   plan.expected = 0;
   const uint32_t most = options_.policy == DraftPolicy::sweep ? sweep_ : options_.max_draft;
   plan.most = options_.policy == DraftPolicy::off ? 0 : std::min(most, sequence.room);
   if (plan.most == 0) return;
-  const bool can_draft = drafter_ && drafter_->fits(sequence.text);
+  const bool can_draft = drafter_ && drafter_->fits(sequence.text->tokens);
   const LengthAnswer model = can_draft ? model_answer(sequence, plan) : LengthAnswer{};
   if (options_.lookup && plan_lookup(sequence, plan, model.gain)) return;
-  if (!can_draft || (options_.policy == DraftPolicy::automatic && model.more == 0)) return;
+  if (!can_draft || (measures() && model.more == 0)) return;
   plan.source = DraftSource::model;
   plan.drafting = true;
-  plan.text.assign(sequence.text.begin(), sequence.text.end());
+  plan.text.assign(sequence.text->tokens.begin(), sequence.text->tokens.end());
 }
 
 bool Speculation::plan_lookup(const SpeculatedSequence& sequence, Plan& plan, double least_gain) {
   SuffixLookup& lookup = lookups_[sequence.slot];
-  lookup.follow(sequence.text);
+  lookup.follow(sequence.text->tokens);
   const uint32_t match = lookup.match_length();
   if (match < options_.lookup_match) return false;
   uint32_t length = plan.most;
-  if (options_.policy == DraftPolicy::automatic) {
+  if (measures()) {
     const LengthAnswer answer = policy_.lookup_length({0, plan.most, 1, rows_, 0, 0}, match, static_cast<uint32_t>(n_plans_));
     if (answer.more == 0 || answer.gain < least_gain) return false;
     length = answer.more;
@@ -112,23 +112,24 @@ bool Speculation::plan_lookup(const SpeculatedSequence& sequence, Plan& plan, do
   plan.source = DraftSource::lookup;
   std::array<int32_t, kMaxDraft> tokens;
   lookup.continuation(std::span(tokens).first(length));
-  for (uint32_t i = 0; i < length; ++i) add(plan, tokens[i], lookup_confidence(match + i));
+  for (uint32_t i = 0; i < length && (!is_repeatable() || plan.guess >= kLikely); ++i) add(plan, tokens[i], lookup_confidence(match + i));
   return true;
 }
 
 LengthAnswer Speculation::model_answer(const SpeculatedSequence& sequence, const Plan& plan) const {
-  if (options_.policy != DraftPolicy::automatic || !policy_.ready()) return {};
+  if (!measures() || !policy_.ready()) return {};
   const auto n = static_cast<uint32_t>(n_plans_);
   LengthQuestion question = {0, plan.most, 1, rows_, draft_seconds(n) / n, 0};
-  const uint32_t missing = drafter_->missing(sequence.slot, sequence.text);
+  const uint32_t missing = drafter_->missing(sequence.slot, sequence.text->tokens);
   if (missing > 1) {
     const double seconds = draft_seconds(missing) - draft_seconds(1);
-    question.start_seconds = missing <= kOwnRows ? seconds : seconds / std::clamp(sequence.remaining / 2.0, 1.0, kInstalments);
+    const uint32_t remaining = sequence.text->request.max_new_tokens - sequence.text->n_generated();
+    question.start_seconds = missing <= kOwnRows ? seconds : seconds / std::clamp(remaining / 2.0, 1.0, kInstalments);
   }
   return policy_.model_length(question, n);
 }
 
-void Speculation::draft(std::span<const SpeculatedSequence> sequences) {
+void Speculation::ask_model(std::span<const SpeculatedSequence> sequences) {
   while (draft_step(sequences)) {
   }
   for (size_t i = 0; i < n_plans_; ++i) {
@@ -145,10 +146,11 @@ bool Speculation::draft_step(std::span<const SpeculatedSequence> sequences) {
   for (size_t i = 0; i < n_plans_; ++i) {
     Plan& plan = plans_[i];
     if (!plan.drafting) continue;
-    const SpeculatedSequence& s = sequences[i];
-    rows += drafter_->missing(s.slot, plan.text);
-    requests_.push_back({s.slot, plan.text, s.n_generated + plan.length, s.token_index + plan.length, s.seed, s.sample,
-                         s.sampling});
+    const Sequence& sequence = *sequences[i].text;
+    const Request& request = sequence.request;
+    rows += drafter_->missing(sequences[i].slot, plan.text);
+    requests_.push_back({sequences[i].slot, plan.text, sequence.n_generated() + plan.length, sequence.tokens.size() + plan.length,
+                         request.seed, request.sample, &request.sampling});
     requesters_.push_back(i);
     if (plan.distributions.empty()) continue;
     plan.distributions[plan.length].clear();
@@ -156,9 +158,9 @@ bool Speculation::draft_step(std::span<const SpeculatedSequence> sequences) {
   }
   if (requests_.empty()) return false;
   const auto n = static_cast<uint32_t>(requests_.size());
-  const auto start = Clock::now();
+  const double start = now_seconds();
   const std::span<const DraftToken> tokens = drafter_->step(requests_, wanted_);
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double seconds = now_seconds() - start;
   draft_costs_.observe(std::min(rows, 512u), seconds);
   draft_rows_[n_draft_steps_++] = rows;
   stats_.draft_seconds += seconds;
@@ -182,8 +184,8 @@ void Speculation::accept_draft(Plan& plan, const DraftToken& token) {
   if (plan.length >= plan.most || target_.is_eos(token.token)) return;
   plan.text.push_back(token.token);
   if (!drafter_->fits(plan.text)) return;
-  if (options_.policy != DraftPolicy::automatic) {
-    plan.drafting = true;
+  if (!measures()) {
+    plan.drafting = !is_repeatable() || plan.guess >= kLikely;
     return;
   }
   const auto n = static_cast<uint32_t>(requests_.size());
@@ -196,6 +198,7 @@ void Speculation::add(Plan& plan, int32_t token, uint32_t confidence) {
   plan.tokens[at] = token;
   plan.confidence[at] = confidence;
   plan.survival *= policy_.acceptance(plan.source).rate(at, confidence);
+  plan.guess *= guesses_[static_cast<size_t>(plan.source)].rate(at, confidence);
   plan.survivals[at] = plan.survival;
   plan.expected += plan.survival;
   ++rows_;
@@ -203,7 +206,7 @@ void Speculation::add(Plan& plan, int32_t token, uint32_t confidence) {
 
 // The last tokens may have turned out too unlikely to be worth their rows.
 void Speculation::trim(Plan& plan) {
-  if (options_.policy != DraftPolicy::automatic) return;
+  if (!measures()) return;
   while (plan.length > 0) {
     const double survival = plan.survivals[plan.length - 1];
     if (policy_.is_worth_a_row(survival, rows_, static_cast<uint32_t>(n_plans_))) return;

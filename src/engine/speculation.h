@@ -11,12 +11,13 @@
 #include "src/engine/draft_length.h"
 #include "src/engine/lookup.h"
 #include "src/engine/model_drafter.h"
+#include "src/engine/sequence.h"
 
 namespace gpt2 {
 
 enum class DraftPolicy : uint8_t {
   off,
-  automatic,  // as many tokens as are expected to save time
+  automatic,  // as many tokens as are expected to save time; by rejection, as many as are likely by the draft's confidence alone
   force,      // as many as may be, whatever they cost
   sweep,      // 1, 2, .. max_draft tokens in turn, to measure costs and acceptance
 };
@@ -34,15 +35,9 @@ struct SpeculationOptions {
 
 // A sequence whose next token is to be sampled by the coming step.
 struct SpeculatedSequence {
-  uint32_t slot = 0;              // below max_sequences; its state belongs to this number
-  std::span<const int32_t> text;  // prompt and output
-  uint32_t n_generated = 0;
-  uint64_t token_index = 0;       // of the next token, for the noise
-  uint64_t seed = 0;
-  uint32_t sample = 0;
-  const SamplingOptions* sampling = nullptr;
-  uint32_t room = 0;              // tokens that may be proposed: positions left, tokens still asked for less one
-  uint32_t remaining = 0;         // tokens that may still be generated
+  uint32_t slot = 0;               // below max_sequences; its state belongs to this number
+  const Sequence* text = nullptr;
+  uint32_t room = 0;               // tokens that may be proposed
 };
 
 struct SpeculationStats {
@@ -69,10 +64,8 @@ class Speculation {
 
   // Proposals for the coming step of these sequences, each in another slot.
   void propose(std::span<const SpeculatedSequence> sequences);
-  // What was proposed for the i-th of them, and (rejection, draft model) the distributions that the tokens were drawn from:
-  // empty for a look-up's, whose tokens are certain. Valid until the next call.
-  std::span<const int32_t> tokens(size_t i) const noexcept { return {plans_[i].tokens.data(), plans_[i].length}; }
-  std::span<const std::vector<TokenProbability>> distributions(size_t i) const noexcept;
+  // What was proposed for the i-th of them. Valid until the next call.
+  Draft draft(size_t i) const noexcept;
 
   // How the step went: by sequence the number of tokens that it gave (0: it ended without one), the seconds of the target's step, and
   // the rows in it that are not these sequences'.
@@ -83,12 +76,9 @@ class Speculation {
   // Forgets the sequences, as if all were new; what was learned stays.
   void forget_texts() noexcept;
 
-  Verification verification() const noexcept { return options_.verification; }
   const SpeculationStats& stats() const noexcept { return stats_; }
   const LengthPolicy& policy() const noexcept { return policy_; }
   const StepCosts& draft_costs() const noexcept { return draft_costs_; }
-  void reset_stats() noexcept { stats_ = {}; }
-  void set_policy(DraftPolicy policy) noexcept { options_.policy = policy; }
 
  private:
   struct Plan {
@@ -96,6 +86,7 @@ class Speculation {
     bool drafting = false;
     uint32_t length = 0, most = 0;
     double survival = 1, expected = 0;  // of the last token; tokens beyond the plain one
+    double guess = 1;                   // of its survival, before anything was seen
     std::array<int32_t, kMaxDraft> tokens{};
     std::array<uint32_t, kMaxDraft> confidence{};
     std::array<double, kMaxDraft> survivals{};
@@ -106,12 +97,17 @@ class Speculation {
   void plan(const SpeculatedSequence& sequence, Plan& plan);
   bool plan_lookup(const SpeculatedSequence& sequence, Plan& plan, double least_gain);
   LengthAnswer model_answer(const SpeculatedSequence& sequence, const Plan& plan) const;
-  void draft(std::span<const SpeculatedSequence> sequences);
+  void ask_model(std::span<const SpeculatedSequence> sequences);
   bool draft_step(std::span<const SpeculatedSequence> sequences);
   void accept_draft(Plan& plan, const DraftToken& token);
   void add(Plan& plan, int32_t token, uint32_t confidence);
   void trim(Plan& plan);
   double draft_seconds(uint32_t rows) const;
+  bool measures() const noexcept { return options_.policy == DraftPolicy::automatic && !is_repeatable(); }
+  // Whether lengths may depend on the text alone: by rejection they decide what the text is, and the same seed has to repeat it.
+  bool is_repeatable() const noexcept {
+    return options_.policy == DraftPolicy::automatic && options_.verification == Verification::rejection;
+  }
 
   const Model& target_;
   SpeculationOptions options_;
@@ -121,6 +117,7 @@ class Speculation {
   std::vector<Plan> plans_;            // by place in the step
   size_t n_plans_ = 0;
   LengthPolicy policy_;
+  std::array<Acceptance, 2> guesses_ = {Acceptance(DraftSource::lookup), Acceptance(DraftSource::model)};  // as they were born
   StepCosts draft_costs_;
   uint32_t rows_ = 0;           // of the target's step as it is planned
   double step_draft_seconds_ = 0, expected_draft_seconds_ = 0;

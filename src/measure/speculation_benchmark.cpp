@@ -6,7 +6,6 @@
 #include "src/base/error.h"
 #include "src/base/statistics.h"
 #include "src/measure/probe.h"
-#include "src/engine/speculative_steps.h"
 
 namespace gpt2 {
 namespace {
@@ -79,52 +78,62 @@ SpeculationBenchmark::SpeculationBenchmark(const Model& target, const Speculatio
   GPT2_CHECK(options.engine.max_slots == 1 && options.repetitions > 0);
 }
 
-double SpeculationBenchmark::time_baseline(const Prefix& prefix) {
-  tokens_.clear();
-  const SlotId slot = engine_.insert(prefix.fork(), options_.request);
+// The prompt's last token is computed outside of the time, and the token after it chosen.
+SlotId SpeculationBenchmark::begin(const Sequence& prompt, bool& running) {
+  Sequence text = engine_.start(prompt.tokens, prompt.request);
+  text.kv = prompt.kv.fork(prompt.n_computed());
+  const SlotId slot = engine_.insert(std::move(text));
+  const StepResult step = engine_.generate().front();
+  running = step.finish == FinishReason::running;
+  tokens_.assign(step.tokens.begin(), step.tokens.end());
+  return slot;
+}
+
+double SpeculationBenchmark::time_baseline(const Sequence& prompt) {
+  bool running = true;
+  const SlotId slot = begin(prompt, running);
   const double start = now_seconds();
-  double before = start;
-  for (StepResult step; step.finish == FinishReason::running;) {
-    step = engine_.generate().front();
+  for (double before = start; running;) {
+    const StepResult step = engine_.generate().front();
     const double now = now_seconds();
-    // The first step also chooses the token that follows the prompt.
-    if (step.n_computed > 0 && before > start) plain_steps_.push_back(now - before);
+    plain_steps_.push_back(now - before);
     before = now;
     tokens_.insert(tokens_.end(), step.tokens.begin(), step.tokens.end());
+    running = step.finish == FinishReason::running;
   }
   const double seconds = now_seconds() - start;
-  engine_.release(slot);
+  engine_.remove(slot);
   return seconds;
 }
 
-double SpeculationBenchmark::time_speculation(const Prefix& prefix, Speculation& speculation) {
-  tokens_.clear();
+double SpeculationBenchmark::time_speculation(const Sequence& prompt, Speculation& speculation) {
   steps_.clear();
   speculation.forget_texts();
-  SpeculativeSteps steps(engine_, speculation);
-  const SlotId slot = engine_.insert(prefix.fork(), options_.request);
+  bool running = true;
+  const SlotId slot = begin(prompt, running);
   const double start = now_seconds();
-  for (StepResult step; step.finish == FinishReason::running;) {
+  while (running) {
     const double before = now_seconds();
-    steps.propose(engine_.free_blocks());
+    const SpeculatedSequence speculated = {slot, &engine_.sequence(slot), engine_.draft_room(slot)};
+    speculation.propose({&speculated, 1});
+    const StepRows rows = {slot, 1, speculation.draft(0)};
     const double drafted = now_seconds();
-    step = engine_.generate().front();
+    const StepResult step = engine_.generate({&rows, 1}).front();
     const double verified = now_seconds();
-    const uint32_t rows = step.n_computed > 0 ? 1 + step.n_proposed : 0;
-    if (target_costs_ && &speculation == &speculation_) predict(speculation, rows);
-    steps.observe({&step, 1}, verified - drafted, 0);
-    steps_.push_back({rows, static_cast<uint32_t>(speculation.draft_rows().size()), verified - drafted, drafted - before});
+    if (target_costs_ && &speculation == &speculation_) predict(speculation, 1 + step.n_proposed);
+    const auto n_tokens = static_cast<uint32_t>(step.tokens.size());
+    speculation.observe({&n_tokens, 1}, verified - drafted, 0);
+    steps_.push_back({1 + step.n_proposed, static_cast<uint32_t>(speculation.draft_rows().size()), verified - drafted, drafted - before});
     tokens_.insert(tokens_.end(), step.tokens.begin(), step.tokens.end());
+    running = step.finish == FinishReason::running;
   }
   const double seconds = now_seconds() - start;
-  engine_.release(slot);
+  engine_.remove(slot);
   return seconds;
 }
 
 void SpeculationBenchmark::keep_steps() {
-  for (const Step& step : steps_) {
-    if (step.rows > 0) steps_by_rows_[step.rows].push_back(step.seconds);
-  }
+  for (const Step& step : steps_) steps_by_rows_[step.rows].push_back(step.seconds);
 }
 
 void SpeculationBenchmark::fit() {
@@ -138,7 +147,7 @@ void SpeculationBenchmark::fit() {
 
 // Adds what a step should take by the costs of the first half.
 void SpeculationBenchmark::predict(const Speculation& speculation, uint32_t rows) {
-  if (rows > 0) result_.predicted_seconds += target_costs_->of(rows);
+  result_.predicted_seconds += target_costs_->of(rows);
   for (const uint32_t draft_rows : speculation.draft_rows()) {
     if (draft_costs_->known()) result_.predicted_seconds += draft_costs_->of(draft_rows);
   }
@@ -149,15 +158,15 @@ bool SpeculationBenchmark::compare() {
   return tokens_ == first_tokens_;
 }
 
-void SpeculationBenchmark::time_prompt(const Prefix& prefix, size_t index, PromptTiming& timing) {
+void SpeculationBenchmark::time_prompt(const Sequence& prompt, size_t index, PromptTiming& timing) {
   std::vector<double> baseline, speculative;
   first_tokens_.clear();
   for (uint32_t i = 0; i < 2 * options_.repetitions; ++i) {
     if ((i + index) % 2 == 0) {
-      baseline.push_back(time_baseline(prefix));
+      baseline.push_back(time_baseline(prompt));
       timing.tokens = tokens_.size();
     } else {
-      speculative.push_back(time_speculation(prefix, speculation_));
+      speculative.push_back(time_speculation(prompt, speculation_));
       if (target_costs_) result_.measured_seconds += speculative.back();
       keep_steps();
     }
@@ -165,7 +174,7 @@ void SpeculationBenchmark::time_prompt(const Prefix& prefix, size_t index, Promp
   }
   timing.baseline = median(std::move(baseline));
   timing.speculative = median(std::move(speculative));
-  time_speculation(prefix, sweep_);
+  time_speculation(prompt, sweep_);
   timing.same &= compare();
   keep_steps();
   for (size_t i = 2; i < steps_.size(); ++i) {  // the draft has read the prompt by then
@@ -178,13 +187,13 @@ SpeculationBenchResult SpeculationBenchmark::run(std::span<const std::vector<int
   result_ = {};
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (i > 0 && i == prompts.size() / 2) fit();
-    const std::optional<Prefix> prefix = engine_.prefill(prompts[i]);
+    const Sequence prompt = engine_.prefill(engine_.start(prompts[i], options_.request));
     if (i == 0) {  // not timed: weights that are mapped and not yet read
-      time_baseline(*prefix);
-      time_speculation(*prefix, sweep_);
+      time_baseline(prompt);
+      time_speculation(prompt, sweep_);
       plain_steps_.clear();
     }
-    time_prompt(*prefix, i, result_.prompts.emplace_back());
+    time_prompt(prompt, i, result_.prompts.emplace_back());
     after(i + 1);
   }
   summarise();

@@ -72,9 +72,10 @@ class SpeculationBenchmark {
     uint32_t rows = 0, drafted = 0;
     double seconds = 0, draft_seconds = 0;
   };
-  double time_baseline(const Prefix& prefix);
-  double time_speculation(const Prefix& prefix, Speculation& speculation);
-  void time_prompt(const Prefix& prefix, size_t index, PromptTiming& timing);
+  SlotId begin(const Sequence& prompt, bool& running);
+  double time_baseline(const Sequence& prompt);
+  double time_speculation(const Sequence& prompt, Speculation& speculation);
+  void time_prompt(const Sequence& prompt, size_t index, PromptTiming& timing);
   void keep_steps();
   void fit();
   bool compare();

@@ -62,7 +62,7 @@ void KvPool::release(BlockId block) noexcept {
 }
 
 KvSequence::KvSequence(KvPool& pool, uint32_t n_ctx) : pool_(&pool) {
-  ids_.reserve((size_t{n_ctx} + kBlockPositions - 1) / kBlockPositions);
+  ids_.reserve(blocks_of(n_ctx));
   pointers_.reserve(ids_.capacity());
 }
 
@@ -83,28 +83,13 @@ KvSequence& KvSequence::operator=(KvSequence&& other) noexcept {
   return *this;
 }
 
-bool KvSequence::last_block_is_shared() const noexcept {
-  return length_ % kBlockPositions != 0 && pool_->references(ids_.back()) > 1;
-}
-
-size_t KvSequence::blocks_to_extend(uint32_t n) const noexcept {
-  if (n <= length_) return 0;
-  const size_t needed = (size_t{n} + kBlockPositions - 1) / kBlockPositions;
-  return needed - ids_.size() + (last_block_is_shared() ? 1 : 0);
-}
-
 bool KvSequence::extend(uint32_t n) noexcept {
-  const size_t needed = (size_t{n} + kBlockPositions - 1) / kBlockPositions;
+  const size_t needed = blocks_of(n);
   GPT2_CHECK(needed <= ids_.capacity());
   if (n <= length_) return true;
-  if (blocks_to_extend(n) > pool_->free_blocks()) return false;
-  if (last_block_is_shared()) {
-    const BlockId copy = pool_->allocate();
-    std::memcpy(pool_->data(copy), pointers_.back(), pool_->layout().block_bytes());
-    pool_->release(ids_.back());
-    ids_.back() = copy;
-    pointers_.back() = pool_->data(copy);
-  }
+  if (needed - ids_.size() > pool_->free_blocks()) return false;
+  // A block that is shared is whole, and never written again.
+  GPT2_CHECK(length_ % kBlockPositions == 0 || pool_->references(ids_.back()) == 1);
   while (ids_.size() < needed) {
     ids_.push_back(pool_->allocate());
     pointers_.push_back(pool_->data(ids_.back()));
@@ -123,16 +108,21 @@ void KvSequence::adopt(std::span<const BlockId> blocks) noexcept {
   length_ = static_cast<uint32_t>(blocks.size() * kBlockPositions);
 }
 
-KvSequence KvSequence::fork() const {
+KvSequence KvSequence::fork(uint32_t n) const {
+  GPT2_CHECK(n <= length_);
   KvSequence copy(*pool_, static_cast<uint32_t>(ids_.capacity() * kBlockPositions));
-  copy.adopt(ids_);
-  copy.length_ = length_;
+  const size_t whole = n / kBlockPositions;
+  copy.adopt(std::span(ids_).first(whole));
+  if (n % kBlockPositions == 0) return copy;
+  const bool extended = copy.extend(n);
+  GPT2_CHECK(extended);
+  std::memcpy(copy.pointers_.back(), pointers_[whole], pool_->layout().block_bytes());
   return copy;
 }
 
 void KvSequence::truncate(uint32_t n) noexcept {
   if (n < length_) length_ = n;
-  const size_t needed = (size_t{length_} + kBlockPositions - 1) / kBlockPositions;
+  const size_t needed = blocks_of(length_);
   while (ids_.size() > needed) {
     pool_->release(ids_.back());
     ids_.pop_back();

@@ -29,6 +29,9 @@ struct KvLayout {
 
 using BlockId = uint32_t;
 
+// Blocks that hold so many positions.
+constexpr size_t blocks_of(size_t positions) noexcept { return (positions + kBlockPositions - 1) / kBlockPositions; }
+
 class KvPool {
  public:
   // Room for `max_blocks`; the system hands out the pages when a block is first written.
@@ -67,15 +70,15 @@ class KvSequence {
   const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
   // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
-  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed, or when the last block
-  // is begun and shared: then it is copied first.
+  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed.
   bool extend(uint32_t n) noexcept;
   // Blocks that extend(n) would take from the pool.
-  size_t blocks_to_extend(uint32_t n) const noexcept;
+  size_t blocks_to_extend(uint32_t n) const noexcept { return n <= length_ ? 0 : blocks_of(n) - ids_.size(); }
   // Takes whole blocks of computed positions as its beginning and shares them. Requires an empty sequence.
   void adopt(std::span<const BlockId> blocks) noexcept;
-  // Another sequence with the same positions in the same blocks.
-  KvSequence fork() const;
+  // Returns another sequence with the first n positions: it shares the whole blocks and copies one that n ends inside of, for
+  // which the pool has a free block.
+  KvSequence fork(uint32_t n) const;
   // Cuts back to the first n positions and gives whole blocks back.
   void truncate(uint32_t n) noexcept;
   // Block pointers in order; valid until the next extend or truncate.
@@ -83,8 +86,6 @@ class KvSequence {
   std::span<const BlockId> block_ids() const noexcept { return ids_; }
 
  private:
-  bool last_block_is_shared() const noexcept;
-
   KvPool* pool_;
   uint32_t length_ = 0;
   std::vector<BlockId> ids_;
