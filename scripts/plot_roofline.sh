@@ -35,8 +35,8 @@ read=$(roof read) fastest=$(roof read 4)
 
 plot="" separator=""
 add() { plot+="$separator$1"; separator=", "; }
-declare -A roofs=([fma]="f32 multiply-adds" [bf16]="bf16 dot products" [int8]="int8 dot products")
-for limit in int8 bf16 fma; do
+declare -A roofs=([fma]="f32 multiply-adds" [bf16]="bf16 dot products" [int8]="int8 dot products" [int4]="int4 dot products")
+for limit in int4 int8 bf16 fma; do
   peak=$(roof "$limit")
   [ -z "$peak" ] || add "min($read * x, $peak) with lines lw 2 title \"${roofs[$limit]}: $(printf %.0f "$peak") Gop/s\""
 done
