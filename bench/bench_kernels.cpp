@@ -131,7 +131,8 @@ void bench_attention(benchmark::State& state, const KernelTable& table, Attentio
   args.n_rows = c.n_rows;
   args.first_position = c.first_position;
   args.v_offset = plane;
-  args.d_head = c.d_head;
+  args.n_heads = 1;
+  args.d_head = args.d_key = c.d_head;
   args.d_pad = d_pad;
   args.scale = 1;
   args.kv_type = type;

@@ -1,21 +1,29 @@
 // Causal attention over the blocked cache: q k^T and p v are the register tile of the matrix product, the softmax goes online
-// from block to block (Milakov & Gimelshein 2018). Row tiles never straddle a block of positions, so all rows of a tile see
-// the same blocks, and only the last of them in part.
+// from block to block (Milakov & Gimelshein 2018). The queries of a tile are rows of the heads that share keys and values,
+// position by position, so that a line of the cache is read once for all of them. Tiles never straddle a block of
+// positions: all queries of a tile see the same last block, in part, and with a window each its own first one.
 namespace gpt2 {
 namespace {
 
 static constexpr size_t kBlockPanels = kBlockPositions / kPanelRows;
 
-// The rows of one tile: what the online softmax carries, and the scores of the current block.
+// The queries of one tile: what the online softmax carries, and the scores of the current block.
 struct AttentionTile {
   float max[kAttentionRows], sum[kAttentionRows];
+  size_t begin[kAttentionRows], end[kAttentionRows];  // positions of the current block that each sees; both ascend
   alignas(64) float p[kAttentionRows][kBlockPositions];
   alignas(64) float out[kAttentionRows][kMaxDHead];
 };
 
+// The queries of a tile, at one stride: where they lie, or gathered where a tile reaches over several positions.
+struct Queries {
+  const float* q;
+  size_t stride;
+};
+
 // p = q k^T for panels [begin, begin + kPanels) of a block.
 template <int kRows, int kPanels, class Line>
-GPT2_INLINE void scores(const AttentionArgs& args, const float* q, const unsigned char* k_plane, size_t begin,
+GPT2_INLINE void scores(const AttentionArgs& args, const Queries& queries, const unsigned char* k_plane, size_t begin,
                         AttentionTile& t) {
   V16 acc[kRows][kPanels];
 #pragma GCC unroll 8
@@ -24,7 +32,8 @@ GPT2_INLINE void scores(const AttentionArgs& args, const float* q, const unsigne
     for (int i = 0; i < kPanels; ++i) acc[r][i] = set16(0.0f);
   }
   const size_t panel_stride = args.d_pad * Line::kBytes;
-  tile<kRows, kPanels, Line>(acc, k_plane + begin * panel_stride, Line::kBytes, panel_stride, q, args.q_stride, args.d_head);
+  tile<kRows, kPanels, Line>(acc, k_plane + begin * panel_stride, Line::kBytes, panel_stride, queries.q, queries.stride,
+                             args.d_key);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -34,16 +43,21 @@ GPT2_INLINE void scores(const AttentionArgs& args, const float* q, const unsigne
   }
 }
 
-// Turns row r's scores of the first n_seen positions into weights and rescales what the row has gathered so far.
-GPT2_INLINE void softmax_row(size_t r, size_t n_seen, size_t d_pad, AttentionTile& t) {
+GPT2_INLINE V16 select_seen(size_t first, size_t begin, size_t end, V16 x, V16 otherwise) {
+  x = select16(first_lanes(end > first ? end - first : 0), x, otherwise);
+  return begin > first ? select16(first_lanes(begin - first), otherwise, x) : x;
+}
+
+// Turns query r's scores of the positions that it sees, of which there are some, into weights and rescales what it has
+// gathered so far.
+GPT2_INLINE void softmax_row(size_t r, size_t d_pad, AttentionTile& t) {
   const V16 low = set16(-__builtin_inff());
+  const size_t begin = t.begin[r], end = t.end[r];
   V16 s[kBlockPanels];
   V16 max = low;
 #pragma GCC unroll 4
   for (size_t i = 0; i < kBlockPanels; ++i) {
-    const size_t first = i * kPanelRows;
-    const M16 seen = first_lanes(n_seen > first ? n_seen - first : 0);
-    s[i] = select16(seen, load16(&t.p[r][first]), low);
+    s[i] = select_seen(i * kPanelRows, begin, end, load16(&t.p[r][i * kPanelRows]), low);
     max = at_least16(max, s[i]);
   }
   const float block_max = max16(max);
@@ -51,10 +65,8 @@ GPT2_INLINE void softmax_row(size_t r, size_t n_seen, size_t d_pad, AttentionTil
   V16 sum = set16(0.0f);
 #pragma GCC unroll 4
   for (size_t i = 0; i < kBlockPanels; ++i) {
-    const size_t first = i * kPanelRows;
-    const M16 seen = first_lanes(n_seen > first ? n_seen - first : 0);
-    const V16 p = select16(seen, exp16(sub16(s[i], set16(new_max))), set16(0.0f));
-    store16(&t.p[r][first], p);
+    const V16 p = select_seen(i * kPanelRows, begin, end, exp16(sub16(s[i], set16(new_max))), set16(0.0f));
+    store16(&t.p[r][i * kPanelRows], p);
     sum = add16(sum, p);
   }
   const V16 rescale = exp16(set16(t.max[r] - new_max));
@@ -96,65 +108,154 @@ void add_value_rows(const AttentionArgs& args, const unsigned char* v_plane, siz
   for (; d < args.d_pad; d += 16) add_values<kRows, 1, Line>(args.d_pad, v_plane, begin, end, row, d, t);
 }
 
-// One block of 64 positions for one tile of rows; the first row sees n_seen of them, each next row one more, none over 64.
+// The values that each query of a tile sees, ascending: those that all see together, the others alone.
 template <int kRows, class Line>
-void attend_block(const AttentionArgs& args, const float* q, const unsigned char* block, size_t n_seen, AttentionTile& t) {
-  const size_t last_seen = n_seen + kRows - 1 < kBlockPositions ? n_seen + kRows - 1 : kBlockPositions;
-  const size_t panels = (last_seen + kPanelRows - 1) / kPanelRows;
-  size_t panel = 0;
-  // One row waits for memory: its keys are read in one stream, panel after panel, which is 7 % of a step of 8 to 16 sequences.
-  if constexpr (kRows > 1) {
-    for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
-      scores<kRows, kAttentionPanels, Line>(args, q, block + args.k_offset, panel, t);
+GPT2_INLINE void add_seen_values(const AttentionArgs& args, const unsigned char* v_plane, AttentionTile& t) {
+  const size_t begin = t.begin[kRows - 1], end = t.end[0];
+  if (begin >= end) {
+    for (size_t r = 0; r < kRows; ++r) {
+      if (t.begin[r] < t.end[r]) add_value_rows<1, Line>(args, v_plane, t.begin[r], t.end[r], r, t);
     }
+    return;
   }
-  for (; panel < panels; ++panel) scores<kRows, 1, Line>(args, q, block + args.k_offset, panel, t);
-  const unsigned char* v_plane = block + args.v_offset;
-  for (size_t r = 0; r < kRows; ++r) {
-    softmax_row(r, n_seen + r < kBlockPositions ? n_seen + r : kBlockPositions, args.d_pad, t);
+  for (size_t r = 0; r + 1 < kRows && t.begin[r] < begin; ++r) {
+    add_value_rows<1, Line>(args, v_plane, t.begin[r], begin, r, t);
   }
-  add_value_rows<kRows, Line>(args, v_plane, 0, n_seen, 0, t);
-  for (size_t r = 1; r < kRows && n_seen < kBlockPositions; ++r) {
-    add_value_rows<1, Line>(args, v_plane, n_seen, n_seen + r, r, t);
+  add_value_rows<kRows, Line>(args, v_plane, begin, end, 0, t);
+  for (size_t r = 1; r < kRows; ++r) {
+    if (t.end[r] > end) add_value_rows<1, Line>(args, v_plane, end, t.end[r], r, t);
   }
 }
 
+// One block of 64 positions for one tile of queries.
 template <int kRows, class Line>
-void attend_tile(const AttentionArgs& args, size_t row) {
-  AttentionTile t;
-  for (int r = 0; r < kRows; ++r) {
+void attend_block(const AttentionArgs& args, const Queries& queries, const unsigned char* block, AttentionTile& t) {
+  const size_t panels = (t.end[kRows - 1] + kPanelRows - 1) / kPanelRows;
+  size_t panel = t.begin[0] / kPanelRows;
+  // One row waits for memory: its keys are read in one stream, panel after panel, which is 7 % of a step of 8 to 16 sequences.
+  if constexpr (kRows > 1) {
+    for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
+      scores<kRows, kAttentionPanels, Line>(args, queries, block + args.k_offset, panel, t);
+    }
+  }
+  for (; panel < panels; ++panel) scores<kRows, 1, Line>(args, queries, block + args.k_offset, panel, t);
+  for (size_t r = 0; r < kRows; ++r) {
+    if (t.begin[r] < t.end[r]) softmax_row(r, args.d_pad, t);
+  }
+  add_seen_values<kRows, Line>(args, block + args.v_offset, t);
+}
+
+// Query i of the call is head i % n_heads of row i / n_heads.
+GPT2_INLINE size_t position_of(const AttentionArgs& args, size_t query) {
+  return args.first_position + query / args.n_heads;
+}
+GPT2_INLINE const float* query_at(const AttentionArgs& args, size_t query) {
+  return args.q + query / args.n_heads * args.q_stride + query % args.n_heads * args.d_pad;
+}
+GPT2_INLINE size_t first_seen(const AttentionArgs& args, size_t position) {
+  return args.window > 0 && position + 1 > args.window ? position + 1 - args.window : 0;
+}
+
+GPT2_INLINE void start_tile(const AttentionArgs& args, size_t n, AttentionTile& t) {
+  for (size_t r = 0; r < n; ++r) {
     t.max[r] = -__builtin_inff();
     t.sum[r] = 0.0f;
     for (size_t d = 0; d < args.d_pad; d += 16) store16(&t.out[r][d], set16(0.0f));
   }
-  const float* q = args.q + row * args.q_stride;
-  const size_t position = args.first_position + row, last_block = position / kBlockPositions;
-  for (size_t b = 0; b < last_block; ++b) attend_block<kRows, Line>(args, q, args.blocks[b], kBlockPositions, t);
-  attend_block<kRows, Line>(args, q, args.blocks[last_block], position % kBlockPositions + 1, t);
+}
+
+// Block b for the tile that begins with `query`.
+template <int kRows, class Line>
+GPT2_INLINE void step_tile(const AttentionArgs& args, const Queries& queries, size_t query, size_t b, AttentionTile& t) {
+  const size_t start = b * kBlockPositions, last_block = position_of(args, query) / kBlockPositions;
   for (size_t r = 0; r < kRows; ++r) {
-    float* out = args.out + (row + r) * args.out_stride;
+    const size_t position = position_of(args, query + r), first = first_seen(args, position);
+    t.begin[r] = first <= start ? 0 : first - start < kBlockPositions ? first - start : kBlockPositions;
+    t.end[r] = b < last_block ? kBlockPositions : position - start + 1;
+  }
+  attend_block<kRows, Line>(args, queries, args.blocks[b], t);
+}
+
+GPT2_INLINE void finish_tile(const AttentionArgs& args, size_t n, size_t query, const AttentionTile& t) {
+  for (size_t r = 0; r < n; ++r) {
+    float* out = args.out + (query + r) / args.n_heads * args.out_stride + (query + r) % args.n_heads * args.d_head;
     for (size_t d = 0; d < args.d_head; d += 16) {
       store16_first(out + d, first_lanes(args.d_head - d), div16(load16(&t.out[r][d]), set16(t.sum[r])));
     }
   }
 }
 
-template <class Line, int kRows = kAttentionRows>
-GPT2_INLINE void attend_rows(const AttentionArgs& args, size_t rows, size_t row) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) return attend_rows<Line, kRows - 1>(args, rows, row);
+template <int kRows, class Line>
+void attend_queries(const AttentionArgs& args, const Queries& queries, size_t query, AttentionTile& t) {
+  start_tile(args, kRows, t);
+  const size_t last_block = position_of(args, query) / kBlockPositions;
+  for (size_t b = first_seen(args, position_of(args, query)) / kBlockPositions; b <= last_block; ++b) {
+    step_tile<kRows, Line>(args, queries, query, b, t);
   }
-  attend_tile<kRows, Line>(args, row);
+  finish_tile(args, kRows, query, t);
+}
+
+template <int kRows, class Line>
+void attend_tile(const AttentionArgs& args, size_t query) {
+  AttentionTile t;
+  if (args.n_heads == 1) return attend_queries<kRows, Line>(args, {query_at(args, query), args.q_stride}, query, t);
+  if (query % args.n_heads + kRows <= args.n_heads) {
+    return attend_queries<kRows, Line>(args, {query_at(args, query), args.d_pad}, query, t);
+  }
+  alignas(64) float gathered[kRows][kMaxDHead];
+  for (size_t r = 0; r < kRows; ++r) {
+    const float* q = query_at(args, query + r);
+    for (size_t d = 0; d < args.d_pad; d += 16) store16(&gathered[r][d], load16(q + d));
+  }
+  attend_queries<kRows, Line>(args, {gathered[0], kMaxDHead}, query, t);
+}
+
+template <class Line, int kRows = kAttentionRows>
+GPT2_INLINE void attend_some(const AttentionArgs& args, size_t n, size_t query) {
+  if constexpr (kRows > 1) {
+    if (n < kRows) return attend_some<Line, kRows - 1>(args, n, query);
+  }
+  attend_tile<kRows, Line>(args, query);
+}
+
+template <class Line, int kRows = kAttentionRows>
+GPT2_INLINE void step_some(const AttentionArgs& args, size_t n, size_t query, size_t b, AttentionTile& t) {
+  if constexpr (kRows > 1) {
+    if (n < kRows) return step_some<Line, kRows - 1>(args, n, query, b, t);
+  }
+  step_tile<kRows, Line>(args, {query_at(args, query), args.d_pad}, query, b, t);
+}
+
+// One row of more heads than a tile holds: block after block for all of them, so that a block comes from memory once.
+template <class Line>
+void attend_one_row(const AttentionArgs& args) {
+  constexpr size_t kTiles = 8, kMost = kTiles * kAttentionRows;
+  AttentionTile tiles[kTiles];
+  const size_t position = args.first_position;
+  for (size_t first = 0; first < args.n_heads; first += kMost) {
+    const size_t n = args.n_heads - first < kMost ? args.n_heads - first : kMost;
+    const auto rows_of = [n](size_t i) { return n - i < kAttentionRows ? n - i : kAttentionRows; };
+    for (size_t i = 0; i < n; i += kAttentionRows) start_tile(args, rows_of(i), tiles[i / kAttentionRows]);
+    for (size_t b = first_seen(args, position) / kBlockPositions; b <= position / kBlockPositions; ++b) {
+      for (size_t i = 0; i < n; i += kAttentionRows) {
+        step_some<Line>(args, rows_of(i), first + i, b, tiles[i / kAttentionRows]);
+      }
+    }
+    for (size_t i = 0; i < n; i += kAttentionRows) finish_tile(args, rows_of(i), first + i, tiles[i / kAttentionRows]);
+  }
 }
 
 template <class Line>
 void attention_over(const AttentionArgs& args) {
-  for (size_t row = 0; row < args.n_rows;) {
-    const size_t to_boundary = kBlockPositions - (args.first_position + row) % kBlockPositions;
-    const size_t left = args.n_rows - row < to_boundary ? args.n_rows - row : to_boundary;
-    const size_t rows = left < kAttentionRows ? left : kAttentionRows;
-    attend_rows<Line>(args, rows, row);
-    row += rows;
+  if (args.n_rows == 1 && args.n_heads > kAttentionRows) return attend_one_row<Line>(args);
+  const size_t n_queries = args.n_rows * args.n_heads;
+  for (size_t query = 0; query < n_queries;) {
+    const size_t rows_left = kBlockPositions - position_of(args, query) % kBlockPositions;
+    const size_t in_block = rows_left * args.n_heads - query % args.n_heads;
+    const size_t left = n_queries - query < in_block ? n_queries - query : in_block;
+    const size_t n = left < kAttentionRows ? left : kAttentionRows;
+    attend_some<Line>(args, n, query);
+    query += n;
   }
 }
 

@@ -12,8 +12,14 @@ namespace gpt2 {
 
 // What happens to an accumulator before it is stored. The accumulator starts at the bias and takes, k ascending, one fma per
 // input (f32, bf16) or one fma(float(sum of w x in the group), weight scale * row scale, acc) per group (int8, int4);
-// `residual` adds the value that `out` holds, last.
-enum class Epilogue : uint8_t { none, gelu_tanh, gelu_erf, relu, residual };
+// `residual` adds the value that `out` holds, last. A gated panel holds 8 gates and their 8 values and leaves 8 outputs,
+// act(gate) * value; so its matrix's outputs stand half as wide.
+enum class Epilogue : uint8_t {
+  none, gelu_tanh, gelu_erf, relu, silu, residual, gated_gelu_tanh, gated_gelu_erf, gated_relu, gated_silu
+};
+static constexpr bool is_gated(Epilogue epilogue) { return epilogue >= Epilogue::gated_gelu_tanh; }
+// Outputs that a panel leaves.
+static constexpr size_t outputs_of_panel(Epilogue epilogue) { return is_gated(epilogue) ? kPanelRows / 2 : kPanelRows; }
 
 // Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel.
 struct ArgmaxLanes {
@@ -28,26 +34,30 @@ struct MatmulArgs {
   const unsigned char* x;         // rows prepared for w.dtype (layout.h); f32: floats at any 4-byte alignment
   size_t x_stride;                // bytes
   size_t n_rows;
-  float* out;  // [n_rows][out_stride], element (r, 16 p + l); may be nullptr when `argmax` is set
+  float* out;  // [n_rows][out_stride], element (r, 16 p + l), or (r, 8 p + l) where gated; may be nullptr when `argmax` is set
   size_t out_stride;
   Epilogue epilogue;
   ArgmaxLanes* argmax;   // [n_rows] or nullptr: also keep the running arg-max of outputs below n_valid
   size_t n_valid;        // outputs that exist (n_vocab); the rest of the last panel is padding
 };
 
-// One head of consecutive positions of one sequence. Row r stands at position first_position + r and sees the positions
-// 0 .. first_position + r, whose keys and values are in the cache (already rounded to its type).
+// The heads that share keys and values, at consecutive positions of one sequence. Row r stands at position first_position + r
+// and sees the positions up to its own, of which the last `window`, whose keys and values are in the cache (already rounded
+// to its type).
 struct AttentionArgs {
-  const float* q;  // [n_rows][q_stride], d_pad values each, zero past d_head
+  const float* q;  // [n_rows][q_stride]: n_heads times d_pad values each, zero where a head has none
   size_t q_stride;
   size_t n_rows;
+  size_t n_heads;
   size_t first_position;
+  size_t window;  // 0: all positions
   const unsigned char* const* blocks;  // the sequence's KV blocks, in order
   size_t k_offset, v_offset;           // where this layer's and head's planes stand in each block, bytes
-  size_t d_head, d_pad;                // d_pad = d_head rounded up to 16
+  size_t d_head, d_pad;                // d_pad = d_head rounded up to 16 at least
+  size_t d_key;                        // values of a query and a key that count: d_head, or d_pad where they have been moved
   float scale;                         // of the scores; 1 where it was folded into q
   KvType kv_type;
-  float* out;  // [n_rows][out_stride], d_head values each
+  float* out;  // [n_rows][out_stride]: n_heads times d_head values each
   size_t out_stride;
 };
 
@@ -64,6 +74,13 @@ struct KernelTable {
   // y = (x - mean) / sqrt(var + epsilon) * weight + bias over n values, biased variance, two passes, 16-lane trees.
   // x and y may be the same.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, size_t n, float epsilon, float* y) noexcept;
+
+  // y = x / sqrt(mean of x^2 + epsilon) * weight over n values, one 16-lane tree. x and y may be the same.
+  void (*rms_norm)(const float* x, const float* weight, size_t n, float epsilon, float* y) noexcept;
+
+  // Turns the pairs (x[i], x[i + half]) of one head by angles of which the cosines and sines are given [half]; `half` is a
+  // multiple of 16. x[i] = fma(x[i], cos, -(x[i + half] sin)), x[i + half] = fma(x[i + half], cos, x[i] sin).
+  void (*rotate)(float* x, const float* cosines, const float* sines, size_t half) noexcept;
 
   // Causal attention with an online softmax over blocks of 64 positions from 0.
   void (*attention)(const AttentionArgs& args) noexcept;
@@ -109,7 +126,7 @@ int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
 // The values that the kernels use: [16][n_cols], and the bias.
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;
-// out[i] = output row `row` of the matrix, decoded, plus add[i], for n_cols values: an embedding.
-void embed_row(const Panels& w, size_t row, const float* add, float* out) noexcept;
+// out[i] = scale times output row `row` of the matrix, decoded, plus add[i], for n_cols values: an embedding. add may be nullptr.
+void embed_row(const Panels& w, size_t row, float scale, const float* add, float* out) noexcept;
 
 }  // namespace gpt2

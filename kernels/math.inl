@@ -37,5 +37,7 @@ GPT2_INLINE V16 gelu_erf16(V16 x) {
   return mul16(mul16(set16(0.5f), x), add16(set16(1.0f), erf16(mul16(x, set16(kSqrtHalf)))));
 }
 
+GPT2_INLINE V16 silu16(V16 x) { return div16(x, add16(set16(1.0f), exp16(sub16(set16(0.0f), x)))); }
+
 }  // namespace
 }  // namespace gpt2

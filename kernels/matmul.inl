@@ -93,9 +93,14 @@ struct GroupProduct {
 GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
   switch (epilogue) {
     case Epilogue::none: return acc;
-    case Epilogue::gelu_tanh: return gelu_tanh16(acc);
-    case Epilogue::gelu_erf: return gelu_erf16(acc);
-    case Epilogue::relu: return at_least16(set16(0.0f), acc);
+    case Epilogue::gelu_tanh:
+    case Epilogue::gated_gelu_tanh: return gelu_tanh16(acc);
+    case Epilogue::gelu_erf:
+    case Epilogue::gated_gelu_erf: return gelu_erf16(acc);
+    case Epilogue::relu:
+    case Epilogue::gated_relu: return at_least16(set16(0.0f), acc);
+    case Epilogue::silu:
+    case Epilogue::gated_silu: return silu16(acc);
     case Epilogue::residual: return add16(load16(out), acc);
   }
   return acc;
@@ -103,7 +108,8 @@ GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
 
 // Stores one row of one panel and keeps its arg-max.
 GPT2_INLINE void finish_output(const MatmulArgs& args, size_t row, size_t panel, V16 acc) {
-  float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * kPanelRows : nullptr;
+  float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * outputs_of_panel(args.epilogue) : nullptr;
+  if (is_gated(args.epilogue)) return store_gated8(out, apply_epilogue(args.epilogue, acc, out), acc);
   acc = apply_epilogue(args.epilogue, acc, out);
   if (out != nullptr) store16(out, acc);
   if (args.argmax != nullptr) {

@@ -179,9 +179,11 @@ void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float*
   }
 }
 
-void embed_row(const Panels& w, size_t row, const float* add, float* out) noexcept {
+void embed_row(const Panels& w, size_t row, float scale, const float* add, float* out) noexcept {
   const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
-  for (size_t k = 0; k < w.n_cols; ++k) out[k] = panel_value(w.dtype, panel, w.n_cols, k, row % kPanelRows) + add[k];
+  for (size_t k = 0; k < w.n_cols; ++k) {
+    out[k] = scale * panel_value(w.dtype, panel, w.n_cols, k, row % kPanelRows) + (add != nullptr ? add[k] : 0.0f);
+  }
 }
 
 void clear_argmax(ArgmaxLanes& lanes) noexcept {

@@ -45,12 +45,19 @@ float gelu_tanh(float x) {
 
 float gelu_erf(float x) { return (0.5f * x) * (1.0f + erf_f32(x * kSqrtHalf)); }
 
+float silu(float x) { return x / (1.0f + exp_f32(0.0f - x)); }
+
 float apply(Epilogue epilogue, float accumulator, float old) {
   switch (epilogue) {
     case Epilogue::none: return accumulator;
-    case Epilogue::gelu_tanh: return gelu_tanh(accumulator);
-    case Epilogue::gelu_erf: return gelu_erf(accumulator);
-    case Epilogue::relu: return at_least(0.0f, accumulator);
+    case Epilogue::gelu_tanh:
+    case Epilogue::gated_gelu_tanh: return gelu_tanh(accumulator);
+    case Epilogue::gelu_erf:
+    case Epilogue::gated_gelu_erf: return gelu_erf(accumulator);
+    case Epilogue::relu:
+    case Epilogue::gated_relu: return at_least(0.0f, accumulator);
+    case Epilogue::silu:
+    case Epilogue::gated_silu: return silu(accumulator);
     case Epilogue::residual: return old + accumulator;
   }
   return accumulator;
@@ -162,11 +169,13 @@ void matmul(const MatmulArgs& args) noexcept {
       } else {
         dot_groups(dtype, data, x, args.w.n_cols, acc);
       }
-      float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * kPanelRows : nullptr;
-      for (size_t lane = 0; lane < kPanelRows; ++lane) {
+      const size_t n_outputs = outputs_of_panel(args.epilogue);
+      float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * n_outputs : nullptr;
+      for (size_t lane = 0; lane < n_outputs; ++lane) {
         acc[lane] = apply(args.epilogue, acc[lane], args.epilogue == Epilogue::residual ? out[lane] : 0.0f);
+        if (is_gated(args.epilogue)) acc[lane] *= acc[lane + n_outputs];
       }
-      if (out != nullptr) memcpy(out, acc, sizeof acc);
+      if (out != nullptr) memcpy(out, acc, n_outputs * sizeof(float));
       if (args.argmax != nullptr) track_argmax(args.argmax[row], acc, panel, args.n_valid);
     }
   }
@@ -192,6 +201,21 @@ void layer_norm(const float* x, const float* weight, const float* bias, size_t n
   const float variance = sum_tree(lanes) / static_cast<float>(n);
   const float scale = 1.0f / __builtin_sqrtf(variance + epsilon);
   for (size_t i = 0; i < n; ++i) y[i] = fma((x[i] - mean) * scale, weight[i], bias[i]);
+}
+
+void rms_norm(const float* x, const float* weight, size_t n, float epsilon, float* y) noexcept {
+  float lanes[kPanelRows] = {};
+  for (size_t i = 0; i < n; ++i) lanes[i % kPanelRows] = fma(x[i], x[i], lanes[i % kPanelRows]);
+  const float scale = 1.0f / __builtin_sqrtf(sum_tree(lanes) / static_cast<float>(n) + epsilon);
+  for (size_t i = 0; i < n; ++i) y[i] = (x[i] * scale) * weight[i];
+}
+
+void rotate(float* x, const float* cosines, const float* sines, size_t half) noexcept {
+  for (size_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[i + half];
+    x[i] = fma(a, cosines[i], 0.0f - b * sines[i]);
+    x[i + half] = fma(b, cosines[i], a * sines[i]);
+  }
 }
 
 float load_kv(const unsigned char* plane, size_t index, KvType type) {
@@ -233,16 +257,16 @@ struct SoftmaxState {
   float out[kMaxDHead];
 };
 
-// Adds the first n_seen positions of one block.
-void attend_block(const AttentionArgs& args, const float* q, const unsigned char* block, size_t n_seen,
+// Adds positions [begin, end) of one block.
+void attend_block(const AttentionArgs& args, const float* q, const unsigned char* block, size_t begin, size_t end,
                   SoftmaxState& state) {
   const unsigned char* k_plane = block + args.k_offset;
   const unsigned char* v_plane = block + args.v_offset;
   float p[kBlockPositions];
   float max = state.max;
-  for (size_t j = 0; j < n_seen; ++j) {
+  for (size_t j = begin; j < end; ++j) {
     float score = 0.0f;
-    for (size_t d = 0; d < args.d_head; ++d) {
+    for (size_t d = 0; d < args.d_key; ++d) {
       score = fma(q[d], load_kv(k_plane, k_index(j, d, args.d_pad), args.kv_type), score);
     }
     p[j] = score * args.scale;
@@ -250,7 +274,7 @@ void attend_block(const AttentionArgs& args, const float* q, const unsigned char
   }
   const float rescale = exp_f32(state.max - max);
   float lanes[kPanelRows] = {};
-  for (size_t j = 0; j < n_seen; ++j) {
+  for (size_t j = begin; j < end; ++j) {
     p[j] = exp_f32(p[j] - max);
     lanes[j % kPanelRows] += p[j];
   }
@@ -258,24 +282,31 @@ void attend_block(const AttentionArgs& args, const float* q, const unsigned char
   state.max = max;
   for (size_t d = 0; d < args.d_head; ++d) {
     float out = state.out[d] * rescale;
-    for (size_t j = 0; j < n_seen; ++j) out = fma(p[j], load_kv(v_plane, j * args.d_pad + d, args.kv_type), out);
+    for (size_t j = begin; j < end; ++j) out = fma(p[j], load_kv(v_plane, j * args.d_pad + d, args.kv_type), out);
     state.out[d] = out;
   }
 }
 
+void attend_row(const AttentionArgs& args, size_t position, const float* q, float* out) {
+  SoftmaxState state;
+  state.max = -__builtin_inff();
+  state.sum = 0.0f;
+  memset(state.out, 0, args.d_head * sizeof(float));
+  const size_t first = args.window > 0 && position + 1 > args.window ? position + 1 - args.window : 0;
+  for (size_t b = first / kBlockPositions; b <= position / kBlockPositions; ++b) {
+    const size_t start = b * kBlockPositions, n_seen = position + 1 - start;
+    const size_t end = n_seen < kBlockPositions ? n_seen : kBlockPositions;
+    attend_block(args, q, args.blocks[b], first > start ? first - start : 0, end, state);
+  }
+  for (size_t d = 0; d < args.d_head; ++d) out[d] = state.out[d] / state.sum;
+}
+
 void attention(const AttentionArgs& args) noexcept {
   for (size_t row = 0; row < args.n_rows; ++row) {
-    SoftmaxState state;
-    state.max = -__builtin_inff();
-    state.sum = 0.0f;
-    memset(state.out, 0, args.d_head * sizeof(float));
-    const size_t n_seen = args.first_position + row + 1;
-    for (size_t begin = 0; begin < n_seen; begin += kBlockPositions) {
-      const size_t n = n_seen - begin < kBlockPositions ? n_seen - begin : kBlockPositions;
-      attend_block(args, args.q + row * args.q_stride, args.blocks[begin / kBlockPositions], n, state);
+    for (size_t head = 0; head < args.n_heads; ++head) {
+      const float* q = args.q + row * args.q_stride + head * args.d_pad;
+      attend_row(args, args.first_position + row, q, args.out + row * args.out_stride + head * args.d_head);
     }
-    float* out = args.out + row * args.out_stride;
-    for (size_t d = 0; d < args.d_head; ++d) out[d] = state.out[d] / state.sum;
   }
 }
 
@@ -303,7 +334,7 @@ const char* probe_text(DType /*dtype*/) noexcept { return "fmaf"; }
 
 }  // namespace
 
-const KernelTable kScalarTable = {"scalar", prepare_row, matmul,     layer_norm, attention,
-                                  store_kv, probe_read,  probe_peak, probe_text};
+const KernelTable kScalarTable = {"scalar", prepare_row, matmul,   layer_norm, rms_norm,  rotate,
+                                  attention, store_kv,   probe_read, probe_peak, probe_text};
 
 }  // namespace gpt2

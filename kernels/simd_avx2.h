@@ -50,6 +50,9 @@ GPT2_INLINE void store16_f16(void* p, V16 v) {
   _mm_storeu_si128(halves + 1, _mm256_cvtps_ph(v.b, kNearest));
 }
 
+// Lanes 0-7 of gates times lanes 8-15 of values.
+GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) { _mm256_storeu_ps(p, _mm256_mul_ps(gates.a, values.b)); }
+
 GPT2_INLINE V16 add16(V16 x, V16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 GPT2_INLINE V16 sub16(V16 x, V16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 GPT2_INLINE V16 mul16(V16 x, V16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }

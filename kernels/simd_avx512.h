@@ -30,6 +30,11 @@ GPT2_INLINE void store16_f16(void* p, V16 v) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+// Lanes 0-7 of gates times lanes 8-15 of values.
+GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) {
+  _mm256_storeu_ps(p, _mm256_mul_ps(_mm512_castps512_ps256(gates), _mm512_extractf32x8_ps(values, 1)));
+}
+
 GPT2_INLINE V16 add16(V16 a, V16 b) { return _mm512_add_ps(a, b); }
 GPT2_INLINE V16 sub16(V16 a, V16 b) { return _mm512_sub_ps(a, b); }
 GPT2_INLINE V16 mul16(V16 a, V16 b) { return _mm512_mul_ps(a, b); }

@@ -80,6 +80,12 @@ GPT2_INLINE void store16_f16(void* p, V16 v) {
   vst1q_u16(halves + 8, vreinterpretq_u16_f16(vcvt_high_f16_f32(vcvt_f16_f32(v.c), v.d)));
 }
 
+// Lanes 0-7 of gates times lanes 8-15 of values.
+GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) {
+  vst1q_f32(p, vmulq_f32(gates.a, values.c));
+  vst1q_f32(p + 4, vmulq_f32(gates.b, values.d));
+}
+
 GPT2_INLINE V16 add16(V16 x, V16 y) {
   return {vaddq_f32(x.a, y.a), vaddq_f32(x.b, y.b), vaddq_f32(x.c, y.c), vaddq_f32(x.d, y.d)};
 }

@@ -16,11 +16,12 @@
 
 #include "kernels/attention.inl"
 #include "kernels/norm.inl"
+#include "kernels/rotary.inl"
 #include "kernels/probe.inl"
 
 namespace gpt2 {
 
-const KernelTable GPT2_TABLE = {GPT2_TIER_NAME, prepare_row, matmul,     layer_norm, attention,
-                                store_kv,       probe_read,  probe_peak, probe_text};
+const KernelTable GPT2_TABLE = {GPT2_TIER_NAME, prepare_row, matmul,   layer_norm, rms_norm,  rotate,
+                                attention,      store_kv,    probe_read, probe_peak, probe_text};
 
 }  // namespace gpt2

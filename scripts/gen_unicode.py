@@ -26,6 +26,27 @@ def classes():
     return out
 
 
+def property_of(file, name):
+    """Code points with a property of a file of properties."""
+    out = set()
+    for line in open(f"{ROOT}/{file}", encoding="utf-8"):
+        data = line.split("#")[0].split(";")
+        if len(data) == 2 and data[1].strip() == name:
+            ends = data[0].strip().split("..")
+            out.update(range(int(ends[0], 16), int(ends[-1], 16) + 1))
+    return out
+
+
+def words():
+    """\\w of UTS 18: code point -> ''."""
+    out = property_of("DerivedCoreProperties.txt", "Alphabetic") | property_of("PropList.txt", "Join_Control")
+    for line in open(f"{ROOT}/UnicodeData.txt", encoding="ascii"):
+        field = line.split(";")
+        if field[2][0] == "M" or field[2] in ("Nd", "Pc"):
+            out.add(int(field[0], 16))
+    return dict.fromkeys(out, "")
+
+
 def ranges(table):
     out = []
     for c in sorted(table):
@@ -42,5 +63,9 @@ print('#include "src/text/unicode_tables.h"\n\nnamespace gpt2 {\n')
 print("const std::array<ClassRange, kClassRanges> kUnicodeClasses = {{")
 for i in range(0, len(rows), 4):
     print("    " + " ".join("{0x%X, 0x%X, CharClass::%s}," % tuple(r) for r in rows[i:i + 4]))
+print("}};\n\nconst std::array<WordRange, kWordRanges> kWordChars = {{")
+word_rows = ranges(words())
+for i in range(0, len(word_rows), 6):
+    print("    " + " ".join("{0x%X, 0x%X}," % tuple(r[:2]) for r in word_rows[i:i + 6]))
 print("}};\n\n}  // namespace gpt2")
-print(f"kClassRanges must be {len(rows)}", file=sys.stderr)
+print(f"kClassRanges must be {len(rows)}, kWordRanges {len(word_rows)}", file=sys.stderr)

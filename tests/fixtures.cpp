@@ -32,9 +32,11 @@ std::string CheckpointFixture::safetensors() const {
   for (const auto& [name, values] : tensors) {
     TensorInfo info = {prefix + name, dtype, shapes.at(name), data.size(), data.size() + values.size() * item};
     for (const float value : values) {
-      char bytes[4];
+      char bytes[8];
       const uint16_t half = dtype == "F16" ? float_to_f16(value) : float_to_bf16(value);
-      std::memcpy(bytes, dtype == "F32" ? static_cast<const void*>(&value) : &half, item);
+      const double wide = value;
+      const void* written = dtype == "F32" ? static_cast<const void*>(&value) : dtype == "F64" ? static_cast<const void*>(&wide) : &half;
+      std::memcpy(bytes, written, item);
       data.append(bytes, item);
     }
     infos.push_back(info);

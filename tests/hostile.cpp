@@ -91,7 +91,7 @@ class Cases {
       directory("config.json: null " + std::string(key), "config.json",
                 replaced(good, member_text(good, key), "\"" + std::string(key) + "\":null"), key);
     }
-    for (const char* id : {"-2", "3", "2147483648", "1.0", "\"0\"", "[3]", "{}"}) {
+    for (const char* id : {"true", "1.0", "\"0\"", "[0,null]", "{}"}) {
       for (const char* key : {"bos_token_id", "eos_token_id"}) {
         const std::string changed = replaced(good, member_text(good, key), "\"" + std::string(key) + "\":" + id);
         directory("config.json: " + std::string(key) + " " + id, "config.json", changed, key);
@@ -106,17 +106,17 @@ class Cases {
     for (int i = 0; i < 65; ++i) deep += "[";
     std::string very_deep(100000, '[');
     for (const std::string& text :
-         {std::string(), std::string("{"), std::string("\xEF\xBB\xBF\xEF\xBB\xBF{}"), std::string("\xFF\xFE{\0}\0", 6), std::string("{\"\xFF\":1}"),
+         {std::string(), std::string("{"), std::string("\xEF\xBB\xBF\xEF\xBB\xBF{}x"), std::string("{\"\xFF\":1}"),
           std::string("{\"\\ud800\":1}"), std::string("{'a':1}"), std::string("{\"a\":01}"), std::string("{\"a\":NaN}"),
           std::string("{\"a\":1}x"), std::string(10000, '\0'), deep, very_deep, good.substr(0, good.size() / 2)}) {
       directory("config.json: broken text of " + std::to_string(text.size()), "config.json", text, "JSON");
     }
     for (const char* text : {"[]", "1", "null", "\"x\"", "true"}) directory(std::string("config.json: ") + text, "config.json", text, "object");
-    for (const char* value : {"\"llama\"", "1", "[]"}) {
+    for (const char* value : {"\"bloom\"", "1", "[]"}) {
       directory(std::string("config.json: model_type ") + value, "config.json",
                 replaced(good, member_text(good, "model_type"), "\"model_type\":" + std::string(value)), "model_type");
     }
-    for (const char* value : {"\"silu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
+    for (const char* value : {"\"quick_gelu\"", "\"GELU\"", "\"\"", "7", "{}"}) {
       directory(std::string("config.json: activation ") + value, "config.json",
                 replaced(good, member_text(good, "activation_function"), "\"activation_function\":" + std::string(value)), "activation_function");
     }
@@ -176,7 +176,7 @@ class Cases {
 
   void tokenizer_files() {
     const auto vocab = [&](const std::string& text, const std::string& item) { directory("vocab.json: " + text.substr(0, 40), "vocab.json", text, item); };
-    for (const char* id : {"-1", "3", "1.5", "\"1\"", "null", "[]", "4294967296", "9223372036854775808"}) {
+    for (const char* id : {"-1", "1.5", "\"1\"", "null", "[]", "4294967296", "9223372036854775808"}) {
       vocab("{\"a\":0,\"b\":1,\"ab\":" + std::string(id) + "}", "ab");
     }
     for (const char* text : {"", "{", "{\"a\":0", "{\"\xFF\":0}", "{\"\\udc00\":0}"}) vocab(text, "JSON");
@@ -184,8 +184,13 @@ class Cases {
     vocab(R"({"a":0,"a":1,"ab":2})", "twice");
     vocab(R"({"a":0,"b":0,"ab":2})", "b");
     vocab(R"({"a":0,"b":1,"":2})", "empty");
-    vocab(R"({"a":0,"b":1,"a b":2})", "a b");
-    vocab("{\"a\":0,\"b\":1,\"\xE2\x82\xAC\":2}", "byte alphabet");
+    vocab(R"({"a":0,"b":1,"a b":2})", "merge");
+    for (const auto& [text, name] : std::map<std::string, std::string>{{std::string("\xFF\xFE{\0}\0", 6), "UTF-16"},
+                                                                        {" <!DOCTYPE html>", "web page"},
+                                                                        {"version https://git-lfs.github.com/spec/v1\n", "LFS"}}) {
+      vocab(text, name);
+      directory("config.json: " + name, "config.json", text, name);
+    }
     vocab(R"({"a":0,"b":1})", "merge");
     vocab(R"({"a":0,"ab":2})", "merge");
     const auto merges = [&](const std::string& text, const std::string& item) { directory("merges.txt: " + text.substr(0, 40), "merges.txt", text, item); };
@@ -204,7 +209,7 @@ class Cases {
     for (const char* text : {"", "{", "\xFF"}) tokenizer("", text, "JSON");
     for (const char* text : {"[]", "{}", "7"}) tokenizer("", text, "model");
     for (const char* type : {"\"Unigram\"", "\"WordPiece\"", "1", "null"}) tokenizer("\"BPE\"", type, "model.type");
-    for (const char* step : {"null", "{}", "[]", R"({"type":"Whitespace"})", R"({"type":"ByteLevel","add_prefix_space":true})",
+    for (const char* step : {"null", "{}", "[]", R"({"type":"Whitespace"})", R"({"type":"ByteLevel","add_prefix_space":1})",
                              R"({"type":"ByteLevel","use_regex":false})", R"({"type":"Split","pattern":{"Regex":"(a+)+$"}})",
                              R"({"type":"Sequence","pretokenizers":[]})"}) {
       tokenizer(R"({"type":"ByteLevel","add_prefix_space":false})", step, "pre_tokenizer");
@@ -216,10 +221,10 @@ class Cases {
     for (const char* merge : {"[\"a\"]", "[\"ab\"]", "[[\"a\"]]", "[[\"a\",\"\"]]", "[[\"a\",\"b\",\"c\"]]", "[1]", "[null]", "[\"a b\",\"a b\"]", "[\"a c\"]", "7", "{}"}) {
       tokenizer("[\"a b\"]", merge, "merge");
     }
-    for (const char* token : {"{}", "1", "{\"id\":0}", R"({"id":3,"content":"x"})", R"({"id":-1,"content":"x"})", R"({"id":"0","content":"x"})",
+    for (const char* token : {"{}", "1", "{\"id\":0}", R"({"id":-1,"content":"x"})", R"({"id":"0","content":"x"})",
                               R"({"id":0,"content":1})", R"({"id":0,"content":""})", R"({"id":0,"content":"other"})",
-                              R"({"id":2,"content":"ab","lstrip":true})", R"({"id":2,"content":"ab","rstrip":true})",
-                              R"({"id":2,"content":"ab","single_word":true})"}) {
+                              R"({"id":2,"content":"ab","lstrip":1})", R"({"id":2,"content":"ab","rstrip":"no"})",
+                              R"({"id":2,"content":"ab","single_word":[]})", R"({"id":2,"content":"ab","special":0})"}) {
       tokenizer("\"added_tokens\":[]", "\"added_tokens\":[" + std::string(token) + "]", "");
     }
     Files none = base_;
@@ -262,13 +267,13 @@ class Cases {
       model("no config." + std::string(key), change("\"config." + std::string(key) + "\"", "\"Config." + std::string(key) + "\""), key);
     }
     for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"layer_norm_epsilon", "0"}, {"layer_norm_epsilon", "-1"},
-         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "silu"}, {"activation", ""},
+         {"layer_norm_epsilon", "inf"}, {"layer_norm_epsilon", "nan"}, {"layer_norm_epsilon", "x"}, {"activation", "swish"}, {"activation", ""},
          {"tied_lm_head", "1"}, {"scale_attn_weights", ""}, {"scale_attn_by_inverse_layer_idx", "no"}, {"bos_token_id", "3"}, {"bos_token_id", "-2"},
          {"bos_token_id", "x"}, {"eos_token_ids", "3"}, {"eos_token_ids", "0,,1"}, {"eos_token_ids", "0,9"}, {"eos_token_ids", "-1"}}) {
       const std::string good = "\"config." + key + "\":\"" + *parsed.metadata_value("config." + key) + "\"";
       model("config." + key + " \"" + value + "\"", change(good, "\"config." + key + "\":\"" + value + "\""), key.substr(0, 12));
     }
-    for (const char* version : {"0", "2", "", "01", "1.0", "4294967297"}) {
+    for (const char* version : {"0", "3", "", "01", "1.0", "4294967297"}) {
       model(std::string("version ") + version, change("\"gpt2.version\":\"1\"", "\"gpt2.version\":\"" + std::string(version) + "\""), "version");
     }
     model("another format", change("gpt2 model", "gpt9 model"), "format");
@@ -280,8 +285,8 @@ class Cases {
     model("a zero-filled file", std::string(file.size(), '\0'), "header");
     model("one byte", "{", "header");
     model("data that is not on a boundary", sealed(with_header(file, header.substr(0, header.size() - std::min<size_t>(padding, 1)))), "");
-    model("a GGUF file", "GGUF" + std::string(100, '\0'), "header");
-    model("a zip file", "PK\x03\x04" + std::string(100, '\0'), "header");
+    model("a GGUF file", "GGUF" + std::string(100, '\0'), "found a GGUF file");
+    model("a zip file", "PK\x03\x04" + std::string(100, '\0'), "a zip archive");
   }
 
   void draft_file() {

@@ -22,7 +22,7 @@ std::vector<float> logits_of(const Model& model, std::span<const int32_t> tokens
     std::vector<Row> rows;
     for (size_t i = begin; i < end; ++i) rows.push_back({0, static_cast<uint32_t>(i), tokens[i], Wants::logits});
     const ForwardResult result =
-        forward(config, model.weights(), rows, {&pointer, 1}, layout, workspace, *options.kernels, team);
+        forward(config, model.weights(), {rows, {&pointer, 1}}, workspace, {*options.kernels, team});
     for (size_t i = 0; i < rows.size(); ++i) {
       const auto row = result.logits.row(i);
       all.insert(all.end(), row.begin(), row.end());

@@ -206,7 +206,7 @@ TEST_CASE("forward: rows of many sequences in one step give each what it gets al
     }
   }
   for (KvSequence& sequence : sequences) pointers.push_back(&sequence);
-  const ForwardResult result = forward(config, books().weights(), rows, pointers, layout, workspace, kernels, team);
+  const ForwardResult result = forward(config, books().weights(), {rows, pointers}, workspace, {kernels, team});
   for (size_t s = 0; s < prompts.size(); ++s) {
     const std::vector<float> alone = logits_of(books(), prompts[s], {&kernels});
     REQUIRE(std::memcmp(result.logits.row(s).data(), alone.data() + (prompts[s].size() - 1) * config.n_vocab,

@@ -131,6 +131,7 @@ double gelu_double(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_P
 double epilogue_double(Epilogue epilogue, double acc, double old) {
   switch (epilogue) {
     case Epilogue::gelu_tanh: return gelu_double(acc);
+    case Epilogue::silu: return acc / (1 + std::exp(-acc));
     case Epilogue::gelu_erf: return 0.5 * acc * (1 + std::erf(acc / std::sqrt(2.0)));
     case Epilogue::relu: return std::max(0.0, acc);
     case Epilogue::residual: return old + acc;
@@ -138,7 +139,7 @@ double epilogue_double(Epilogue epilogue, double acc, double old) {
   }
 }
 
-constexpr Epilogue kEpilogues[] = {Epilogue::none, Epilogue::gelu_tanh, Epilogue::gelu_erf, Epilogue::relu,
+constexpr Epilogue kEpilogues[] = {Epilogue::none, Epilogue::gelu_tanh, Epilogue::gelu_erf, Epilogue::relu, Epilogue::silu,
                                    Epilogue::residual};
 
 struct AttentionRun {
@@ -189,10 +190,11 @@ std::vector<float> run_attention(const KernelTable& table, const AttentionCase& 
   args.q = data.q.data();
   args.q_stride = data.stride;
   args.n_rows = c.n_rows;
+  args.n_heads = 1;
   args.first_position = c.first_position;
   args.blocks = blocks.data();
   args.v_offset = plane;
-  args.d_head = c.d_head;
+  args.d_head = args.d_key = c.d_head;
   args.d_pad = data.d_pad;
   args.scale = 0.3f;
   args.kv_type = type;

@@ -148,9 +148,9 @@ TEST_CASE("malformed: config.json") {
       {"n_positions", replaced(good, "\"n_positions\":80,", "")},
       {"vocab_size", replaced(good, "\"vocab_size\":3", "\"vocab_size\":null")},
       {"vocab_size", replaced(good, "\"vocab_size\":3", "\"vocab_size\":2000000000")},
-      {"model_type", replaced(good, "\"gpt2\"", "\"llama\"")},
-      {"architectures", with("\"architectures\":[\"BertModel\"]")},
-      {"activation_function", replaced(good, "gelu_new", "silu")},
+      {"model_type", replaced(good, "\"gpt2\"", "\"bloom\"")},
+      {"architectures", replaced(with("\"architectures\":[\"BertModel\"]"), "\"model_type\":\"gpt2\"", "\"model_typo\":\"gpt2\"")},
+      {"activation_function", replaced(good, "gelu_new", "quick_gelu")},
       {"layer_norm_epsilon", with("\"layer_norm_epsilon\":0")},
       {"layer_norm_epsilon", with("\"layer_norm_epsilon\":-1e-5")},
       {"layer_norm_epsilon", with("\"layer_norm_epsilon\":1e308")},
@@ -159,9 +159,8 @@ TEST_CASE("malformed: config.json") {
       {"add_cross_attention", with("\"add_cross_attention\":true")},
       {"quantization_config", with("\"quantization_config\":{\"bits\":4}")},
       {"pruned_heads", with("\"pruned_heads\":{\"0\":[1]}")},
-      {"bos_token_id", with("\"bos_token_id\":3")},
-      {"bos_token_id", with("\"bos_token_id\":-1")},
-      {"eos_token_id", with("\"eos_token_id\":[0,3]")},
+      {"bos_token_id", with("\"bos_token_id\":1.5")},
+      {"eos_token_id", with("\"eos_token_id\":[0,[1]]")},
       {"eos_token_id", with("\"eos_token_id\":\"x\"")},
   };
   for (const BadCase& c : cases) check_refused(parse(c.text), "dir/config.json", c.item);
@@ -192,7 +191,7 @@ TEST_CASE("malformed: tokenizer files") {
       {"tokenizer.json", "model.type", tokenizer("\"model\":{\"type\":\"Unigram\"}")},
       {"tokenizer.json", "pre_tokenizer", "{\"model\":{\"type\":\"BPE\"}}"},
       {"tokenizer.json", "pre_tokenizer", R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+"}},"model":{}})"},
-      {"tokenizer.json", "pre_tokenizer", R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":true},"model":{}})"},
+      {"tokenizer.json", "pre_tokenizer", R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":"x"},"model":{}})"},
       {"tokenizer.json", "normalizer", tokenizer("\"normalizer\":{\"type\":\"NFC\"},\"model\":{}")},
       {"tokenizer.json", "model.dropout", tokenizer("\"model\":{\"dropout\":0.1}")},
       {"tokenizer.json", "model.byte_fallback", tokenizer("\"model\":{\"byte_fallback\":true}")},
@@ -202,7 +201,7 @@ TEST_CASE("malformed: tokenizer files") {
       {"tokenizer.json", "model.merges[0]", tokenizer("\"model\":{" + vocab + ",\"merges\":[\"ab\"]}")},
       {"tokenizer.json", "added_tokens[0]", tokenizer("\"added_tokens\":[{}],\"model\":{" + vocab + ",\"merges\":[]}")},
       {"tokenizer.json", "added_tokens[0].lstrip",
-       tokenizer("\"added_tokens\":[{\"id\":2,\"content\":\"x\",\"lstrip\":true}],\"model\":{" + vocab + ",\"merges\":[]}")},
+       tokenizer("\"added_tokens\":[{\"id\":2,\"content\":\"x\",\"lstrip\":\"x\"}],\"model\":{" + vocab + ",\"merges\":[]}")},
   };
   for (const BadCase& c : cases) {
     const std::string directory = make_checkpoint({}).write();
@@ -260,7 +259,7 @@ TEST_CASE("malformed: checkpoint directories") {
   check_refused(index("{}"), "model.safetensors.index.json", "weight_map");
   check_refused(index(R"({"weight_map":{"a":"../s.safetensors"}})"), "model.safetensors.index.json", "weight_map.a");
   check_refused(index(R"({"weight_map":{"a":1}})"), "model.safetensors.index.json", "weight_map.a");
-  check_refused(index(R"({"weight_map":{"a":"s.safetensors"}})"), "model.safetensors.index.json", "weight_map.a");
+  CHECK(index(R"({"weight_map":{"a":"s.safetensors"}})").code == 0);  // who needs the tensor will miss it
   check_refused(index(R"({"weight_map":{"a":"none.safetensors"}})"), "none.safetensors", "file");
 }
 
@@ -269,7 +268,7 @@ TEST_CASE("malformed: the type of a tensor") {
   const std::string directory = fixture.write();
   write_file(directory + "/model.safetensors", replaced(fixture.safetensors(), "\"F32\"", "\"I32\""));
   MemorySink sink;
-  check_refused(failure_of([&] { convert_checkpoint(directory, {}, sink, nullptr); }), directory, "F32, F16 or BF16");
+  check_refused(failure_of([&] { convert_checkpoint(directory, {}, sink, nullptr); }), directory, "F32, F16, BF16 or F64");
 }
 
 namespace {
@@ -327,7 +326,10 @@ TEST_CASE("malformed: .gpt2 headers") {
   };
   const BadCase cases[] = {
       {"format", "gpt2 model", "gpt3 model"},
-      {"format version", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\""},
+      {"format version", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"3\""},
+      {"tokenizer.before_text", "\"gpt2.source\":\"", "\"tokenizer.before_text\":\"3\",\"gpt2.source\":\""},
+      {"tokenizer.before_text", "\"gpt2.source\":\"", "\"tokenizer.before_text\":\"x\",\"gpt2.source\":\""},
+      {"tokenizer.prefix_space", "\"gpt2.source\":\"", "\"tokenizer.prefix_space\":\"1\",\"gpt2.source\":\""},
       {"gpt2.version", "\"gpt2.version\"", "\"gpt2.varsion\""},
       {"gpt2.source", "\"gpt2.source\"", "\"gpt2.sauce\""},
       {"gpt2.tokenizer_xxh3", "\"gpt2.tokenizer_xxh3\":\"", "\"gpt2.tokenizer_xxh3\":\"z"},
@@ -360,6 +362,11 @@ TEST_CASE("malformed: .gpt2 headers") {
       {"tokenizer.merges", "\"tensor.tokenizer.merges\":\"u8 bytes 32x1", "\"tensor.tokenizer.merges\":\"u8 bytes 48x1"},
   };
   for (const BadCase& c : cases) check_refused(ModelBytes().replace(c.from, c.to).seal().open(), "m.gpt2", c.item);
+  // A rule that a newer program wrote is refused by name; in a file of the first version the same key says nothing.
+  const char *from = "\"gpt2.version\":\"1\"", *key = ",\"tokenizer.future\":\"x\"";
+  check_refused(ModelBytes().replace(from, std::string("\"gpt2.version\":\"2\"") + key).seal().open(), "m.gpt2", "tokenizer.future");
+  CHECK(ModelBytes().replace(from, from + std::string(key)).seal().open().code == 0);
+  CHECK(ModelBytes().replace(from, "\"gpt2.version\":\"2\"").seal().open().code == 0);
   check_refused(ModelBytes().replace("\"config.n_layer\":\"2\"", "\"config.n_layer\":\"3\"").open(), "m.gpt2", "header checksum");
   check_refused(ModelBytes().replace("header_xxh3\":\"", "header_xxh3\":\"g").open(), "m.gpt2", "gpt2.header_xxh3");
 }

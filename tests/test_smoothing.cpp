@@ -35,7 +35,7 @@ class PatternSource final : public ParameterSource {
 Config small_config() {
   Config config;
   config.n_layer = 2;
-  config.n_head = 2;
+  config.n_head = config.n_kv_head = 2;
   config.n_embd = 64;
   config.d_head = 32;
   config.n_inner = 96;

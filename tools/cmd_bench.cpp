@@ -72,7 +72,7 @@ class Bench final : public Command {
 
   std::vector<OptionGroup> options() override {
     std::vector<Option> model = model_options(model_);
-    model.push_back({"--shape", "", "Random weights of a GPT-2 size, made in memory: 82M, 124M, 355M, 774M or 1558M.",
+    model.push_back({"--shape", "", "Random weights of a model's shape, made in memory: 82M, 124M, 355M, 774M or 1558M of GPT-2; SmolLM2-135M, SmolLM2-360M, Llama-3.2-1B or TinyLlama-1.1B.",
                      name_value("SHAPE", shape_)});
     model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",

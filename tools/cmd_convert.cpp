@@ -6,6 +6,7 @@
 #include "src/convert/convert.h"
 #include "tools/commands.h"
 #include "tools/load_model.h"
+#include "tools/model_path.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
 #include "tools/streams.h"
@@ -32,10 +33,11 @@ OptionValue keep_value(std::vector<KeepRule>& out) {
 class Convert final : public Command {
  public:
   CommandText text() const override {
-    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face GPT-2 checkpoint.",
-            "SRC is a directory with config.json, the tokenizer (vocab.json and merges.txt, or tokenizer.json) and "
-            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16 or BF16. "
-            "Nothing else is needed: no Python, no network.\n"
+    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
+            "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and "
+            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or "
+            "the name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
+            "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
             "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
             "same checkpoint gives the same bytes.",
             "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
@@ -66,7 +68,7 @@ class Convert final : public Command {
       fail(ExitCode::usage, "convert: expected SRC and DST, found " + std::to_string(operands.size()) +
                                 " operands (gpt2 convert -h has examples)");
     }
-    const std::string &source = operands[0], &destination = operands[1];
+    const std::string source = find_source(operands[0]), &destination = operands[1];
     check_paths(source, destination);
     if ((options_.draft_vocab > 0) != text_.has_value()) {
       fail(ExitCode::usage, std::string("convert: expected --draft-vocab and --text together, found ") +

@@ -50,9 +50,7 @@ struct StepCost {
 };
 
 bool is_matrix(const StoredTensor& tensor) {
-  const Arrangement arrangement = tensor.spec.arrangement;
-  return arrangement == Arrangement::panels || arrangement == Arrangement::qkv ||
-         arrangement == Arrangement::qkv_scaled;
+  return is_packed(tensor.spec.arrangement);
 }
 
 // A wte that is not the head is only gathered from, a row a token.
@@ -97,12 +95,15 @@ std::vector<std::pair<std::string, std::string>> config_rows(const Config& confi
   rows.emplace_back("n_ctx", std::to_string(config.n_ctx));
   rows.emplace_back("n_vocab", std::to_string(config.n_vocab));
   if (config.n_draft_vocab > 0) rows.emplace_back("n_draft_vocab", std::to_string(config.n_draft_vocab));
-  rows.emplace_back("activation", json_quote(activation_name(config.activation)));
+  rows.emplace_back("activation", json_quote(name_of(config.activation)));
   rows.emplace_back("layer_norm_epsilon", significant(config.layer_norm_epsilon, 9));
   rows.emplace_back("scale_attn_weights", boolean(config.scale_attn_weights));
   rows.emplace_back("scale_attn_by_inverse_layer_idx", boolean(config.scale_attn_by_inverse_layer_idx));
   rows.emplace_back("tied_lm_head", boolean(config.tied_lm_head));
   rows.emplace_back("bos_token_id", config.bos_token_id < 0 ? "null" : std::to_string(config.bos_token_id));
+  for (const auto& [key, text] : block_metadata(config)) {
+    if (key != "block.d_head") rows.emplace_back(key.substr(kBlockPrefix.size()), json_quote(text));
+  }
   rows.emplace_back("eos_token_ids", "[" + join_token_ids(config.eos_token_ids, ", ") + "]");
   return rows;
 }

@@ -176,16 +176,33 @@ std::string conversion_target(const std::string& name) {
   return places.empty() || places[0].kind == ModelPlace::Kind::hub ? file : places[0].folder + "/" + file;
 }
 
+namespace {
+
+// A repository's folder in a hub's cache stands for its checkpoint.
+std::string checkpoint_in(const std::string& path) {
+  std::string folder = path;
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  const std::string snapshot = is_checkpoint(folder) ? "" : hub_snapshot(folder);
+  return snapshot.empty() ? path : snapshot;
+}
+
+}  // namespace
+
 std::string find_model(const std::string& name) {
   const bool path_first = name.find('/') != std::string::npos || name.ends_with(kSuffix);
-  if (path_first && (exists(name) || !stays_inside(name))) return name;
+  if (path_first && (exists(name) || !stays_inside(name))) return checkpoint_in(name);
   const std::vector<ModelPlace> places = model_places();
   for (const ModelPlace& place : places) {
     const std::string found = find_in(place, name);
     if (!found.empty()) return found;
   }
-  if (exists(name)) return name;
+  if (exists(name)) return checkpoint_in(name);
   fail_nowhere(name, places);
+}
+
+std::string find_source(const std::string& name) {
+  if (exists(name) || !stays_inside(name)) return checkpoint_in(name);
+  return find_model(name);
 }
 
 }  // namespace gpt2

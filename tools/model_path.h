@@ -21,8 +21,11 @@ std::vector<std::string> names_in(const ModelPlace& place);
 std::vector<std::string> model_names();
 
 // The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a path
-// last. Throws Error (exit 3) that names every place looked.
+// last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that names every place looked.
 std::string find_model(const std::string& name);
+
+// The same for what is to be converted, which is a path first.
+std::string find_source(const std::string& name);
 
 // Where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
 std::string conversion_target(const std::string& name);

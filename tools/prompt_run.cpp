@@ -57,7 +57,7 @@ void PromptRun::decode(Generation& generation, SampleBuilder& builder, TextStrea
     step = (steps_ != nullptr ? steps_->generate() : engine_.generate()).front();
     if (step.finish == FinishReason::nonfinite) {
       fail(ExitCode::model,
-           printable(engine_.model().name(), 400) + ": logits are not finite: the weights are damaged or unusable");
+           printable(engine_.model().name(), 400) + ": " + std::string(engine_.nonfinite_reason()));
     }
     if (step.finish != FinishReason::running) reason = finish_reason_name(step.finish);
     take(step, generation, builder, out);

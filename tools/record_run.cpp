@@ -167,8 +167,8 @@ void RecordRun::take(const Event& event) {
 std::string RecordRun::fail_sample(Open& open, uint32_t sample) {
   if (!open.record.failure) {
     ++n_failed_;
-    open.record.failure = {ExitCode::model, printable(batcher_.engine().model().name(), 400) +
-                                                ": logits are not finite: the weights are damaged or unusable"};
+    open.record.failure = {ExitCode::model, printable(batcher_.engine().model().name(), 400) + ": " +
+                                                std::string(batcher_.engine().nonfinite_reason())};
     if (!options_.json) say(open.record.failure->message);
   }
   return options_.json ? failure_json(open.record, sample) : result_text("", options_.format);

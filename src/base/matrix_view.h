@@ -15,6 +15,8 @@ class MatrixView {
   MatrixView(T* data, size_t rows, size_t cols, size_t stride) : data_(data), rows_(rows), cols_(cols), stride_(stride) {
     GPT2_CHECK(stride >= cols);
   }
+  // A view that reads of one that writes.
+  operator MatrixView<const T>() const noexcept { return {data_, rows_, cols_, stride_}; }
   size_t rows() const noexcept { return rows_; }
   size_t cols() const noexcept { return cols_; }
   size_t stride() const noexcept { return stride_; }

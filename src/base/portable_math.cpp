@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 namespace gpt2 {
 namespace {
@@ -40,6 +41,26 @@ double portable_log(double x) {
   }
   const auto e = static_cast<double>(exponent);
   return e * kLn2High + (two_atanh((m - 1) / (m + 1)) + e * kLn2Low);
+}
+
+SineCosine portable_sincos(double x) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  if (!(x >= -0x1p21 && x <= 0x1p21)) return {kNan, kNan};
+  constexpr double kMagic = 0x1.8p52, kHalfPiHigh = 0x1.921fb54400000p+0, kHalfPiLow = 0x1.0b4611a626331p-34;
+  const double n = (x * 0x1.45f306dc9c883p-1 + kMagic) - kMagic;  // quarter turns
+  const double r = (x - n * kHalfPiHigh) - n * kHalfPiLow, r2 = r * r;
+  double sine = 1, cosine = 1;
+  for (int k = 18; k >= 2; k -= 2) {
+    sine = 1 - sine * r2 / (k * (k + 1));
+    cosine = 1 - cosine * r2 / (k * (k - 1));
+  }
+  sine *= r;
+  switch (static_cast<int64_t>(n) & 3) {
+    case 0: return {sine, cosine};
+    case 1: return {cosine, -sine};
+    case 2: return {-sine, -cosine};
+    default: return {-cosine, sine};
+  }
 }
 
 double portable_log1m(double v) { return v < 0.25 ? two_atanh(-v / (2 - v)) : portable_log(1 - v); }

@@ -1,5 +1,5 @@
-// exp and log in double from additions, multiplications and divisions alone, so that every machine gives the same bits
-// (std::exp and std::log differ between C libraries). Errors below 1e-15 relative; for sampling and statistics, not kernels.
+// exp, log, sine and cosine in double from additions, multiplications and divisions alone, so that every machine gives the same bits
+// (those of C libraries differ). Errors below 1e-15 relative; for sampling and statistics, not kernels.
 #pragma once
 
 namespace gpt2 {
@@ -10,5 +10,10 @@ double portable_exp(double x);
 double portable_log(double x);
 // log(1 - v) for 0 <= v < 1, exact to the last bits also for tiny v.
 double portable_log1m(double v);
+// Absolute errors below 1e-14; NaN for |x| above 2^21.
+struct SineCosine {
+  double sine, cosine;
+};
+SineCosine portable_sincos(double x);
 
 }  // namespace gpt2

@@ -9,14 +9,22 @@
 
 namespace gpt2 {
 
+struct Architecture;
+
 struct ConfigFile {
   Config config;                      // n_vocab from vocab_size; tied_lm_head from tie_word_embeddings (default true)
-  std::vector<std::string> warnings;  // one per unknown key: "config.json: unknown key \"x\" ignored"
+  const Architecture* architecture = nullptr;  // nullptr: GPT-2's own
+  std::vector<float> frequencies;              // [d_pad / 2] where positions turn: radians a position
+  std::vector<std::string> warnings;  // "config.json: unknown key \"x\" ignored", ids that are no tokens
 };
 
 // `text` is the file's content, `file` its path for messages. A known key whose value changes the arithmetic and is not
-// supported (model_type other than gpt2, add_cross_attention true, reorder_and_upcast_attn true is fine (same result),
+// supported (an unknown model_type, add_cross_attention true, reorder_and_upcast_attn true is fine (same result),
 // quantization_config, an unknown activation_function) is an Error that names key and value. Known inert keys are ignored.
+// Token ids below 0 are unset; others that the embeddings do not have are left out with a warning.
 ConfigFile parse_config(std::string_view text, std::string_view file);
+
+// The ids of generation_config.json, which win over those of config.json where they name any token.
+void apply_generation_config(std::string_view text, std::string_view file, ConfigFile& config);
 
 }  // namespace gpt2

@@ -27,9 +27,9 @@ struct ConvertOptions {
 std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
                                       uint32_t n);
 
-// Reads DIR/config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor of the schema is
-// there in its shape and as F32, F16 or BF16, and writes the file. Names may carry the prefix "transformer.".
-// Throws Error (exit 3) naming file and item before anything is written to `sink`.
+// Reads DIR/config.json, generation_config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor
+// of the schema is there in its shape and as F32, F16, BF16 or F64 (gpt2_source.h), and writes the file.
+// Throws Error (exit 3) naming file and item, before anything is written to `sink` but for weights that no scale can hold.
 ConvertReport convert_checkpoint(const std::string& directory, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress);
 

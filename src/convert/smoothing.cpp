@@ -43,32 +43,53 @@ std::vector<float> read_all(ParameterSource& source, std::string_view name, uint
 
 double square(double x) { return x * x; }
 
+// By which power of two a matrix is to be scaled so that its largest group scale lies well inside f16; 0 where it does.
+int range_exponent(float scale) {
+  constexpr float kSmallestNormal = 0x1p-14f, kRoom = 0x1p14f;
+  constexpr int kWanted = -8;
+  if (!std::isfinite(scale) || scale == 0.0f || (scale >= kSmallestNormal && scale <= kRoom)) return 0;
+  return kWanted - std::ilogb(scale);
+}
+
+// Whether the values stay zero or normal when they are divided by their factors and the power of two.
+bool is_exact(const std::vector<float>& values, const std::vector<float>& factors, int exponent) {
+  for (size_t j = 0; j < values.size(); ++j) {
+    const float scaled = std::ldexp(values[j] / factors[j], -exponent);
+    if (scaled != 0.0f && !std::isnormal(scaled)) return false;
+    if (scaled == 0.0f && values[j] != 0.0f) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-SmoothedSource::SmoothedSource(const Config& config, ParameterSource& source, const WriteOptions& options) : source_(source) {
+SmoothedSource::SmoothedSource(const Config& config, ParameterSource& source, const WriteOptions& options)
+    : config_(config), source_(source) {
   const std::vector<TensorSpec> schema = model_schema(config);
   std::vector<double> squares(config.n_embd, 0.0);
-  add_rows(find_spec(schema, "wte.weight"), squares);
-  add_rows(find_spec(schema, "wpe.weight"), squares);
+  add_rows(find_spec(schema, "wte.weight"), square(double{config.embedding_scale}), squares);
+  if (config.positions == Positions::learned) add_rows(find_spec(schema, "wpe.weight"), 1, squares);
   for (uint32_t layer = 0; layer < config.n_layer; ++layer) {
     const std::string h = "h." + std::to_string(layer) + ".";
     const std::string parts[2][3] = {{h + "ln_1", h + "attn.c_attn.weight", h + "attn.c_proj.weight"},
                                      {h + "ln_2", h + "mlp.c_fc.weight", h + "mlp.c_proj.weight"}};
     for (const auto& [norm, matrix, projection] : parts) {
-      const bool wanted = has_scales(matrix_dtype(matrix, options));
-      pairs_.push_back({norm, matrix, wanted ? factors(find_spec(schema, matrix), norm, squares) : std::vector<float>()});
+      const DType dtype = matrix_dtype(matrix, options);
+      // A norm that two matrices read would need factors that suit both.
+      const bool wanted = has_scales(dtype) && config.residual != Residual::parallel_one_norm;
+      pairs_.push_back({norm, matrix, wanted ? factors(find_spec(schema, matrix), dtype, norm, squares) : std::vector<float>()});
       add_projection(find_spec(schema, projection), squares);
     }
   }
 }
 
 // Mean squares of an embedding's columns.
-void SmoothedSource::add_rows(const TensorSpec& embedding, std::vector<double>& feature_squares) {
+void SmoothedSource::add_rows(const TensorSpec& embedding, double scale, std::vector<double>& feature_squares) {
   std::vector<double> sums(feature_squares.size(), 0.0);
   each_row(source_, embedding, [&](uint64_t, const float* row) {
     for (size_t j = 0; j < sums.size(); ++j) sums[j] += square(row[j]);
   });
-  for (size_t j = 0; j < sums.size(); ++j) feature_squares[j] += sums[j] / static_cast<double>(embedding.rows);
+  for (size_t j = 0; j < sums.size(); ++j) feature_squares[j] += scale * sums[j] / static_cast<double>(embedding.rows);
 }
 
 void SmoothedSource::add_projection(const TensorSpec& projection, std::vector<double>& feature_squares) {
@@ -80,13 +101,18 @@ void SmoothedSource::add_projection(const TensorSpec& projection, std::vector<do
   });
 }
 
-std::vector<float> SmoothedSource::factors(const TensorSpec& matrix, std::string_view norm, const std::vector<double>& feature_squares) {
+std::vector<float> SmoothedSource::factors(const TensorSpec& matrix, DType dtype, std::string_view norm,
+                                           const std::vector<double>& feature_squares) {
   const size_t n = feature_squares.size();
   const std::vector<float> weight = read_all(source_, std::string(norm) + ".weight", n);
-  const std::vector<float> bias = read_all(source_, std::string(norm) + ".bias", n);
+  const std::vector<float> bias = config_.norm == Norm::layer ? read_all(source_, std::string(norm) + ".bias", n) : std::vector<float>(n, 0.0f);
   std::vector<double> columns(n, 0.0);
+  std::vector<float> largest(n, 0.0f);
   each_row(source_, matrix, [&](uint64_t, const float* row) {
-    for (size_t j = 0; j < n; ++j) columns[j] += square(row[j]);
+    for (size_t j = 0; j < n; ++j) {
+      columns[j] += square(row[j]);
+      if (std::isfinite(row[j])) largest[j] = std::max(largest[j], std::fabs(row[j]));
+    }
   });
   double mean_square = 0;
   for (const double s : feature_squares) mean_square += s / static_cast<double>(n);
@@ -109,6 +135,12 @@ std::vector<float> SmoothedSource::factors(const TensorSpec& matrix, std::string
     if (!known[j]) continue;
     const double exponent = std::clamp(std::nearbyint((wanted[j] - sum / count) / kLn2), -kMaxExponent, kMaxExponent);
     factor[j] = std::ldexp(1.0f, static_cast<int>(exponent));
+  }
+  float most = 0;
+  for (size_t j = 0; j < n; ++j) most = std::max(most, largest[j] * factor[j]);
+  const int exponent = range_exponent(most / largest_code(dtype));
+  if (exponent != 0 && is_exact(weight, factor, exponent) && is_exact(bias, factor, exponent)) {
+    for (float& f : factor) f = std::ldexp(f, exponent);
   }
   return factor;
 }

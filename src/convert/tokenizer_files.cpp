@@ -1,8 +1,13 @@
 #include "src/convert/tokenizer_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "src/base/error.h"
@@ -62,84 +67,345 @@ void require_inert(const Json& object, std::string_view key, std::string_view fi
   if (!inert) fail_model(file, item + "." + std::string(key), "null, false or empty", value->describe());
 }
 
-bool is_byte_level(const Json& step) {
+// Whether every byte is a token.
+bool has_all_bytes(const Vocabulary& vocabulary) {
+  std::set<std::string, std::less<>> missing;
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    missing.insert(to_byte_alphabet({&c, 1}));
+  }
+  for (const auto& [token, id] : vocabulary.tokens) missing.erase(token);
+  return missing.empty();
+}
+
+// special, lstrip, rstrip, single_word and normalized of an added token, all false where they are
+// absent, but that what is not special is normalized.
+AddedToken read_flags(const Json& token, std::string_view file, const std::string& item) {
+  AddedToken added;
+  const auto flag = [&](const char* key, bool otherwise) {
+    const Json* value = token.find(key);
+    if (value == nullptr || value->kind == Json::Kind::null) return otherwise;
+    if (value->kind != Json::Kind::boolean) fail_model(file, item + "." + key, "true or false", value->describe());
+    return value->boolean;
+  };
+  added.special = flag("special", false);
+  added.lstrip = flag("lstrip", false);
+  added.rstrip = flag("rstrip", false);
+  added.single_word = flag("single_word", false);
+  added.normalized = flag("normalized", !added.special);
+  return added;
+}
+
+bool is_true(const Json* value) { return value != nullptr && value->kind == Json::Kind::boolean && value->boolean; }
+
+bool is_type(const Json& step, std::string_view name) {
   const Json* type = step.find("type");
-  const Json* prefix = step.find("add_prefix_space");
-  const Json* regex = step.find("use_regex");
-  return type != nullptr && type->string == "ByteLevel" && (prefix == nullptr || !prefix->boolean) &&
-         (regex == nullptr || regex->boolean);
+  return type != nullptr && type->string == name;
 }
 
-// Only GPT-2's own pipeline: no pattern from a file is ever run.
-void check_pipeline(const Json& json, std::string_view file) {
-  require_inert(json, "normalizer", file, "tokenizer");
-  const Json* pre = json.find("pre_tokenizer");
-  if (pre == nullptr || pre->kind != Json::Kind::object) {
-    fail_model(file, "pre_tokenizer", "ByteLevel", pre == nullptr ? "none" : pre->describe());
-  }
-  const Json* steps = pre->find("pretokenizers");
-  const bool one_step = steps != nullptr && steps->array.size() == 1 && is_byte_level(steps->array[0]);
-  if (is_byte_level(*pre) || one_step) return;
-  const Json* type = pre->find("type");
-  fail_model(file, "pre_tokenizer", "ByteLevel without a prefix space, with GPT-2's own split rule",
-             type == nullptr ? "no type" : type->describe());
+bool is_absent(const Json* value) { return value == nullptr || value->kind == Json::Kind::null; }
+
+// The steps of a member that is one step or a Sequence of them; `list` is the sequence's key.
+std::vector<const Json*> steps_of(const Json& json, std::string_view list) {
+  std::vector<const Json*> steps;
+  const Json* sequence = json.find(list);
+  if (!is_type(json, "Sequence") || sequence == nullptr) return {&json};
+  for (const Json& step : sequence->array) steps.push_back(&step);
+  return steps;
 }
 
-void read_added_token(const Json& token, std::string_view file, size_t index, Vocabulary& vocabulary) {
-  const std::string item = "added_tokens[" + std::to_string(index) + "]";
-  const Json* id = token.find("id");
-  const Json* content = token.find("content");
-  if (id == nullptr || content == nullptr || content->kind != Json::Kind::string) {
-    fail_model(file, item, "an object with id and content", token.describe());
+// Reads tokenizer.json.
+class TokenizerJson {
+ public:
+  TokenizerJson(const std::string& path, Vocabulary& vocabulary)
+      : path_(path), json_(parse_json(read_text_file(path, kMaxFileBytes), path)), vocabulary_(vocabulary) {
+    const Json* model = json_.find("model");
+    if (model == nullptr || model->kind != Json::Kind::object) {
+      fail_model(path_, "model", "an object", model == nullptr ? "none" : model->describe());
+    }
+    if (const Json* type = model->find("type"); type != nullptr && type->string != "BPE") {
+      fail_model(path_, "model.type", "\"BPE\"", type->describe());
+    }
+    read_steps();
+    read_model(*model);
+    if (const Json* added = json_.find("added_tokens")) {
+      for (size_t i = 0; i < added->array.size(); ++i) read_added_token(added->array[i], i);
+    }
+    read_template();
   }
-  for (const char* key : {"lstrip", "rstrip", "single_word"}) require_inert(token, key, file, item);
-  const Json* special = token.find("special");
-  vocabulary.added.push_back({content->string, token_id(*id, file, item + ".id"), special == nullptr || special->boolean});
-}
 
-void read_tokenizer_json(const std::string& path, Vocabulary& vocabulary) {
-  const Json json = parse_json(read_text_file(path, kMaxFileBytes), path);
-  const Json* model = json.find("model");
-  if (model == nullptr || model->kind != Json::Kind::object) {
-    fail_model(path, "model", "an object", model == nullptr ? "none" : model->describe());
-  }
-  if (const Json* type = model->find("type"); type != nullptr && type->string != "BPE") {
-    fail_model(path, "model.type", "\"BPE\"", type->describe());
-  }
-  check_pipeline(json, path);
-  for (const char* key : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"}) {
-    require_inert(*model, key, path, "model");
-  }
-  const Json* vocab = model->find("vocab");
-  if (vocab == nullptr) fail_model(path, "model.vocab", "an object", "none");
-  read_tokens(*vocab, path, vocabulary);
-  const Json* merges = model->find("merges");
-  if (merges == nullptr || merges->kind != Json::Kind::array) {
-    fail_model(path, "model.merges", "an array", merges == nullptr ? "none" : merges->describe());
-  }
-  vocabulary.merges_file = path;
-  for (size_t i = 0; i < merges->array.size(); ++i) {
-    const Json& merge = merges->array[i];
-    const std::string item = "model.merges[" + std::to_string(i) + "]";
-    if (merge.kind == Json::Kind::string) {
-      vocabulary.merges.push_back(split_merge(merge.string, path, item));
-    } else if (merge.array.size() == 2 && !merge.array[0].string.empty() && !merge.array[1].string.empty()) {
-      vocabulary.merges.emplace_back(merge.array[0].string, merge.array[1].string);
-    } else {
-      fail_model(path, item, "\"left right\" or [\"left\", \"right\"]", merge.describe());
+  bool prefix_space() const noexcept { return prefix_space_; }
+
+ private:
+  void read_steps() {
+    require_inert(json_, "normalizer", path_, "tokenizer");
+    const Json* pre = json_.find("pre_tokenizer");
+    if (pre == nullptr || pre->kind != Json::Kind::object) {
+      fail_model(path_, "pre_tokenizer", "ByteLevel", pre == nullptr ? "none" : pre->describe());
+    }
+    const std::vector<const Json*> steps = steps_of(*pre, "pretokenizers");
+    const Json* regex = steps.size() == 1 ? steps[0]->find("use_regex") : nullptr;
+    if (steps.size() != 1 || !is_type(*steps[0], "ByteLevel") || (regex != nullptr && !is_true(regex))) {
+      const Json* type = steps.size() == 1 ? steps[0]->find("type") : pre->find("type");
+      fail_model(path_, "pre_tokenizer", "ByteLevel with GPT-2's own split rule", type == nullptr ? "no type" : type->describe());
+    }
+    if (const Json* prefix = steps[0]->find("add_prefix_space"); !is_absent(prefix)) {
+      if (prefix->kind != Json::Kind::boolean) fail_model(path_, "pre_tokenizer.add_prefix_space", "true or false", prefix->describe());
+      prefix_space_ = prefix->boolean;
+    }
+    const Json* decoder = json_.find("decoder");
+    if (!is_absent(decoder) && !is_type(*decoder, "ByteLevel")) {
+      const Json* type = decoder->find("type");
+      fail_model(path_, "decoder", "ByteLevel", type == nullptr ? decoder->describe() : type->describe());
     }
   }
-  if (const Json* added = json.find("added_tokens")) {
-    for (size_t i = 0; i < added->array.size(); ++i) read_added_token(added->array[i], path, i, vocabulary);
-  }
-}
 
-// added_tokens.json: {"text": id, ...}.
-void read_added_tokens_json(const std::string& path, Vocabulary& vocabulary) {
-  const Json json = parse_json(read_text_file(path, kMaxFileBytes), path);
-  if (json.kind != Json::Kind::object) fail_model(path, "added tokens", "an object of texts and ids", json.describe());
-  for (const auto& [text, id, place] : json.object) vocabulary.added.push_back({text, token_id(id, path, "token \"" + text + "\""), true});
-}
+  void read_model(const Json& model) {
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"}) {
+      require_inert(model, key, path_, "model");
+    }
+    if (const Json* dropout = model.find("dropout");
+        !is_absent(dropout) && !(dropout->kind == Json::Kind::integer && dropout->integer == 0) &&
+        !(dropout->kind == Json::Kind::real && dropout->real == 0)) {
+      fail_model(path_, "model.dropout", "none", dropout->describe());
+    }
+    const Json* vocab = model.find("vocab");
+    if (vocab == nullptr) fail_model(path_, "model.vocab", "an object", "none");
+    read_tokens(*vocab, path_, vocabulary_);
+    // An unknown token is used for bytes that the vocabulary lacks.
+    if (!has_all_bytes(vocabulary_)) require_inert(model, "unk_token", path_, "model");
+    const Json* merges = model.find("merges");
+    if (merges == nullptr || merges->kind != Json::Kind::array) {
+      fail_model(path_, "model.merges", "an array", merges == nullptr ? "none" : merges->describe());
+    }
+    vocabulary_.merges_file = path_;
+    for (size_t i = 0; i < merges->array.size(); ++i) {
+      const Json& merge = merges->array[i];
+      const std::string item = "model.merges[" + std::to_string(i) + "]";
+      if (merge.kind == Json::Kind::string) {
+        vocabulary_.merges.push_back(split_merge(merge.string, path_, item));
+      } else if (merge.array.size() == 2 && !merge.array[0].string.empty() && !merge.array[1].string.empty()) {
+        vocabulary_.merges.emplace_back(merge.array[0].string, merge.array[1].string);
+      } else {
+        fail_model(path_, item, "\"left right\" or [\"left\", \"right\"]", merge.describe());
+      }
+    }
+  }
+
+  void read_added_token(const Json& token, size_t index) {
+    const std::string item = "added_tokens[" + std::to_string(index) + "]";
+    const Json* id = token.find("id");
+    const Json* content = token.find("content");
+    if (id == nullptr || content == nullptr || content->kind != Json::Kind::string) {
+      fail_model(path_, item, "an object with id and content", token.describe());
+    }
+    AddedToken added = read_flags(token, path_, item);
+    added.text = content->string;
+    added.id = token_id(*id, path_, item + ".id");
+    vocabulary_.added.push_back(std::move(added));
+  }
+
+  // What a post-processor puts before a text. ByteLevel as a post-processor changes offsets only.
+  void read_template() {
+    const Json* post = json_.find("post_processor");
+    if (is_absent(post)) return;
+    for (const Json* step : steps_of(*post, "processors")) {
+      if (is_type(*step, "ByteLevel")) continue;
+      if (!is_type(*step, "TemplateProcessing")) {
+        const Json* type = step->find("type");
+        fail_model(path_, "post_processor", "ByteLevel or TemplateProcessing", type == nullptr ? step->describe() : type->describe());
+      }
+      const Json* single = step->find("single");
+      if (single == nullptr || single->kind != Json::Kind::array) {
+        fail_model(path_, "post_processor.single", "an array", single == nullptr ? "none" : single->describe());
+      }
+      read_single(*single, *step);
+    }
+  }
+
+  void read_single(const Json& single, const Json& step) {
+    bool text_seen = false;
+    for (size_t i = 0; i < single.array.size(); ++i) {
+      const std::string item = "post_processor.single[" + std::to_string(i) + "]";
+      const Json* sequence = single.array[i].find("Sequence");
+      const Json* special = single.array[i].find("SpecialToken");
+      if (sequence != nullptr && !text_seen) {
+        text_seen = true;
+        continue;
+      }
+      const Json* name = special == nullptr ? nullptr : special->find("id");
+      if (name == nullptr || text_seen) {
+        fail_model(path_, item, "special tokens before the text and nothing behind it",
+                   name == nullptr ? single.array[i].describe() : name->describe() + " behind it");
+      }
+      const Json* tokens = step.find("special_tokens");
+      const Json* token = tokens == nullptr ? nullptr : tokens->find(name->string);
+      const Json* ids = token == nullptr ? nullptr : token->find("ids");
+      if (ids == nullptr || ids->array.empty()) fail_model(path_, item, "a token of post_processor.special_tokens", name->describe());
+      for (const Json& id : ids->array) vocabulary_.rules.before_text.push_back(static_cast<TokenId>(token_id(id, path_, item)));
+    }
+    if (!text_seen) fail_model(path_, "post_processor.single", "the text", "none");
+  }
+
+  std::string path_;
+  Json json_;
+  Vocabulary& vocabulary_;
+  bool prefix_space_ = false;
+};
+
+// What stands beside the vocabulary: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
+class TokenizerConfig {
+ public:
+  TokenizerConfig(const std::string& directory, Vocabulary& vocabulary) : directory_(directory), vocabulary_(vocabulary) {
+    config_ = read("tokenizer_config.json");
+  }
+
+  void apply(bool has_tokenizer_json, bool json_prefix_space) {
+    read_decoder();
+    if (!has_decoder_) read_added_tokens_json();
+    read_roles();
+    set_prefix_space(has_tokenizer_json, json_prefix_space);
+    if (!has_tokenizer_json) set_before_text();
+  }
+
+ private:
+  std::string path(const char* name) const { return directory_ + "/" + name; }
+
+  // An empty object where the file is not there.
+  Json read(const char* name) const {
+    Json json;
+    json.kind = Json::Kind::object;
+    if (!file_exists(path(name))) return json;
+    json = parse_json(read_text_file(path(name), kMaxFileBytes), path(name));
+    if (json.kind != Json::Kind::object) fail_model(path(name), "tokenizer", "an object", json.describe());
+    return json;
+  }
+
+  AddedToken* find_added(std::string_view text) {
+    for (AddedToken& token : vocabulary_.added) {
+      if (token.text == text) return &token;
+    }
+    return nullptr;
+  }
+
+  // {"ID": {"content": ..., flags}, ...}
+  void read_decoder() {
+    const Json* decoder = config_.find("added_tokens_decoder");
+    if (is_absent(decoder)) return;
+    has_decoder_ = true;
+    const std::string file = path("tokenizer_config.json");
+    for (const auto& [key, token, place] : decoder->object) {
+      const std::string item = "added_tokens_decoder." + key;
+      uint32_t id = 0;
+      const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+      if (error != std::errc() || end != key.data() + key.size()) fail_model(file, item, "a token id", "\"" + key + "\"");
+      const Json* content = token.find("content");
+      if (content == nullptr || content->kind != Json::Kind::string) fail_model(file, item, "an object with content", token.describe());
+      AddedToken added = read_flags(token, file, item);
+      added.text = content->string;
+      added.id = id;
+      if (AddedToken* known = find_added(added.text)) {
+        added.id = known->id;
+        *known = std::move(added);
+      } else {
+        vocabulary_.added.push_back(std::move(added));
+      }
+    }
+  }
+
+  // {"text": id, ...}, special only where a role names them.
+  void read_added_tokens_json() {
+    const std::string file = path("added_tokens.json");
+    for (const auto& [text, id, place] : read("added_tokens.json").object) {
+      const uint32_t number = token_id(id, file, "token \"" + text + "\"");
+      if (find_added(text) != nullptr) continue;
+      vocabulary_.added.push_back({text, number, false, false, false, false, true});
+      from_added_json_.push_back(text);
+    }
+  }
+
+  // Tokens that are named for what they do.
+  void read_roles() {
+    for (const auto& [key, value, place] : config_.object) read_role(key, value, "tokenizer_config.json");
+    if (has_decoder_) return;
+    for (const auto& [key, value, place] : read("special_tokens_map.json").object) read_role(key, value, "special_tokens_map.json");
+  }
+
+  void read_role(const std::string& key, const Json& value, const char* file) {
+    const bool several = key == "additional_special_tokens" || key == "extra_special_tokens";
+    if (several) {
+      for (const Json& token : value.array) make_special(key, token, file);
+      for (const auto& [name, token, place] : value.object) make_special(key, token, file);
+    } else if (key.ends_with("_token")) {
+      make_special(key, value, file);
+    }
+  }
+
+  void make_special(const std::string& role, const Json& value, const char* file) {
+    const Json* content = value.kind == Json::Kind::object ? value.find("content") : &value;
+    if (content == nullptr || content->kind != Json::Kind::string || content->string.empty()) return;
+    if (AddedToken* known = find_added(content->string)) {
+      if (std::find(from_added_json_.begin(), from_added_json_.end(), known->text) != from_added_json_.end()) known->normalized = false;
+      known->special = true;
+      return;
+    }
+    AddedToken added = value.kind == Json::Kind::object ? read_flags(value, path(file), role) : AddedToken{};
+    added.text = content->string;
+    added.special = true;
+    if (value.find("normalized") == nullptr) added.normalized = false;
+    added.id = vocabulary_id(added.text).value_or(next_id());
+    vocabulary_.added.push_back(std::move(added));
+  }
+
+  std::optional<uint32_t> vocabulary_id(std::string_view text) const {
+    for (const auto& [token, id] : vocabulary_.tokens) {
+      if (token == text) return id;
+    }
+    return std::nullopt;
+  }
+
+  // What `tokenizers` gives a token that no file gives an id: the next one.
+  uint32_t next_id() const {
+    uint32_t next = 0;
+    for (const auto& [token, id] : vocabulary_.tokens) next = std::max(next, id + 1);
+    for (const AddedToken& token : vocabulary_.added) next = std::max(next, token.id + 1);
+    return next;
+  }
+
+  void set_prefix_space(bool has_tokenizer_json, bool json_prefix_space) {
+    const Json* type = config_.find("tokenizer_class");
+    const bool takes_json = type != nullptr && (type->string == "PreTrainedTokenizerFast" || type->string == "TokenizersBackend");
+    const Json* prefix = config_.find("add_prefix_space");
+    if (!is_absent(prefix) && prefix->kind != Json::Kind::boolean) {
+      fail_model(path("tokenizer_config.json"), "add_prefix_space", "true or false", prefix->describe());
+    }
+    vocabulary_.rules.prefix_space = has_tokenizer_json && takes_json ? json_prefix_space : is_true(prefix);
+    if (has_tokenizer_json && json_prefix_space != vocabulary_.rules.prefix_space) {
+      vocabulary_.warnings.push_back(printable(path("tokenizer.json"), 400) + ": pre_tokenizer.add_prefix_space is " +
+                                     (json_prefix_space ? "true" : "false") +
+                                     " and not taken: tokenizer_config.json's counts, as in transformers");
+    }
+  }
+
+  void set_before_text() {
+    const std::string file = path("tokenizer_config.json");
+    if (is_true(config_.find("add_eos_token"))) fail_model(file, "add_eos_token", "false", "true");
+    if (!is_true(config_.find("add_bos_token"))) return;
+    const Json* bos = config_.find("bos_token");
+    const Json* content = bos == nullptr || bos->kind != Json::Kind::object ? bos : bos->find("content");
+    const std::string text = is_absent(content) ? std::string(kEndOfText) : content->string;
+    const AddedToken* added = find_added(text);
+    const auto id = added != nullptr ? std::optional(added->id) : vocabulary_id(text);
+    if (!id) fail_model(file, "add_bos_token", "a bos_token of the vocabulary", "\"" + text + "\"");
+    vocabulary_.rules.before_text = {static_cast<TokenId>(*id)};
+  }
+
+  std::string directory_;
+  Vocabulary& vocabulary_;
+  Json config_;
+  bool has_decoder_ = false;
+  std::vector<std::string> from_added_json_;
+};
 
 void add_end_of_text(Vocabulary& vocabulary) {
   for (const AddedToken& token : vocabulary.added) {
@@ -150,21 +416,46 @@ void add_end_of_text(Vocabulary& vocabulary) {
   }
 }
 
+// An added token that the vocabulary has keeps the vocabulary's id, whatever other files give it.
+void prefer_vocabulary_ids(Vocabulary& vocabulary) {
+  if (vocabulary.added.empty()) return;
+  std::unordered_map<std::string_view, uint32_t> ids;
+  for (const auto& [text, id] : vocabulary.tokens) ids.emplace(text, id);
+  for (AddedToken& token : vocabulary.added) {
+    const auto known = ids.find(token.text);
+    if (known == ids.end() || known->second == token.id) continue;
+    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token.text) + "\": its id " +
+                                  std::to_string(token.id) + " is not taken, the vocabulary has it as " + std::to_string(known->second));
+    token.id = known->second;
+  }
+}
+
+[[noreturn]] void fail_without_tokenizer(const std::string& directory) {
+  std::string found = "neither";
+  if (file_exists(directory + "/vocab.txt")) found = "vocab.txt, a vocabulary of BERT's WordPiece";
+  for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    if (file_exists(directory + "/" + name)) found = std::string(name) + ", a SentencePiece model";
+  }
+  fail_model(directory, "tokenizer", "tokenizer.json, or vocab.json and merges.txt", found);
+}
+
 }  // namespace
 
 Vocabulary read_vocabulary(const std::string& directory) {
-  const std::string vocab = directory + "/vocab.json", merges = directory + "/merges.txt";
-  const std::string tokenizer = directory + "/tokenizer.json", added = directory + "/added_tokens.json";
+  const std::string vocab = directory + "/vocab.json", merges = directory + "/merges.txt", tokenizer = directory + "/tokenizer.json";
   Vocabulary vocabulary;
-  if (file_exists(vocab) && file_exists(merges)) {
+  const bool whole = file_exists(tokenizer);
+  bool prefix_space = false;
+  if (whole) {
+    prefix_space = TokenizerJson(tokenizer, vocabulary).prefix_space();
+  } else if (file_exists(vocab) && file_exists(merges)) {
     read_tokens(parse_json(read_text_file(vocab, kMaxFileBytes), vocab), vocab, vocabulary);
     read_merges_text(read_text_file(merges, kMaxFileBytes), merges, vocabulary);
-    if (file_exists(added)) read_added_tokens_json(added, vocabulary);
-  } else if (file_exists(tokenizer)) {
-    read_tokenizer_json(tokenizer, vocabulary);
   } else {
-    fail_model(directory, "tokenizer", "vocab.json and merges.txt, or tokenizer.json", "neither");
+    fail_without_tokenizer(directory);
   }
+  TokenizerConfig(directory, vocabulary).apply(whole, prefix_space);
+  prefer_vocabulary_ids(vocabulary);
   add_end_of_text(vocabulary);
   return vocabulary;
 }

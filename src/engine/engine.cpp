@@ -21,6 +21,11 @@ std::string_view finish_reason_name(FinishReason reason) {
   return "?";
 }
 
+std::string_view Engine::nonfinite_reason() const noexcept {
+  return pool_.overflowed() ? "logits are not finite: the f16 cache ends at 65504 and keys or values do not (--kv-dtype f32 holds them), or the weights are damaged"
+                            : "logits are not finite: the weights are damaged or unusable";
+}
+
 namespace {
 
 size_t blocks_of(uint32_t n_ctx) { return (n_ctx + kBlockPositions - 1) / kBlockPositions; }
@@ -238,7 +243,7 @@ void Engine::add_rows(Slot& slot) {
 }
 
 ForwardResult Engine::compute() {
-  return forward(model_.config(), model_.weights(), rows_, sequences_, pool_.layout(), workspace_, *options_.kernels, team_);
+  return forward(model_.config(), model_.weights(), {rows_, sequences_}, workspace_, {*options_.kernels, team_});
 }
 
 std::span<const StepResult> Engine::generate(std::span<const PrefillPart> parts) {

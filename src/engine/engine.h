@@ -31,7 +31,7 @@ enum class FinishReason : uint8_t {
   length,       // max_new_tokens were generated
   context,      // the model has no position left
   no_token,     // the request's options forbid every token
-  nonfinite,    // a logit was NaN or infinite: the model file is unusable
+  nonfinite,    // a logit was NaN or infinite: Engine::nonfinite_reason() says why
 };
 std::string_view finish_reason_name(FinishReason reason);  // "eos", "length", "context", ...
 
@@ -165,6 +165,8 @@ class Engine {
   // Makes so many blocks free for what comes next. Requires free_blocks() to be as many.
   void reserve_blocks(size_t n);
   // More blocks that it takes for a slot to hold n positions.
+  // What to say of a text that ended as nonfinite: that keys or values outgrew an f16 cache, if one did, else that the weights are bad.
+  std::string_view nonfinite_reason() const noexcept;
   size_t slot_blocks_to_extend(SlotId slot, uint32_t n) const noexcept { return slots_[slot]->kv.blocks_to_extend(n); }
   uint32_t slot_length(SlotId slot) const noexcept { return slots_[slot]->kv.length(); }
   const TokenWindow& slot_window(SlotId slot) const noexcept { return slots_[slot]->window; }

@@ -121,8 +121,8 @@ std::span<const DraftToken> ModelDrafter::step(std::span<const DraftRequest> req
 
 void ModelDrafter::compute(std::span<const DraftRequest> requests,
                            std::span<std::vector<TokenProbability>* const> distributions) {
-  const ForwardResult result = forward(model_.config(), model_.weights(), rows_, row_sequences_, pool_.layout(), workspace_,
-                                       *options_.kernels, team_);
+  const ForwardResult result = forward(model_.config(), model_.weights(), {rows_, row_sequences_}, workspace_,
+                                       {*options_.kernels, team_});
   for (size_t i = 0; i < waiting_.size(); ++i) {
     const size_t request = waiting_[i];
     if (!result.argmax[i].finite) continue;

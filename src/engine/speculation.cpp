@@ -21,9 +21,7 @@ double n_bytes(const Model& model) {
   const bool tied = model.weights().lm_head.data == model.weights().wte.data;
   for (const StoredTensor& tensor : model.file().tensors) {
     if (!tied && tensor.spec.name == "wte.weight") continue;
-    const bool read = tensor.spec.arrangement == Arrangement::panels || tensor.spec.arrangement == Arrangement::qkv ||
-                      tensor.spec.arrangement == Arrangement::qkv_scaled;
-    if (read) bytes += static_cast<double>(tensor.data.size());
+    if (is_packed(tensor.spec.arrangement)) bytes += static_cast<double>(tensor.data.size());
   }
   return bytes;
 }

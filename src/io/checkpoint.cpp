@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <map>
 
 #include "src/base/error.h"
 #include "src/io/file_descriptor.h"
+#include "src/io/foreign_format.h"
 #include "src/io/json.h"
 
 namespace gpt2 {
@@ -39,13 +41,38 @@ std::map<std::string, std::string> read_index(const std::string& path) {
   return files;
 }
 
-[[noreturn]] void fail_without_weights(const std::string& directory) {
-  if (file_exists(directory + "/pytorch_model.bin") || file_exists(directory + "/pytorch_model.bin.index.json")) {
-    fail_model(directory, "weights", "model.safetensors",
-               "pytorch_model.bin alone, a pickle that could run code and is never opened; download model.safetensors, or "
-               "save it with model.save_pretrained(DIR, safe_serialization=True)");
+// The names of what is in a directory, sorted.
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
   }
-  fail_model(directory, "weights", "model.safetensors or model.safetensors.index.json", "neither");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool is_pickle(std::string_view name) {
+  return (name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"))) || name.ends_with(".pt") ||
+         name.ends_with(".pth") || name.ends_with(".ckpt");
+}
+
+[[noreturn]] void fail_without_weights(const std::string& directory, const std::vector<std::string>& names) {
+  const std::string expected = "model.safetensors or model.safetensors.index.json";
+  size_t n_shards = 0;
+  for (const std::string& name : names) {
+    if (is_pickle(name)) {
+      fail_model(directory, "weights", expected,
+                 name + ", a pickle that could run code and is never opened; download model.safetensors, or "
+                 "save it with model.save_pretrained(DIR, safe_serialization=True)");
+    }
+    if (name == "tf_model.h5" || name == "flax_model.msgpack" || name.ends_with(".gguf")) {
+      fail_model(directory, "weights", expected, name + ", another program's format");
+    }
+    if (name.ends_with(".safetensors")) ++n_shards;
+  }
+  if (n_shards > 0) fail_model(directory, "weights", expected, std::to_string(n_shards) + " shards without an index");
+  fail_model(directory, "weights", expected, "neither");
 }
 
 }  // namespace
@@ -64,7 +91,11 @@ Checkpoint Checkpoint::open(const std::string& directory) {
     std::sort(files.begin(), files.end());
     files.erase(std::unique(files.begin(), files.end()), files.end());
   } else {
-    fail_without_weights(directory);
+    std::vector<std::string> names = names_in(directory);
+    std::vector<std::string> shards = names;
+    std::erase_if(shards, [](const std::string& name) { return !name.ends_with(".safetensors") || name.starts_with("adapter_model"); });
+    if (shards.size() != 1) fail_without_weights(directory, names);
+    files.push_back(directory + "/" + shards[0]);
   }
   for (const std::string& file : files) {
     checkpoint.shards_.push_back(MappedFile::open(file));
@@ -82,8 +113,8 @@ Checkpoint Checkpoint::open(const std::string& directory) {
   }
   for (const auto& [name, file] : placed) {
     const Tensor* tensor = checkpoint.find(name);
-    if (tensor == nullptr || checkpoint.file_of(*tensor) != directory + "/" + file) {
-      fail_model(index, "weight_map." + name, "a tensor in " + file, tensor == nullptr ? "none" : "it in another shard");
+    if (tensor != nullptr && checkpoint.file_of(*tensor) != directory + "/" + file) {
+      fail_model(index, "weight_map." + name, "a tensor in " + file, "it in another shard");
     }
   }
   return checkpoint;
@@ -101,6 +132,30 @@ void Checkpoint::drop(const Tensor& tensor) const noexcept {
   shards_[tensor.shard].drop(tensor.info.begin, tensor.info.end - tensor.info.begin);
 }
 
+void check_is_checkpoint(const std::string& directory) {
+  const std::string expected = "a directory with config.json, a tokenizer and weights";
+  if (!is_directory(directory)) {
+    struct stat info = {};
+    if (!file_exists(directory)) return;  // whoever opens it says so
+    const FileDescriptor file = open_regular(directory, info);
+    char begin[64];
+    const ssize_t got = read(file.get(), begin, sizeof begin);
+    const std::string_view other = foreign_format({begin, static_cast<size_t>(std::max<ssize_t>(got, 0))});
+    if (!other.empty()) fail_model(directory, "source", expected, other);
+    const std::string folder = directory.substr(0, directory.rfind('/') + 1);
+    if (file_exists(folder + "config.json")) {
+      fail_model(directory, "source", "the directory " + (folder.empty() ? "." : folder) + " that it is in", "a file");
+    }
+    fail_model(directory, "source", expected, "a file");
+  }
+  const std::string adapter = directory + "/adapter_config.json";
+  if (!file_exists(adapter) || file_exists(directory + "/config.json")) return;
+  const Json config = parse_json(read_text_file(adapter, kMaxIndexBytes), adapter);
+  const Json* base = config.find("base_model_name_or_path");
+  fail_model(directory, "source", "a whole model (merge it: model.merge_and_unload().save_pretrained(DIR))",
+             "an adapter (LoRA or another of PEFT's)" + (base != nullptr && !base->string.empty() ? " of " + base->string : ""));
+}
+
 std::string read_text_file(const std::string& path, uint64_t limit) {
   struct stat info = {};
   const FileDescriptor file = open_regular(path, info);
@@ -116,6 +171,9 @@ std::string read_text_file(const std::string& path, uint64_t limit) {
     if (got == 0) fail_model(path, "file", std::to_string(text.size()) + " bytes", "it cut to " + std::to_string(at));
     at += static_cast<size_t>(got);
   }
+  if (const std::string_view other = foreign_format(text); !other.empty()) fail_model(path, "file", "text", other);
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   return text;
 }
 

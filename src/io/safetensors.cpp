@@ -6,6 +6,7 @@
 
 #include "src/base/checked.h"
 #include "src/base/error.h"
+#include "src/io/foreign_format.h"
 #include "src/io/json.h"
 
 namespace gpt2 {
@@ -51,18 +52,28 @@ class Parser {
  private:
   std::string_view header_text() {
     if (bytes_.size() < kLengthBytes) {
+      check_foreign();
       fail_model(path_, "header length", "8 bytes", "a file of " + std::to_string(bytes_.size()));
     }
     const uint64_t length = read_le64(bytes_);
     const uint64_t most = std::min(kMaxHeader, bytes_.size() - kLengthBytes);
     if (length < 2 || length > most) {
+      check_foreign();
       fail_model(path_, "header length", "2 to " + std::to_string(most) + " bytes", std::to_string(length));
     }
     file_.data_begin = kLengthBytes + length;
     const void* start = bytes_.data() + kLengthBytes;
     const std::string_view text(static_cast<const char*>(start), length);
+    if (text[0] != '{') check_foreign();
     if (text[0] != '{') fail_model(path_, "header", "'{' as its first byte", "'" + std::string(text.substr(0, 1)) + "'");
     return text;
+  }
+
+  // Names what else the file is, if that is known.
+  void check_foreign() const {
+    const void* data = bytes_.data();
+    const std::string_view other = foreign_format({static_cast<const char*>(data), std::min<size_t>(bytes_.size(), 64)});
+    if (!other.empty()) fail_model(path_, "file", "safetensors", other);
   }
 
   void read_metadata(const Json& value) {

@@ -99,10 +99,10 @@ ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
   });
   // Positions that all tokens together see.
   const double seen = rows ? n * (depth + 1) : n * depth + n * (n + 1) / 2;
-  work.attention = 4.0 * c.n_embd * c.n_layer * seen;
+  work.attention = 4.0 * c.n_head * c.d_head * c.n_layer * seen;
   work.all_operations += work.attention;
   // A prefill's keys and values stay in cache while its rows use them.
-  work.kv_bytes = 2.0 * c.n_embd * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * (prefill ? depth + n : seen);
+  work.kv_bytes = 2.0 * c.n_kv_head * c.d_head * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * (prefill ? depth + n : seen);
   return work;
 }
 
@@ -149,7 +149,7 @@ struct ModelBenchmark::Stage {
 
 double ModelBenchmark::time(const BenchCase& bench, Stage& stage) {
   const auto step = [&](std::span<const Row> rows) {
-    forward(model_.config(), model_.weights(), rows, stage.pointers, kv_, stage.workspace, kernels_, team_);
+    forward(model_.config(), model_.weights(), {rows, stage.pointers}, stage.workspace, {kernels_, team_});
   };
   const double start = now_seconds();
   if (bench.test == BenchTest::decode) {
@@ -192,10 +192,42 @@ namespace {
 struct Shape {
   const char* name;
   uint32_t n_layer, n_head, n_embd;
+  uint32_t n_kv_head = 0, n_inner = 0, n_vocab = 50257;  // of Llama's: GPT-2's where there are none
+  bool tied = true;
 };
-constexpr Shape kShapes[] = {{"82M", 6, 12, 768}, {"124M", 12, 12, 768}, {"355M", 24, 16, 1024}, {"774M", 36, 20, 1280},
-                             {"1558M", 48, 25, 1600}};
-constexpr uint32_t kGpt2Context = 1024, kGpt2Vocab = 50257;
+constexpr Shape kShapes[] = {{"82M", 6, 12, 768},
+                             {"124M", 12, 12, 768},
+                             {"355M", 24, 16, 1024},
+                             {"774M", 36, 20, 1280},
+                             {"1558M", 48, 25, 1600},
+                             {"SmolLM2-135M", 30, 9, 576, 3, 1536, 49152},
+                             {"SmolLM2-360M", 32, 15, 960, 5, 2560, 49152},
+                             {"Llama-3.2-1B", 16, 32, 2048, 8, 8192, 128256},
+                             {"TinyLlama-1.1B", 22, 32, 2048, 4, 5632, 32000, false}};
+constexpr uint32_t kGpt2Context = 1024, kLlamaContext = 8192;
+
+Config config_of(const Shape& shape) {
+  Config config;
+  config.n_layer = shape.n_layer;
+  config.n_head = config.n_kv_head = shape.n_head;
+  config.n_embd = shape.n_embd;
+  config.d_head = shape.n_embd / shape.n_head;
+  config.n_inner = 4 * shape.n_embd;
+  config.n_ctx = kGpt2Context;
+  config.n_vocab = shape.n_vocab;
+  config.tied_lm_head = shape.tied;
+  if (shape.n_kv_head == 0) return config;
+  config.architecture = "llama";
+  config.n_kv_head = shape.n_kv_head;
+  config.n_inner = shape.n_inner;
+  config.n_ctx = kLlamaContext;
+  config.norm = Norm::rms;
+  config.positions = Positions::rotary;
+  config.rotary_dims = config.d_head;
+  config.mlp = Mlp::gated;
+  config.activation = Activation::silu;
+  return config;
+}
 
 // Uniform numbers of GPT-2's scale; norms around one.
 class RandomSource final : public ParameterSource {
@@ -223,16 +255,11 @@ class RandomSource final : public ParameterSource {
 Model random_model(const std::string& shape, DType dtype) {
   const Shape* found = std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& s) { return s.name == shape; });
   if (found == std::end(kShapes)) {
-    fail(ExitCode::usage, "--shape: expected 82M, 124M, 355M, 774M or 1558M, found \"" + printable(shape) + "\"");
+    std::string names;
+    for (const Shape& s : kShapes) names += (names.empty() ? "" : ", ") + std::string(s.name);
+    fail(ExitCode::usage, "--shape: expected one of " + names + ", found \"" + printable(shape) + "\"");
   }
-  Config config;
-  config.n_layer = found->n_layer;
-  config.n_head = found->n_head;
-  config.n_embd = found->n_embd;
-  config.d_head = config.n_embd / config.n_head;
-  config.n_inner = 4 * config.n_embd;
-  config.n_ctx = kGpt2Context;
-  config.n_vocab = kGpt2Vocab;
+  const Config config = config_of(*found);
   const std::vector<uint32_t> no_offsets(1, 0), no_bytes(256, kNoToken);
   const std::vector<MergeSlot> no_merges(1, MergeSlot{kNoToken, 0, 0, 0});
   TokenizerTables tokenizer;

@@ -38,7 +38,7 @@ class Reader {
       rows_.push_back({0, static_cast<uint32_t>(i - start), tokens[i], i >= first_wanted ? Wants::logits : Wants::nothing});
     }
     KvSequence* const sequence = &sequence_;
-    result_ = forward(model_.config(), model_.weights(), rows_, {&sequence, 1}, kv_, workspace_, kernels_, team);
+    result_ = forward(model_.config(), model_.weights(), {rows_, {&sequence, 1}}, workspace_, {kernels_, team});
   }
 
   std::span<const float> logits(size_t i) const { return result_.logits.row(i); }

@@ -1,5 +1,6 @@
 #include "src/model/kv_cache.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -16,8 +17,8 @@ constexpr size_t kHugeBlock = size_t{1} << 20;
 KvLayout::KvLayout(const Config& config, KvType kv_type)
     : type(kv_type),
       n_layer(config.n_layer),
-      n_head(config.n_head),
-      d_pad(static_cast<uint32_t>(round_up(config.d_head, kPanelRows))) {}
+      n_kv_head(config.n_kv_head),
+      d_pad(config.d_pad()) {}
 
 KvPool::KvPool(const KvLayout& layout, size_t max_blocks)
     : layout_(layout), references_(max_blocks, 0) {
@@ -34,7 +35,20 @@ BlockId KvPool::allocate() noexcept {
   const BlockId block = free_.back();
   free_.pop_back();
   references_[block] = 1;
+  n_used_ = std::max(n_used_, size_t{block} + 1);
   return block;
+}
+
+bool KvPool::overflowed() const noexcept {
+  if (layout_.type != KvType::f16) return false;
+  constexpr uint16_t kMagnitude = 0x7FFF, kInfinity = 0x7C00;
+  const size_t end = n_used_ * layout_.block_bytes();
+  for (size_t at = 0; at < end; at += sizeof(uint16_t)) {
+    uint16_t value = 0;
+    std::memcpy(&value, memory_.data() + at, sizeof value);
+    if ((value & kMagnitude) == kInfinity) return true;
+  }
+  return false;
 }
 
 void KvPool::retain(BlockId block) noexcept {

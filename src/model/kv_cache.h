@@ -13,18 +13,18 @@
 
 namespace gpt2 {
 
-// Where a (layer, head)'s planes stand in a block.
+// Where the planes of a layer's head of keys and values stand in a block.
 struct KvLayout {
   KvType type = KvType::f32;
-  uint32_t n_layer = 0, n_head = 0, d_pad = 0;
+  uint32_t n_layer = 0, n_kv_head = 0, d_pad = 0;
 
   KvLayout(const Config& config, KvType kv_type);
   size_t plane_bytes() const noexcept { return kv_plane_bytes(type, d_pad); }
-  size_t k_offset(uint32_t layer, uint32_t head) const noexcept {
-    return (size_t{layer} * n_head + head) * 2 * plane_bytes();
+  size_t k_offset(uint32_t layer, size_t head) const noexcept {
+    return (size_t{layer} * n_kv_head + head) * 2 * plane_bytes();
   }
-  size_t v_offset(uint32_t layer, uint32_t head) const noexcept { return k_offset(layer, head) + plane_bytes(); }
-  size_t block_bytes() const noexcept { return size_t{n_layer} * n_head * 2 * plane_bytes(); }
+  size_t v_offset(uint32_t layer, size_t head) const noexcept { return k_offset(layer, head) + plane_bytes(); }
+  size_t block_bytes() const noexcept { return size_t{n_layer} * n_kv_head * 2 * plane_bytes(); }
 };
 
 using BlockId = uint32_t;
@@ -44,12 +44,15 @@ class KvPool {
   void release(BlockId block) noexcept;
   uint32_t references(BlockId block) const noexcept { return references_[block]; }
   unsigned char* data(BlockId block) noexcept { return memory_.data() + block * layout_.block_bytes(); }
+  // Whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False for f32.
+  bool overflowed() const noexcept;
 
  private:
   KvLayout layout_;
   AnonymousMemory memory_;
   std::vector<uint32_t> references_;
   std::vector<BlockId> free_;  // last in, first out
+  size_t n_used_ = 0;          // blocks below this have been handed out
 };
 
 // One sequence's positions 0 .. length()-1. Move-only; gives its blocks back when it goes.
@@ -61,6 +64,7 @@ class KvSequence {
   KvSequence& operator=(KvSequence&& other) noexcept;
   ~KvSequence() { truncate(0); }
 
+  const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
   // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
   // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed, or when the last block

@@ -51,11 +51,24 @@ class Reader final : public MetadataLookup {
   void check_format() const {
     const std::string* format = value(kFormatKey);
     if (format == nullptr || *format != kFormatName) {
-      fail_model(path_, "format", "a .gpt2 file (convert one with: gpt2 convert DIR FILE)", "another safetensors file");
+      fail_model(path_, "format", "a .gpt2 file, or the directory of a checkpoint (gpt2 convert DIR FILE makes one of it)",
+                 "another safetensors file");
     }
     const std::string& version = required(kVersionKey);
-    if (version != kFormatVersion) fail_model(path_, "format version", std::string(kFormatVersion), version);
+    if (version != kPlainVersion && version != kRulesVersion) {
+      fail_model(path_, "format version", std::string(kPlainVersion) + " or " + std::string(kRulesVersion),
+                 version + " (another gpt2 made this file)");
+    }
+    for (const auto& [key, text] : metadata_) {
+      if (key.starts_with(kBlockPrefix) && (version == kPlainVersion || !is_block_key(key))) {
+        fail_model(path_, key, "a key that a file of version " + version + " has", "\"" + *text + "\"");
+      }
+      if (version == kPlainVersion || !key.starts_with(kTokenizerPrefix) || is_rules_key(key)) continue;
+      fail_model(path_, key, "a key that this version knows (a newer gpt2 made this file)", "\"" + *text + "\"");
+    }
   }
+
+  bool has_table(std::string_view name) const { return tensors_.contains(name); }
 
   // The header's own checksum covers every header byte, with the checksum's digits taken as zeros.
   uint64_t check_header_hash() const {
@@ -130,8 +143,7 @@ class Reader final : public MetadataLookup {
     stored.xxh3 = *hash;
     if (spec.arrangement == Arrangement::bytes) return words[0] == "u8" && parse_table_size(words[2], stored);
     const auto dtype = dtype_from_name(words[0]);
-    const bool packed = spec.arrangement != Arrangement::vector && spec.arrangement != Arrangement::rows;
-    if (!dtype || (!packed && *dtype != DType::f32)) return false;
+    if (!dtype || (!is_packed(spec.arrangement) && *dtype != DType::f32)) return false;
     stored.dtype = *dtype;
     return words[2] == std::to_string(spec.rows) + "x" + std::to_string(spec.cols);
   }
@@ -181,6 +193,11 @@ class Cursor {
   const StoredTensor& next() { return tensors_[at_++]; }
   std::span<const float> vector() { return vector_of(next()); }
   Panels panels() { return panels_of(next(), config_); }
+  NormWeights norm() {
+    NormWeights norm = {vector(), {}, config_.layer_norm_epsilon};
+    if (config_.norm == Norm::layer) norm.bias = vector();
+    return norm;
+  }
 
  private:
   const std::vector<StoredTensor>& tensors_;
@@ -191,24 +208,25 @@ class Cursor {
 Weights view_weights(const Config& config, const std::vector<StoredTensor>& tensors) {
   Cursor in(tensors, config);
   Weights weights;
-  const StoredTensor& wpe = in.next();
-  weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd, config.n_embd};
+  if (config.positions == Positions::learned) {
+    const StoredTensor& wpe = in.next();
+    weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd, config.n_embd};
+  } else {
+    weights.frequencies = in.vector();
+  }
   weights.h.resize(config.n_layer);
   for (uint32_t i = 0; i < config.n_layer; ++i) {
     LayerWeights& h = weights.h[i];
-    h.ln_1_weight = in.vector();
-    h.ln_1_bias = in.vector();
+    h.ln_1 = in.norm();
     const StoredTensor& c_attn = in.next();
     h.attn_c_attn = panels_of(c_attn, config);
     h.attention_scale = c_attn.spec.arrangement == Arrangement::qkv_scaled ? 1.0f : config.attention_scale(i);
     h.attn_c_proj = in.panels();
-    h.ln_2_weight = in.vector();
-    h.ln_2_bias = in.vector();
+    h.ln_2 = config.residual == Residual::parallel_one_norm ? h.ln_1 : in.norm();
     h.mlp_c_fc = in.panels();
     h.mlp_c_proj = in.panels();
   }
-  weights.ln_f_weight = in.vector();
-  weights.ln_f_bias = in.vector();
+  weights.ln_f = in.norm();
   weights.wte = in.panels();
   weights.lm_head = config.tied_lm_head && config.n_draft_vocab == 0 ? weights.wte : in.panels();
   return weights;
@@ -242,6 +260,11 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.weights = view_weights(file.config, file.tensors);
   const size_t first_table = file.tensors.size();
   for (const std::string_view name : kTokenizerTensors) file.tensors.push_back(reader.table(name));
+  if (reader.has_table(kAddedFlags)) {
+    file.tensors.push_back(reader.table(kAddedFlags));
+    file.tokenizer.added_flags = table_as<uint32_t>(file.tensors.back(), path);
+  }
+  file.tokenizer.rules = rules_from_metadata(reader, path);
   if (file.config.n_draft_vocab > 0) {
     file.tensors.push_back(reader.table(kDraftIds));
     file.weights.draft_ids = draft_ids(file.tensors.back(), file.config, path);

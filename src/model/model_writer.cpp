@@ -11,6 +11,7 @@
 #include "src/base/checked.h"
 #include "src/base/error.h"
 #include "src/base/hash.h"
+#include "src/io/json.h"
 #include "src/io/safetensors.h"
 #include "src/model/row_map.h"
 
@@ -37,8 +38,6 @@ std::span<const std::byte> table_bytes(const TokenizerTables& t, size_t index) {
   }
 }
 
-bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
-
 class Writer {
  public:
   Writer(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
@@ -51,12 +50,17 @@ class Writer {
       data_bytes_ += bytes;
     }
     for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
+    if (!tokenizer.added_flags.empty()) plan_table(kAddedFlags, std::as_bytes(tokenizer.added_flags));
+    rules_ = rules_metadata(tokenizer.rules);
+    block_ = block_metadata(config);
+    const bool plain = tokenizer.added_flags.empty() && rules_.empty() && block_.empty();
+    version_ = plain ? kPlainVersion : kRulesVersion;
     GPT2_CHECK(options.draft_ids.size() == config.n_draft_vocab);
     if (config.n_draft_vocab > 0) plan_table(kDraftIds, std::as_bytes(std::span(options.draft_ids)));
     tokenizer_hash_ = Tokenizer(tokenizer, options.source).hash();
   }
 
-  void run() {
+  std::vector<NonFinite> run() {
     for (Planned& tensor : plan_) choose_arrangement(tensor);
     data_begin_ = header().size();
     sink_.resize(data_begin_ + data_bytes_);
@@ -67,6 +71,7 @@ class Writer {
     text.replace(text.find(quoted) + quoted.size(), kNoHash.size(), hex64(xxh3(std::as_bytes(std::span(text)))));
     sink_.write(0, std::as_bytes(std::span(text)));
     report(data_bytes_);
+    return std::move(non_finite_);
   }
 
  private:
@@ -90,17 +95,19 @@ class Writer {
     if (std::frexp(scale, &exponent) != 0.5f) return;
     std::vector<float> row(tensor.spec.cols);
     const auto exact = [scale](float w) { return w == 0.0f || std::isnormal(w * scale); };
-    for (uint64_t i = 0; i < config_.n_embd; ++i) {
+    const uint64_t n_queries = uint64_t{config_.n_head} * config_.d_head;
+    for (uint64_t i = 0; i < n_queries; ++i) {
       source_.read_rows(tensor.spec, i, 1, row.data());
       if (!std::all_of(row.begin(), row.end(), exact)) return;
     }
-    row.resize(config_.n_embd);
-    source_.read_vector(tensor.spec.bias, 0, config_.n_embd, row.data());
+    row.resize(n_queries);
+    source_.read_vector(tensor.spec.bias, 0, n_queries, row.data());
     if (std::all_of(row.begin(), row.end(), exact)) tensor.spec.arrangement = Arrangement::qkv_scaled;
   }
 
   void write_tensor(Planned& tensor) {
     hash_.reset();
+    seen_ = {};
     at_ = data_begin_ + tensor.begin;
     switch (tensor.spec.arrangement) {
       case Arrangement::bytes: put(tensor.table); break;
@@ -111,6 +118,7 @@ class Writer {
     constexpr std::byte zeros[kLineBytes] = {};
     put({zeros, data_begin_ + tensor.begin + tensor.bytes - at_});
     tensor.xxh3 = hash_.digest();
+    if (seen_.non_finite > 0) non_finite_.push_back({tensor.spec.name, seen_.non_finite});
     source_.done(tensor.spec);
   }
 
@@ -126,6 +134,7 @@ class Writer {
   void write_vector(const TensorSpec& spec) {
     std::vector<float> values(spec.rows);
     source_.read_vector(spec.name, 0, spec.rows, values.data());
+    seen_.look(values);
     put_floats(values);
   }
 
@@ -133,6 +142,7 @@ class Writer {
     std::vector<float> values(spec.cols);
     for (uint64_t row = 0; row < spec.rows; ++row) {
       source_.read_rows(spec, row, 1, values.data());
+      seen_.look(values);
       put_floats(values);
     }
   }
@@ -146,9 +156,23 @@ class Writer {
     void* bytes = panel.data();
     for (uint64_t first = 0; first < packed_rows(spec, config_); first += kPanelRows) {
       read_block(spec, map, first, block, bias);
+      seen_.look(bias, kPanelRows);
+      seen_.largest = seen_.look(block.data(), block.size());
       pack_panel(tensor.dtype, block.data(), bias, spec.cols, static_cast<unsigned char*>(bytes));
       put(panel);
     }
+    check_scales(tensor);
+  }
+
+  // The largest scale of all groups decides: a group of small weights in a matrix of larger ones may vanish.
+  void check_scales(const Planned& tensor) const {
+    if (layout_of(tensor.dtype).k_per_group == 0 || seen_.largest == 0.0f) return;
+    const float scale = seen_.largest / largest_code(tensor.dtype);
+    if (scale >= kSmallestScale && scale <= kLargestScale) return;
+    fail_model(options_.source, tensor.spec.name,
+               "weights whose " + std::string(dtype_name(tensor.dtype)) + " scales f16 holds (--keep '" + tensor.spec.name +
+                   "=bf16' stores them without)",
+               "a largest of " + json_number(seen_.largest));
   }
 
   // 16 packed rows: runs of consecutive logical rows are read at once, padding stays zero.
@@ -175,11 +199,13 @@ class Writer {
   std::string header() const {
     std::vector<std::pair<std::string, std::string>> metadata;
     metadata.emplace_back(kFormatKey, kFormatName);
-    metadata.emplace_back(kVersionKey, kFormatVersion);
+    metadata.emplace_back(kVersionKey, version_);
     metadata.emplace_back(kHeaderHashKey, kNoHash);
     metadata.emplace_back(kTokenizerHashKey, hex64(tokenizer_hash_));
     metadata.emplace_back(kSourceKey, options_.source);
     for (auto& item : config_metadata(config_)) metadata.push_back(std::move(item));
+    metadata.insert(metadata.end(), block_.begin(), block_.end());
+    metadata.insert(metadata.end(), rules_.begin(), rules_.end());
     std::vector<TensorInfo> infos;
     for (const Planned& tensor : plan_) {
       const TensorSpec& spec = tensor.spec;
@@ -202,8 +228,32 @@ class Writer {
   ByteSink& sink_;
   const Progress& progress_;
   std::vector<Planned> plan_;
+  std::vector<std::pair<std::string, std::string>> block_, rules_;
+  std::string_view version_ = kPlainVersion;
   uint64_t data_bytes_ = 0, data_begin_ = 0, at_ = 0, tokenizer_hash_ = 0;
   Xxh3Stream hash_;
+
+  // What the tensor at hand holds.
+  struct Seen {
+    uint64_t non_finite = 0;
+    float largest = 0;  // magnitude of its finite weights, biases apart
+
+    float look(const float* values, size_t n) {
+      float most = largest;
+      for (size_t i = 0; i < n; ++i) {
+        const float magnitude = std::fabs(values[i]);
+        if (!std::isfinite(magnitude)) {
+          ++non_finite;
+        } else if (magnitude > most) {
+          most = magnitude;
+        }
+      }
+      return most;
+    }
+    void look(const std::vector<float>& values) { look(values.data(), values.size()); }
+  };
+  Seen seen_;
+  std::vector<NonFinite> non_finite_;
 };
 
 }  // namespace
@@ -216,9 +266,9 @@ DType matrix_dtype(std::string_view name, const WriteOptions& options) {
   return dtype;
 }
 
-void write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
-                 ByteSink& sink, const Progress& progress) {
-  Writer(config, tokenizer, source, options, sink, progress).run();
+std::vector<NonFinite> write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source,
+                                   const WriteOptions& options, ByteSink& sink, const Progress& progress) {
+  return Writer(config, tokenizer, source, options, sink, progress).run();
 }
 
 }  // namespace gpt2

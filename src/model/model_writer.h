@@ -45,8 +45,16 @@ DType matrix_dtype(std::string_view name, const WriteOptions& options);
 // Called now and then with the bytes written and their total.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
-// Writes the whole file. The same source gives the same bytes, always.
-void write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
-                 ByteSink& sink, const Progress& progress);
+// A tensor with weights that are NaN or infinite.
+struct NonFinite {
+  std::string name;
+  uint64_t count = 0;
+};
+
+// Writes the whole file. The same source gives the same bytes, always. Returns the tensors that have weights which are not finite.
+// Throws Error (exit 3) that names the source and the tensor where the f16 scales of an int8 or int4 matrix would overflow, or all
+// of them lose their precision or vanish.
+std::vector<NonFinite> write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source,
+                                   const WriteOptions& options, ByteSink& sink, const Progress& progress);
 
 }  // namespace gpt2

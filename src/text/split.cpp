@@ -20,6 +20,12 @@ CharClass char_class(uint32_t c) {
   return c <= range.last ? range.kind : CharClass::other;
 }
 
+bool is_word_char(uint32_t c) {
+  const auto after = std::upper_bound(kWordChars.begin(), kWordChars.end(), c,
+                                      [](uint32_t value, const WordRange& range) { return value < range.first; });
+  return after != kWordChars.begin() && c <= (after - 1)->last;
+}
+
 namespace {
 
 struct Char {

@@ -12,6 +12,8 @@ namespace gpt2 {
 // UTF-8 count as `other`, one byte at a time.
 enum class CharClass : uint8_t { other, letter, number, space };
 CharClass char_class(uint32_t code_point);
+// \w of Unicode's regular expressions (UTS 18): alphabetic, marks, decimal digits, connectors, joiners.
+bool is_word_char(uint32_t code_point);
 
 // Length in bytes (> 0) of the piece at the start of the non-empty `text`. Total: any bytes; O(length of the piece).
 size_t next_piece(std::string_view text);

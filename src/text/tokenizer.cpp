@@ -29,6 +29,38 @@ Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tab
     refuse("tokenizer.merges", "a power of two of slots", tables.merges.size());
   }
   if (tables.byte_tokens.size() != 256) refuse("tokenizer.byte_tokens", "256 entries", tables.byte_tokens.size());
+  for (const TokenId id : tables.rules.before_text) {
+    if (id < 0 || static_cast<size_t>(id) >= n_tokens()) {
+      fail_model(file, "tokenizer.before_text", "ids below " + std::to_string(n_tokens()), std::to_string(id));
+    }
+  }
+  if (tables.rules.prefix_space && tables.byte_tokens[' '] >= n_tokens()) {
+    fail_model(file, "tokenizer.prefix_space", "a vocabulary with a space", "one without");
+  }
+  take_added_tokens(file);
+}
+
+void Tokenizer::take_added_tokens(std::string_view file) {
+  const auto &ids = tables_.special_tokens, &flags = tables_.added_flags;
+  if (!flags.empty() && flags.size() != ids.size()) {
+    fail_model(file, "tokenizer.added_flags", std::to_string(ids.size()) + " entries", std::to_string(flags.size()));
+  }
+  std::vector<AddedText> passes[2];
+  size_t bytes = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const uint32_t flag = flags.empty() ? uint32_t{kAddedSpecial} : flags[i];
+    if ((flag & ~kAddedFlagMask) != 0) {
+      fail_model(file, "tokenizer.added_flags", "flags of " + std::to_string(kAddedFlagMask), std::to_string(flag));
+    }
+    const std::string_view text = token_bytes(static_cast<TokenId>(ids[i]));
+    bytes += text.size();
+    if (bytes > kMaxAddedBytes) {
+      fail_model(file, "tokenizer.special_tokens", "texts of at most " + std::to_string(kMaxAddedBytes) + " bytes", "more");
+    }
+    passes[(flag & kAddedNormalized) != 0 ? 1 : 0].push_back({text, static_cast<TokenId>(ids[i]), flag});
+  }
+  plain_ = AddedTokens(passes[0]);
+  normalized_ = AddedTokens(passes[1]);
 }
 
 std::string_view Tokenizer::token_bytes(TokenId id) const noexcept {
@@ -46,8 +78,9 @@ std::string Tokenizer::decode(std::span<const TokenId> ids) const {
 }
 
 bool Tokenizer::is_special(TokenId id) const noexcept {
-  return std::find(tables_.special_tokens.begin(), tables_.special_tokens.end(), static_cast<uint32_t>(id)) !=
-         tables_.special_tokens.end();
+  const auto &ids = tables_.special_tokens, &flags = tables_.added_flags;
+  const auto found = std::find(ids.begin(), ids.end(), static_cast<uint32_t>(id));
+  return found != ids.end() && (flags.empty() || (flags[static_cast<size_t>(found - ids.begin())] & kAddedSpecial) != 0);
 }
 
 uint64_t Tokenizer::hash() const {
@@ -152,29 +185,37 @@ void Tokenizer::encode_text(std::string_view text, size_t offset, Merger& merger
   }
 }
 
+namespace {
+
+// Appends the ids of the added tokens in `text`; part(text, offset) takes what stands between them.
+template <class Part>
+void split_at(const AddedTokens& added, std::string_view text, Specials specials, std::vector<TokenId>& out, Part part) {
+  if (!added.any(specials)) return part(text, size_t{0});
+  size_t at = 0;
+  for (const AddedTokens::Match& match : added.find(text, specials).matches) {
+    if (match.begin > at) part(text.substr(at, match.begin - at), at);
+    out.push_back(match.id);
+    at = match.end;
+  }
+  part(text.substr(at), at);
+}
+
+}  // namespace
+
 void Tokenizer::encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const {
   Merger merger(*this);
-  size_t at = 0;
-  while (at < text.size()) {
-    size_t found = text.size();
-    TokenId special = -1;
-    if (specials == Specials::parse) {
-      for (const uint32_t id : tables_.special_tokens) {  // longest first, so a tie in position keeps the longest
-        const std::string_view bytes = token_bytes(static_cast<TokenId>(id));
-        const size_t position = bytes.empty() ? std::string_view::npos : text.find(bytes, at);
-        if (position < found) {
-          found = position;
-          special = static_cast<TokenId>(id);
-        }
+  out.insert(out.end(), tables_.rules.before_text.begin(), tables_.rules.before_text.end());
+  split_at(plain_, text, specials, out, [&](std::string_view part, size_t begin) {
+    split_at(normalized_, part, specials, out, [&](std::string_view piece, size_t offset) {
+      const bool spaced = tables_.rules.prefix_space && !piece.empty() && piece[0] != ' ';
+      // The space stands at the offset before the piece's own, and always has a token.
+      if (spaced) {
+        encode_text(" " + std::string(piece), begin + offset - 1, merger, out);
+      } else {
+        encode_text(piece, begin + offset, merger, out);
       }
-    }
-    encode_text(text.substr(at, found - at), at, merger, out);
-    at = found;
-    if (special >= 0) {
-      out.push_back(special);
-      at += token_bytes(special).size();
-    }
-  }
+    });
+  });
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials) const {

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace gpt2 {
+#include "src/text/added_tokens.h"
 
-using TokenId = int32_t;
+namespace gpt2 {
 
 // One merge rule: the pair (left, right) becomes `result`; lower ranks first. An empty slot has left = kNoToken.
 struct MergeSlot {
@@ -23,16 +23,24 @@ inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
 // 2^64 / golden ratio. Part of the file format.
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept;
 
+// What a tokenizer does beside merging. Each field that is not its default is a string in the file's metadata (src/model/schema.h).
+struct TokenizerRules {
+  bool prefix_space = false;         // a stretch of text that does not begin with a space gets one
+  std::vector<TokenId> before_text;  // ids that stand before every text
+
+  bool operator==(const TokenizerRules&) const = default;
+};
+
 // The tables as they are stored, all little-endian.
 struct TokenizerTables {
   std::span<const char> bytes;              // all tokens' bytes, in id order
   std::span<const uint32_t> offsets;        // [n_tokens + 1] into bytes, non-decreasing; an id without text has length 0
   std::span<const MergeSlot> merges;        // open addressing, linear probing, power-of-two size, never full
   std::span<const uint32_t> byte_tokens;    // [256] id of each single byte, kNoToken if the vocabulary lacks it
-  std::span<const uint32_t> special_tokens; // ids that are matched as text only with Specials::parse, longest text first
+  std::span<const uint32_t> special_tokens; // ids of the added tokens, longest text first
+  std::span<const uint32_t> added_flags = {};  // kAdded... flags of each; empty: all are special and nothing else
+  TokenizerRules rules = {};
 };
-
-enum class Specials { as_text, parse };
 
 class Tokenizer {
  public:
@@ -41,7 +49,7 @@ class Tokenizer {
 
   size_t n_tokens() const noexcept { return tables_.offsets.size() - 1; }
 
-  // Appends the ids of `text` (any bytes) to `out`. O(n log n). Throws Error (exit 4, with the byte's offset) only if the
+  // Appends what stands before a text, then the ids of `text` (any bytes), to `out`. O(n log n). Throws Error (exit 4, with the byte's offset) only if the
   // vocabulary lacks a byte's token.
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
@@ -51,15 +59,17 @@ class Tokenizer {
   std::string decode(std::span<const TokenId> ids) const;
 
   bool is_special(TokenId id) const noexcept;
-  // XXH3 (64 bits, seed 0) over all tables: two models with equal hashes share their ids.
+  // XXH3 (64 bits, seed 0) over the tables that give ids their texts: two models with equal hashes share their ids.
   uint64_t hash() const;
 
  private:
   class Merger;
-  // Appends the ids of text without special tokens; `offset` is where it stands in the prompt, for messages.
+  void take_added_tokens(std::string_view file);
+  // Appends the ids of text without added tokens; `offset` is where it stands in the prompt, for messages.
   void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
 
   TokenizerTables tables_;
+  AddedTokens plain_, normalized_;  // without and with kAddedNormalized: two passes
 };
 
 // The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;

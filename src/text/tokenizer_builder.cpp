@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "src/base/error.h"
 #include "src/text/utf8.h"
@@ -43,31 +44,45 @@ class Builder {
       if (const auto id = ids_.find(text); id != ids_.end()) data_.byte_tokens[byte] = id->second;
     }
     take_merges();
+    data_.rules = v_.rules;
+    data_.warnings = v_.warnings;
+    if (!past_ids_.empty()) {
+      const std::string others = past_ids_.size() > 1 ? " and " + std::to_string(past_ids_.size() - 1) + " more tokens" : "";
+      data_.warnings.push_back(printable(v_.tokens_file, 400) + ": " + first_past_ + others +
+                               " left out: expected ids below vocab_size = " + std::to_string(n_vocab_));
+    }
     return std::move(data_);
   }
 
  private:
-  void check_id(uint32_t id, const std::string& item) const {
-    if (id >= n_vocab_) {
-      fail_model(v_.tokens_file, item, "an id below " + std::to_string(n_vocab_) + " (vocab_size)", std::to_string(id));
-    }
+  // Whether the embeddings have no row for it, which is noted.
+  bool is_past(uint32_t id, const std::string& item) {
+    if (id < n_vocab_) return false;
+    if (past_ids_.empty()) first_past_ = printable(item) + " (id " + std::to_string(id) + ")";
+    past_ids_.insert(id);
+    return true;
   }
 
   void take_added(const AddedToken& token) {
     const std::string item = "added token \"" + token.text + "\"";
     if (token.text.empty()) fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
-    check_id(token.id, item);
+    if (is_past(token.id, item)) return;
     const auto [other, added] = texts_.emplace(token.id, token.text);
     if (!added && other->second != token.text) {
       fail_model(v_.tokens_file, item, "an id of its own", "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
     }
-    if (added) data_.special_tokens.push_back(token.id);
+    if (!added) return;
+    data_.special_tokens.push_back(token.id);
+    flags_[token.id] = token.flags();
   }
 
   void take_token(const std::string& text, uint32_t id) {
     const std::string item = "token \"" + text + "\"";
     if (text.empty()) fail_model(v_.tokens_file, "token " + std::to_string(id), "a text", "an empty one");
-    check_id(id, item);
+    if (is_past(id, item)) {
+      past_.insert(text);
+      return;
+    }
     const auto known = texts_.find(id);
     const bool is_added = known != texts_.end() && !ids_seen_.contains(id);
     const std::optional<std::string> bytes = decode(text);
@@ -79,10 +94,9 @@ class Builder {
     if (known != texts_.end()) {
       fail_model(v_.tokens_file, item, "an id of its own", "id " + std::to_string(id) + ", taken by another token");
     }
-    if (!bytes) fail_model(v_.tokens_file, item, "characters of GPT-2's byte alphabet", "another character");
     if (!ids_.emplace(text, id).second) fail_model(v_.tokens_file, item, "each token once", "it twice");
     ids_seen_[id] = true;
-    texts_.emplace(id, *bytes);
+    texts_.emplace(id, bytes.value_or(text));
   }
 
   std::optional<std::string> decode(std::string_view text) const {
@@ -109,7 +123,18 @@ class Builder {
     }
     std::stable_sort(data_.special_tokens.begin(), data_.special_tokens.end(),
                      [&](uint32_t a, uint32_t b) { return texts_.at(a).size() > texts_.at(b).size(); });
+    lay_out_flags();
   }
+
+  // No table where all are special without other flags (one pass or the other is the same where there is one).
+  void lay_out_flags() {
+    for (const uint32_t id : data_.special_tokens) data_.added_flags.push_back(flags_.at(id));
+    const std::vector<uint32_t>& flags = data_.added_flags;
+    const auto all = [&](uint32_t flag) { return std::all_of(flags.begin(), flags.end(), [flag](uint32_t f) { return f == flag; }); };
+    if (all(kAddedSpecial) || all(kAddedSpecial | kAddedNormalized)) data_.added_flags.clear();
+  }
+
+  bool is_past_token(const std::string& text) const { return !past_.empty() && past_.contains(text); }
 
   uint32_t merge_token(const std::string& text, const std::string& item) const {
     const auto id = ids_.find(text);
@@ -123,6 +148,7 @@ class Builder {
     data_.merges.assign(n_slots, MergeSlot{kNoToken, 0, 0, 0});
     for (size_t rank = 0; rank < v_.merges.size(); ++rank) {
       const auto& [left_text, right_text] = v_.merges[rank];
+      if (is_past_token(left_text) || is_past_token(right_text) || is_past_token(left_text + right_text)) continue;
       const std::string item = "merge " + std::to_string(rank + 1) + " \"" + left_text + " " + right_text + "\"";
       const uint32_t left = merge_token(left_text, item), right = merge_token(right_text, item);
       const uint32_t result = merge_token(left_text + right_text, item);
@@ -142,12 +168,23 @@ class Builder {
   std::map<uint32_t, std::string> texts_;            // id -> bytes
   std::map<uint32_t, bool> ids_seen_;                // ids that the vocabulary itself has given
   std::unordered_map<std::string, uint32_t> ids_;    // text in the alphabet -> id
+  std::unordered_map<uint32_t, uint32_t> flags_;     // of the added tokens
+  std::unordered_set<std::string> past_;             // tokens that the embeddings have no row for
+  std::unordered_set<uint32_t> past_ids_;
+  std::string first_past_;
   TokenizerData data_;
 };
 
 }  // namespace
 
-TokenizerTables TokenizerData::tables() const { return {bytes, offsets, merges, byte_tokens, special_tokens}; }
+uint32_t AddedToken::flags() const noexcept {
+  return (special ? kAddedSpecial : 0u) | (lstrip ? kAddedLstrip : 0u) | (rstrip ? kAddedRstrip : 0u) |
+         (single_word ? kAddedSingleWord : 0u) | (normalized ? kAddedNormalized : 0u);
+}
+
+TokenizerTables TokenizerData::tables() const {
+  return {bytes, offsets, merges, byte_tokens, special_tokens, added_flags, rules};
+}
 
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) { return Builder(vocabulary, n_vocab).build(); }
 

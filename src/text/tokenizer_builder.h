@@ -14,17 +14,23 @@ namespace gpt2 {
 struct AddedToken {
   std::string text;  // the bytes themselves, not in the byte alphabet
   uint32_t id = 0;
-  bool special = true;  // special tokens are text unless Specials::parse; other added tokens too (matched the same way)
+  bool special = true;
+  bool lstrip = false, rstrip = false, single_word = false, normalized = false;  // added_tokens.h says what they do
+
+  uint32_t flags() const noexcept;
 };
 
 // Token and merge strings are in GPT-2's byte alphabet (each byte one printable character, bytes_to_unicode of the
-// original release), as vocab.json and merges.txt have them.
+// original release), as vocab.json and merges.txt have them. A token with other characters cannot be reached from text: it stands
+// for itself when it is decoded.
 struct Vocabulary {
   std::vector<std::pair<std::string, uint32_t>> tokens;  // text, id; any order
   std::vector<std::pair<std::string, std::string>> merges;  // by rank
   std::vector<AddedToken> added;
   // Names for messages: which file the tokens and the merges came from.
   std::string tokens_file, merges_file;
+  TokenizerRules rules = {};
+  std::vector<std::string> warnings = {};
 };
 
 // Owns what TokenizerTables views.
@@ -36,11 +42,14 @@ class TokenizerData {
   std::vector<MergeSlot> merges;
   std::vector<uint32_t> byte_tokens;
   std::vector<uint32_t> special_tokens;
+  std::vector<uint32_t> added_flags;
+  TokenizerRules rules;
+  std::vector<std::string> warnings;  // the vocabulary's, and what was left out
 };
 
-// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary). Throws Error (exit 3) naming file
-// and item: id out of range or given twice, character outside the byte alphabet, empty token, merge of an unknown token or
-// with an unknown result, merge given twice, added token that contradicts the vocabulary or is empty.
+// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary): tokens at and past it are left out with
+// a warning, and the merges that need them. Throws Error (exit 3) naming file and item: id given twice, empty token, merge of an
+// unknown token or with an unknown result, merge given twice, added token that contradicts the vocabulary or is empty.
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab);
 
 // A token's bytes in the byte alphabet, for writers of vocab.json.

@@ -1,4 +1,5 @@
-// Which code points of Unicode 15 are letters, numbers or white space: sorted ranges, written by scripts/gen_unicode.py.
+// Which code points of Unicode 15 are letters, numbers or white space, and which are word characters: sorted ranges, written by
+// scripts/gen_unicode.py.
 #pragma once
 
 #include <array>
@@ -16,5 +17,12 @@ struct ClassRange {
 
 inline constexpr size_t kClassRanges = 806;
 extern const std::array<ClassRange, kClassRanges> kUnicodeClasses;
+
+struct WordRange {
+  uint32_t first, last;
+};
+
+inline constexpr size_t kWordRanges = 771;
+extern const std::array<WordRange, kWordRanges> kWordChars;
 
 }  // namespace gpt2

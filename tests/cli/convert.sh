@@ -25,6 +25,19 @@ run "$GPT2" convert "$BOOKS" "$BOOKS"; error "SRC is DST" 2 same
 run "$GPT2" convert --force "$BOOKS" "$BOOKS/../books"; error "SRC is DST by another name" 2 same
 run "$GPT2" convert --force "$BOOKS" "$T/dir"; error "DST is a directory" 2 directory
 run "$GPT2" convert "$T/none" "$T/dir/x"; error "no such SRC" 3 "$T/none"
+run "$GPT2" convert "$BOOKS/model.safetensors" "$T/dir/x"; error "SRC is a file of a directory" 3 "the directory $BOOKS"
+printf 'GGUF\3\0\0\0' >"$T/gguf"
+run "$GPT2" convert "$T/gguf" "$T/dir/x"; error "SRC is a GGUF file" 3 "a GGUF file"
+run "$GPT2" generate -m "$T/gguf" x; error "-m GGUF" 3 "a GGUF file"
+# A repository in a hub's cache: by its name, and by its folder.
+mkdir -p "$T/hub/models--a--b/snapshots/abc" "$T/hub/models--a--b/refs"
+ln -s "$(realpath "$BOOKS")"/* "$T/hub/models--a--b/snapshots/abc/"
+printf abc >"$T/hub/models--a--b/refs/main"
+for source in a/b "$T/hub/models--a--b" "$T/hub/models--a--b/"; do
+  run env HF_HUB_CACHE="$T/hub" "$GPT2" convert "$source" "$T/dir/hub"
+  check "SRC in the hub's cache: ${source#"$T/"}" quiet_success
+  rm -f "$T/dir/hub"
+done
 run "$GPT2" convert "$BOOKS" "$T/none/x"; error "no such folder for DST" 1 "$T/none"
 cp -r "$BOOKS" "$T/broken"
 truncate -s 100000 "$T/broken/model.safetensors"

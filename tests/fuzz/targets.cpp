@@ -106,7 +106,7 @@ std::vector<std::string> json_words() {
 void run_config(std::string_view input) {
   accepts([&] {
     const Config c = parse_config(input, "config.json").config;
-    require(c.n_layer > 0 && c.n_head > 0 && c.n_embd % c.n_head == 0 && c.d_head * c.n_head == c.n_embd, "a configuration that does not fit");
+    require(c.n_layer > 0 && c.n_kv_head > 0 && c.n_head % c.n_kv_head == 0 && c.d_head > 0, "a configuration that does not fit");
     require(c.n_vocab > 0 && c.n_ctx > 0 && c.n_inner > 0 && c.layer_norm_epsilon > 0, "a size of nothing");
     for (const int32_t id : c.eos_token_ids) require(id >= 0 && static_cast<uint32_t>(id) < c.n_vocab, "an end that is no token");
   }, {ExitCode::model});
@@ -208,7 +208,8 @@ std::vector<std::string> model_file_seeds() { return {nano_model_file(), nano_dr
 
 std::vector<std::string> model_file_words() {
   return {"\"config.n_layer\":\"", "\"config.n_vocab\":\"", "f32 panels ", "f32 vector ", "u8 bytes ", "int8 panels ", "bf16 qkv ", "int4 panels ", "0x0",
-          "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\""};
+          "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\"", "\"tokenizer.before_text\":\"0,1\"",
+          "\"tokenizer.prefix_space\":\"true\"", "tokenizer.added_flags"};
 }
 
 // -- the tokenizer: any bytes survive the way there and back --

@@ -1,0 +1,40 @@
+// Gemma 1: norms hold weight - 1, embeddings are scaled, "gelu" means the tanh form.
+#include <cmath>
+
+#include "kernels/float_types.h"
+#include "src/convert/architecture.h"
+
+namespace gpt2 {
+namespace {
+
+// sqrt(n_embd), rounded to the type that the model was trained in.
+float embedding_scale(ConfigReader& in, uint32_t n_embd) {
+  const float scale = std::sqrt(static_cast<float>(n_embd));
+  const Json *dtype = in.value("dtype"), *older = in.value("torch_dtype");
+  const std::string type = dtype != nullptr ? dtype->string : older != nullptr ? older->string : "float32";
+  if (type == "bfloat16") return bf16_to_float(float_to_bf16(scale));
+  if (type == "float16") return f16_to_float(float_to_f16(scale));
+  return scale;
+}
+
+void read_gemma(ConfigReader& in, ConfigFile& file) {
+  Config& c = file.config;
+  read_llama_sizes(in, c);
+  if (in.value("head_dim") == nullptr) c.d_head = 256;
+  c.norm = Norm::rms;
+  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
+  c.mlp = Mlp::gated;
+  const Activation older = read_activation(in, "hidden_act", Activation::gelu_tanh);
+  const Activation named = read_activation(in, "hidden_activation", older);
+  c.activation = named == Activation::gelu_erf ? Activation::gelu_tanh : named;
+  c.embedding_scale = embedding_scale(in, c.n_embd);
+  c.tied_lm_head = in.flag("tie_word_embeddings", true);
+  in.flag("attention_bias", false);
+  read_rotary(in, c.d_head, file);
+}
+
+}  // namespace
+
+const Architecture kGemma = {"gemma", "model.", read_gemma, llama_tensors(Move::add_one), {"rotary_emb.inv_freq"}};
+
+}  // namespace gpt2

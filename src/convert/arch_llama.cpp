@@ -1,0 +1,24 @@
+// Llama 1, 2, 3, 3.1 and 3.2, SmolLM and SmolLM2, TinyLlama.
+#include "src/convert/architecture.h"
+
+namespace gpt2 {
+namespace {
+
+void read_llama(ConfigReader& in, ConfigFile& file) {
+  Config& c = file.config;
+  read_llama_sizes(in, c);
+  c.norm = Norm::rms;
+  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
+  c.mlp = Mlp::gated;
+  c.activation = read_activation(in, "hidden_act", Activation::silu);
+  c.tied_lm_head = in.flag("tie_word_embeddings", false);
+  in.flag("attention_bias", false);  // the tensors say it
+  in.flag("mlp_bias", false);
+  read_rotary(in, c.d_head, file);
+}
+
+}  // namespace
+
+const Architecture kLlama = {"llama", "model.", read_llama, llama_tensors(), {"rotary_emb.inv_freq"}};
+
+}  // namespace gpt2

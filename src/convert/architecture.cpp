@@ -1,0 +1,174 @@
+#include "src/convert/architecture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "kernels/layout.h"
+#include "src/base/error.h"
+#include "src/base/portable_math.h"
+
+namespace gpt2 {
+namespace {
+
+// Every architecture beside GPT-2's own.
+constexpr const Architecture* kArchitectures[] = {&kGptBigCode, &kGptJ, &kGptNeoX, &kGptNeo, &kOpt,  &kPhi,
+                                                  &kStableLm,   &kLlama, &kMistral, &kQwen2,  &kGemma};
+
+// What rope_scaling or rope_parameters says: 1 / (what a pair's frequency is divided by).
+class RotaryScaling {
+ public:
+  RotaryScaling(ConfigReader& in, const Json* parameters, std::string_view key)
+      : in_(in), parameters_(parameters), key_(key) {
+    if (parameters == nullptr) return;
+    if (parameters->kind != Json::Kind::object) in.refuse(key, "an object", *parameters);
+    for (const char* name : {"rope_type", "type"}) {
+      const Json* type = parameters->find(name);
+      if (type == nullptr) continue;
+      if (type->string == "llama3") {
+        llama3_ = true;
+      } else if (type->string == "linear") {
+        linear_ = true;
+      } else if (type->string != "default") {
+        in.refuse(key, "rope_type default, linear or llama3 (others depend on a text's length or change the scores)",
+                  *type);
+      }
+      break;
+    }
+    if (llama3_ || linear_) factor_ = positive("factor");
+    if (!llama3_) return;
+    low_ = positive("low_freq_factor");
+    high_ = positive("high_freq_factor");
+    original_ = positive("original_max_position_embeddings");
+    if (low_ >= high_) fail_model(in.file(), key, "low_freq_factor below high_freq_factor", std::to_string(low_));
+  }
+
+  double operator()(double frequency) const {
+    if (linear_) return frequency / factor_;
+    if (!llama3_) return frequency;
+    const double length = 2 * 0x1.921fb54442d18p+1 / frequency;
+    if (length < original_ / high_) return frequency;
+    if (length > original_ / low_) return frequency / factor_;
+    const double smooth = (original_ / length - low_) / (high_ - low_);
+    return (1 - smooth) * frequency / factor_ + smooth * frequency;
+  }
+
+ private:
+  double positive(std::string_view name) const {
+    const Json* found = parameters_->find(name);
+    const auto number = found != nullptr ? number_of(*found) : std::nullopt;
+    if (!number || !(*number > 0) || !std::isfinite(*number)) {
+      fail_model(in_.file(), std::string(key_) + "." + std::string(name), "a positive number",
+                 found != nullptr ? found->describe() : "none");
+    }
+    return *number;
+  }
+
+  ConfigReader& in_;
+  const Json* parameters_;
+  std::string_view key_;
+  bool llama3_ = false, linear_ = false;
+  double factor_ = 1, low_ = 1, high_ = 4, original_ = 1;
+};
+
+// A number inside rope_parameters; nothing where it is not there.
+std::optional<double> rope_parameter(ConfigReader& in, std::string_view name) {
+  const Json* parameters = in.value("rope_parameters");
+  const Json* found = parameters != nullptr ? parameters->find(name) : nullptr;
+  return found != nullptr ? number_of(*found) : std::nullopt;
+}
+
+}  // namespace
+
+const Architecture* find_architecture(std::string_view model_type) {
+  const auto found = std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
+                                  [&](const Architecture* a) { return a->model_type == model_type; });
+  return found == std::end(kArchitectures) ? nullptr : *found;
+}
+
+std::string architecture_names() {
+  std::string names;
+  for (const Architecture* a : kArchitectures) names += (names.empty() ? "" : ", ") + std::string(a->model_type);
+  return names;
+}
+
+void read_llama_sizes(ConfigReader& in, Config& c) {
+  c.n_layer = in.required_size("num_hidden_layers");
+  c.n_head = in.required_size("num_attention_heads");
+  c.n_embd = in.required_size("hidden_size");
+  c.n_inner = in.required_size("intermediate_size");
+  c.n_vocab = in.required_size("vocab_size");
+  c.n_ctx = in.size("max_position_embeddings").value_or(2048);
+  c.n_kv_head = in.size("num_key_value_heads").value_or(c.n_head);
+  const auto own_width = in.size("head_dim");
+  if (own_width) {
+    c.d_head = *own_width;
+  } else {
+    const uint32_t n_kv_head = c.n_kv_head;
+    derive_heads(c, in.file());
+    c.n_kv_head = n_kv_head;
+  }
+}
+
+Activation read_activation(ConfigReader& in, std::string_view key, Activation otherwise) {
+  const Json* name = in.value(key);
+  if (name == nullptr) return otherwise;
+  // All of these are 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), written differently.
+  for (const char* tanh : {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"}) {
+    if (name->string == tanh) return Activation::gelu_tanh;
+  }
+  if (name->string == "gelu" || name->string == "gelu_python") return Activation::gelu_erf;
+  if (name->string == "relu") return Activation::relu;
+  if (name->string == "silu" || name->string == "swish") return Activation::silu;
+  in.refuse(key, "gelu_new, gelu_pytorch_tanh, gelu, relu or silu", *name);
+}
+
+float read_epsilon(ConfigReader& in, std::string_view key, float otherwise) {
+  const double epsilon = in.number(key, double{otherwise});
+  if (!(static_cast<float>(epsilon) > 0) || epsilon > 1) {
+    fail_model(in.file(), key, "a number above 0, at most 1", std::to_string(epsilon));
+  }
+  return static_cast<float>(epsilon);
+}
+
+void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_view base_key) {
+  Config& c = file.config;
+  const Json *parameters = in.value("rope_parameters"), *scaling = in.value("rope_scaling");
+  const double base = rope_parameter(in, "rope_theta").value_or(in.number(base_key, 10000));
+  if (!(base >= 1) || !std::isfinite(base)) fail_model(in.file(), base_key, "a number from 1", std::to_string(base));
+  const bool newer = parameters != nullptr;
+  const RotaryScaling scaled(in, newer ? parameters : scaling, newer ? "rope_parameters" : "rope_scaling");
+  c.positions = Positions::rotary;
+  c.rotary_dims = dims;
+  check_config(c, in.file());
+  file.frequencies.assign(c.d_pad() / 2, 0.0f);
+  for (uint32_t i = 0; i < dims / 2; ++i) {
+    const double frequency = portable_exp(-portable_log(base) * 2 * i / dims);
+    file.frequencies[i] = static_cast<float>(scaled(frequency));
+  }
+}
+
+uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view key, double otherwise) {
+  const double fraction = rope_parameter(in, "partial_rotary_factor").value_or(in.number(key, otherwise));
+  if (!(fraction > 0 && fraction <= 1)) {
+    fail_model(in.file(), key, "a number above 0, at most 1", std::to_string(fraction));
+  }
+  return static_cast<uint32_t>(fraction * c.d_head);
+}
+
+std::vector<TensorRule> llama_tensors(Move norms) {
+  return {{"wte", "embed_tokens"},
+          {"h.*.ln_1", "layers.*.input_layernorm", Part::all, norms},
+          {"h.*.attn.c_attn", "layers.*.self_attn.q_proj", Part::queries},
+          {"h.*.attn.c_attn", "layers.*.self_attn.k_proj", Part::keys},
+          {"h.*.attn.c_attn", "layers.*.self_attn.v_proj", Part::values},
+          {"h.*.attn.c_proj", "layers.*.self_attn.o_proj"},
+          {"h.*.ln_2", "layers.*.post_attention_layernorm", Part::all, norms},
+          {"h.*.mlp.c_fc", "layers.*.mlp.gate_proj", Part::gates},
+          {"h.*.mlp.c_fc", "layers.*.mlp.up_proj", Part::inputs},
+          {"h.*.mlp.c_proj", "layers.*.mlp.down_proj"},
+          {"ln_f", "norm", Part::all, norms},
+          {"lm_head", "lm_head"}};
+}
+
+}  // namespace gpt2

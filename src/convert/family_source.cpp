@@ -1,0 +1,194 @@
+#include "src/convert/family_source.h"
+
+#include <algorithm>
+#include <set>
+
+#include "src/base/error.h"
+#include "src/convert/warnings.h"
+#include "src/model/schema.h"
+
+namespace gpt2 {
+namespace {
+
+// "h.12.ln_1.weight": the rules' name "h.*.ln_1", the layer, the kind.
+struct OurName {
+  std::string rule, layer, kind;
+};
+
+OurName split(std::string_view name) {
+  OurName ours;
+  const size_t dot = name.rfind('.');
+  ours.kind = name.substr(dot);
+  ours.rule = name.substr(0, dot);
+  if (!name.starts_with("h.")) return ours;
+  const size_t end = name.find('.', 2);
+  ours.layer = name.substr(2, end - 2);
+  ours.rule.replace(2, end - 2, "*");
+  return ours;
+}
+
+std::string their_name(std::string_view rule, const OurName& ours) {
+  std::string name(rule);
+  const size_t star = name.find('*');
+  if (star != std::string::npos) name.replace(star, 1, ours.layer);
+  return name + ours.kind;
+}
+
+}  // namespace
+
+FamilySource::FamilySource(const NamedTensors& tensors, const Architecture& architecture, ConfigFile& file,
+                           std::vector<std::string>& warnings)
+    : tensors_(tensors), architecture_(architecture), file_(file) {
+  settle_head(warnings);
+  for (const TensorSpec& spec : model_schema(file.config)) {
+    if (spec.name == kFrequencies) continue;
+    add_tensor(spec.name, spec.rows, spec.cols, false);
+    if (!spec.bias.empty()) add_tensor(spec.bias, spec.rows, 1, true);
+  }
+  check_unused(warnings);
+}
+
+void FamilySource::settle_head(std::vector<std::string>& warnings) {
+  if (!file_.config.tied_lm_head) return;
+  const NamedTensor *wte = nullptr, *head = nullptr;
+  for (const TensorRule& rule : architecture_.tensors) {
+    const NamedTensor* found = tensors_.find(std::string(rule.theirs) + ".weight");
+    if (rule.ours == "wte" && found != nullptr) wte = found;
+    if (rule.ours == "lm_head" && found != nullptr) head = found;
+  }
+  if (wte == nullptr || head == nullptr || same_values(*wte, *head)) return;
+  file_.config.tied_lm_head = false;
+  warnings.push_back(printable(head->file, 400) + ": " + printable(head->full_name) + " differs from " +
+                     printable(wte->full_name) + ": the head is not tied, whatever config.json says");
+}
+
+FamilySource::Piece FamilySource::part_of(Part part, uint64_t rows) const {
+  const Config& c = file_.config;
+  const uint64_t q = uint64_t{c.n_head} * c.d_head, k = uint64_t{c.n_kv_head} * c.d_head;
+  switch (part) {
+    case Part::all: return {nullptr, 0, rows};
+    case Part::queries: return {nullptr, 0, q};
+    case Part::keys: return {nullptr, q, k};
+    case Part::values: return {nullptr, q + k, k};
+    case Part::gates: return {nullptr, 0, rows / 2};
+    case Part::inputs: return {nullptr, rows / 2, rows / 2};
+  }
+  return {};
+}
+
+void FamilySource::add_tensor(const std::string& name, uint64_t rows, uint64_t cols, bool optional) {
+  const OurName ours = split(name);
+  std::vector<Piece>& pieces = pieces_[name];
+  std::string missing;
+  for (const TensorRule& rule : architecture_.tensors) {
+    if (rule.ours != ours.rule) continue;
+    Piece piece = part_of(rule.part, rows);
+    const auto is_same_part = [&](const Piece& p) { return p.begin == piece.begin; };
+    const auto known = std::find_if(pieces.begin(), pieces.end(), is_same_part);
+    if (known != pieces.end() && known->tensor != nullptr) continue;
+    const std::string theirs = their_name(rule.theirs, ours);
+    piece.tensor = tensors_.find(theirs);
+    piece.move = rule.move;
+    if (piece.tensor != nullptr) check_shape(*piece.tensor, piece.count, cols, rule.move);
+    if (piece.tensor == nullptr && missing.empty()) missing = theirs;
+    if (known == pieces.end()) {
+      pieces.push_back(piece);
+    } else {
+      *known = piece;
+    }
+  }
+  const bool whole = std::all_of(pieces.begin(), pieces.end(), [](const Piece& p) { return p.tensor != nullptr; });
+  if (optional || (whole && !pieces.empty())) return;
+  fail_model(tensors_.origin(), missing.empty() ? name : missing, "a tensor", "none");
+}
+
+void FamilySource::check_shape(const NamedTensor& tensor, uint64_t rows, uint64_t cols, Move move) const {
+  std::vector<uint64_t> shape = {rows + (move == Move::skip_two ? 2 : 0)};
+  if (tensor.shape.size() != 1 || cols > 1) shape.push_back(cols);
+  if (tensor.shape != shape) {
+    fail_model(tensor.file, tensor.full_name, "shape " + shape_text(shape), shape_text(tensor.shape));
+  }
+  if (!tensor.is_float()) fail_model(tensor.file, tensor.full_name, "F32, F16, BF16 or F64", tensor.dtype);
+}
+
+// Buffers are left out silently, as is a head that equals a tied wte; layers that the configuration does not have are an
+// error.
+void FamilySource::check_unused(std::vector<std::string>& warnings) const {
+  std::set<const NamedTensor*> used;
+  for (const auto& [name, pieces] : pieces_) {
+    for (const Piece& piece : pieces) used.insert(piece.tensor);
+  }
+  std::vector<std::string> unused;
+  for (const auto& [name, tensor] : tensors_.all()) {
+    if (used.contains(&tensor)) continue;
+    const auto is_end = [&](std::string_view end) { return std::string_view(name).ends_with(end); };
+    if (std::any_of(architecture_.buffers.begin(), architecture_.buffers.end(), is_end)) continue;
+    if (file_.config.tied_lm_head && (name == "lm_head.weight" || name == "embed_out.weight")) continue;
+    const std::string past = std::to_string(file_.config.n_layer) + ".";
+    if (name.starts_with("h." + past) || name.find("layers." + past) != std::string::npos) {
+      const std::string last = std::to_string(file_.config.n_layer - 1);
+      fail_model(tensor.file, tensor.full_name, "no layer past " + last, "this tensor");
+    }
+    unused.push_back(printable(tensor.file, 400) + ": tensor " + printable(tensor.full_name) +
+                     " left out: not part of " + std::string(architecture_.model_type));
+  }
+  add_first_few(warnings, unused, "tensors left out");
+}
+
+// Which row of a piece's tensor is row `row` of it.
+uint64_t FamilySource::source_row(const Piece& piece, uint64_t row) const {
+  const Config& c = file_.config;
+  const uint64_t d = c.d_head, head = row / d, e = row % d, half = c.rotary_dims / 2;
+  switch (piece.move) {
+    case Move::none:
+    case Move::add_one: return row;
+    case Move::skip_two: return row + 2;
+    case Move::unpair: return e < c.rotary_dims ? head * d + 2 * (e % half) + e / half : row;
+    case Move::by_group: break;
+  }
+  const uint64_t n_rep = c.n_rep(), size = n_rep + 2;
+  if (head < c.n_head) return (head / n_rep * size + head % n_rep) * d + e;
+  const uint64_t key = (head - c.n_head) % c.n_kv_head, part = (head - c.n_head) / c.n_kv_head;  // 0: k, 1: v
+  return (key * size + n_rep + part) * d + e;
+}
+
+const FamilySource::Piece& FamilySource::piece_at(std::string_view name, uint64_t row) const {
+  const auto pieces = pieces_.find(name);
+  GPT2_CHECK(pieces != pieces_.end());
+  for (const Piece& piece : pieces->second) {
+    if (row >= piece.begin && row < piece.begin + piece.count) return piece;
+  }
+  static const Piece none;
+  return none;
+}
+
+void FamilySource::read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) {
+  for (uint64_t i = 0; i < count; ++i) {
+    const Piece& piece = piece_at(spec.name, first + i);
+    GPT2_CHECK(piece.tensor != nullptr);
+    piece.tensor->read(source_row(piece, first + i - piece.begin) * spec.cols, spec.cols, out + i * spec.cols);
+  }
+}
+
+void FamilySource::read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) {
+  for (uint64_t i = 0; i < count; ++i) {
+    if (name == kFrequencies) {
+      out[i] = file_.frequencies[first + i];
+      continue;
+    }
+    const Piece& piece = piece_at(name, first + i);
+    out[i] = 0;
+    if (piece.tensor != nullptr) piece.tensor->read(source_row(piece, first + i - piece.begin), 1, out + i);
+    if (piece.move == Move::add_one) out[i] += 1;
+  }
+}
+
+void FamilySource::done(const TensorSpec& spec) {
+  const auto pieces = pieces_.find(spec.name);
+  if (pieces == pieces_.end()) return;
+  for (const Piece& piece : pieces->second) {
+    if (piece.tensor != nullptr) piece.tensor->drop();
+  }
+}
+
+}  // namespace gpt2

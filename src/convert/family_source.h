@@ -1,0 +1,49 @@
+// The parameters of a checkpoint of the family, through its architecture's rules (architecture.h): which tensors hold a
+// matrix of ours, and from which of their rows each of its rows comes.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/convert/architecture.h"
+#include "src/convert/named_tensors.h"
+#include "src/model/model_writer.h"
+
+namespace gpt2 {
+
+class FamilySource final : public ParameterSource {
+ public:
+  // Checks that every tensor that `file.config` needs is there in shape and type; adds to `warnings` what is left out. A
+  // head that is there and differs from wte is not tied, whatever the configuration says. Throws Error (exit 3) naming
+  // file and tensor.
+  FamilySource(const NamedTensors& tensors, const Architecture& architecture, ConfigFile& file,
+               std::vector<std::string>& warnings);
+
+  void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) override;
+  void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override;
+  void done(const TensorSpec& spec) override;
+
+ private:
+  // Rows [begin, begin + count) of ours: a tensor of the checkpoint, or zeros where a bias is not there.
+  struct Piece {
+    const NamedTensor* tensor = nullptr;
+    uint64_t begin = 0, count = 0;
+    Move move = Move::none;
+  };
+  void settle_head(std::vector<std::string>& warnings);
+  void add_tensor(const std::string& name, uint64_t rows, uint64_t cols, bool optional);
+  void check_shape(const NamedTensor& tensor, uint64_t rows, uint64_t cols, Move move) const;
+  void check_unused(std::vector<std::string>& warnings) const;
+  Piece part_of(Part part, uint64_t rows) const;
+  uint64_t source_row(const Piece& piece, uint64_t row) const;
+  const Piece& piece_at(std::string_view name, uint64_t row) const;
+
+  const NamedTensors& tensors_;
+  const Architecture& architecture_;
+  ConfigFile& file_;
+  std::map<std::string, std::vector<Piece>, std::less<>> pieces_;  // by our names
+};
+
+}  // namespace gpt2

@@ -1,0 +1,43 @@
+#include "src/model/workspace.h"
+
+#include <algorithm>
+
+#include "src/base/checked.h"
+
+namespace gpt2 {
+namespace {
+
+// The widest prepared row of a type; every part of it grows with n.
+size_t prepared_stride(size_t n) {
+  size_t bytes = 0;
+  for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+    bytes = std::max(bytes, prepared_row_bytes(dtype, n));
+  }
+  return bytes + kLineBytes;
+}
+
+}  // namespace
+
+Activations::Activations(size_t max_rows, size_t cols) : cols_(cols), stride_(round_up(cols, kPanelRows) + kPanelRows) {
+  data_ = AlignedBuffer<float>(max_rows * stride_);
+}
+
+Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads)
+    : max_rows_(max_rows), max_outputs_(max_outputs) {
+  const size_t d_heads = size_t{config.n_head} * config.d_head;
+  const size_t input_rows = std::max<size_t>(std::max(max_rows, max_outputs), size_t{n_threads} * kFewRows);
+  x_ = Activations(max_rows, config.n_embd);
+  if (config.positions == Positions::rotary) turns_ = Activations(max_rows, config.d_pad());
+  qkv_ = Activations(max_rows, (size_t{config.n_head} + 2 * config.n_kv_head) * config.d_pad());
+  heads_ = Activations(max_rows, d_heads);
+  inner_ = Activations(max_rows, config.n_inner);
+  logits_ = Activations(max_outputs, config.n_logits());
+  normed_ = Activations(input_rows, config.n_embd);
+  prepared_stride_ = prepared_stride(std::max<size_t>({config.n_embd, config.n_inner, d_heads}));
+  prepared_ = AlignedBuffer<unsigned char>(input_rows * prepared_stride_);
+  argmax_lanes_ = AlignedBuffer<ArgmaxLanes>(size_t{n_threads} * max_outputs);
+  output_rows_ = AlignedBuffer<uint32_t>(max_outputs);
+  argmax_ = AlignedBuffer<Argmax>(max_outputs);
+}
+
+}  // namespace gpt2

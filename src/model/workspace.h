@@ -1,0 +1,63 @@
+// What a forward pass works in, sized once: activations, and the inputs of matrices in the form that each wants.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/kernels.h"
+#include "src/base/aligned_buffer.h"
+#include "src/base/matrix_view.h"
+#include "src/model/config.h"
+
+namespace gpt2 {
+
+// Up to this many rows every thread norms and prepares all rows for itself, which costs less than a barrier.
+inline constexpr uint32_t kFewRows = 2;
+
+// The most likely token of a row; `finite` is false if any logit was NaN or infinite.
+struct Argmax {
+  int32_t token = -1;
+  float logit = 0;
+  bool finite = true;
+};
+
+// Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache sets.
+class Activations {
+ public:
+  Activations() = default;
+  Activations(size_t max_rows, size_t cols);
+  // The first n rows.
+  MatrixView<float> rows(size_t n) const noexcept { return {data_.data(), n, cols_, stride_}; }
+
+ private:
+  mutable AlignedBuffer<float> data_;
+  size_t cols_ = 0, stride_ = 0;
+};
+
+// For at most `max_rows` rows of which at most `max_outputs` want something.
+class Workspace {
+ public:
+  Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads);
+
+  uint32_t max_rows() const noexcept { return max_rows_; }
+  uint32_t max_outputs() const noexcept { return max_outputs_; }
+
+ private:
+  friend class Ops;
+  friend class ForwardPass;
+  uint32_t max_rows_, max_outputs_;
+  Activations x_;       // [max_rows, n_embd]: the residual stream
+  Activations turns_;   // [max_rows, d_pad]: cosines and sines of a row's position where positions turn
+  Activations qkv_;     // [max_rows, n_kv_head x (n_rep + 2) x d_pad]
+  Activations heads_;   // [max_rows, n_head x d_head]: attention's output, head by head
+  Activations inner_;   // [max_rows, n_inner]
+  Activations logits_;  // [max_outputs, n_vocab]
+  Activations normed_;  // [max_rows, n_embd], or [n_threads x kFewRows, n_embd] where each thread norms for itself
+  size_t prepared_stride_;                   // bytes
+  AlignedBuffer<unsigned char> prepared_;    // the input of the next matrix, as its type wants it; rows as in normed_
+  AlignedBuffer<ArgmaxLanes> argmax_lanes_;  // [n_threads, max_outputs]
+  AlignedBuffer<uint32_t> output_rows_;      // [max_outputs]: which rows want something
+  AlignedBuffer<Argmax> argmax_;             // [max_outputs]
+};
+
+}  // namespace gpt2

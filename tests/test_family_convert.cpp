@@ -1,0 +1,219 @@
+// Checkpoints of every architecture under their own names and keys, against numpy's float64 logits; and what is
+// refused.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "src/base/error.h"
+#include "src/convert/convert.h"
+#include "src/io/json.h"
+#include "tests/fixtures.h"
+#include "tests/runner.h"
+#include "tests/support.h"
+
+using namespace gpt2;
+using namespace gpt2::test;
+
+namespace {
+
+// FNV-1a of the name and then the same steps as scripts/make_family_goldens.py, so that weights need not be stored.
+float element(std::string_view name, uint64_t index, bool vector) {
+  uint64_t x = 0xCBF29CE484222325u;
+  for (const char c : name) x = (x ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  x += index * 0x9E3779B97F4A7C15u;
+  float sum = -2;
+  for (int i = 0; i < 4; ++i) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    sum += static_cast<float>((x ^ (x >> 31)) >> 40) * 0x1p-24f;
+  }
+  if (name.ends_with("bias")) return 0.3f * sum;
+  if (vector) return 1 + 0.1f * sum;
+  const bool embedding = name.find("emb") != std::string_view::npos || name.find("wte") != std::string_view::npos ||
+                         name.find("wpe") != std::string_view::npos;
+  return (embedding ? 0.8f : 0.4f) * sum;
+}
+
+struct Golden {
+  std::string name, config;
+  double deviation = 0;
+  const Json* tensors = nullptr;
+  std::vector<float> logits;  // [rows, n_vocab]
+};
+
+struct Goldens {
+  Json json;
+  std::vector<int32_t> ids;
+  std::vector<size_t> rows;
+  std::vector<Golden> cases;
+
+  Goldens() : json(parse_json(read_file(source_path("tests/data/family/family.json")), "family.json")) {
+    const std::string bytes = read_file(source_path("tests/data/family/family.f32"));
+    for (const Json& id : json.find("ids")->array) ids.push_back(static_cast<int32_t>(id.integer));
+    for (const Json& row : json.find("rows")->array) rows.push_back(static_cast<size_t>(row.integer));
+    const size_t n = rows.size() * 37 * sizeof(float);
+    size_t at = 0;
+    for (const auto& [name, value, place] : json.find("cases")->object) {
+      Golden golden;
+      golden.name = name;
+      golden.config = value.find("config")->string;
+      golden.deviation = value.find("deviation")->real;
+      golden.tensors = value.find("tensors");
+      golden.logits.resize(rows.size() * 37);
+      REQUIRE(at + n <= bytes.size());
+      std::memcpy(golden.logits.data(), bytes.data() + at, n);
+      at += n;
+      cases.push_back(std::move(golden));
+    }
+    REQUIRE(at == bytes.size());
+  }
+  const Golden& of(std::string_view name) const {
+    for (const Golden& golden : cases) {
+      if (golden.name == name) return golden;
+    }
+    REQUIRE_MESSAGE(false, "no golden " << std::string(name));
+    return cases[0];
+  }
+};
+
+CheckpointFixture checkpoint_of(const Golden& golden, const std::string& config) {
+  CheckpointFixture fixture = make_checkpoint({});
+  fixture.tensors.clear();
+  fixture.shapes.clear();
+  fixture.config_json = config;
+  for (const auto& [name, shape, place] : golden.tensors->object) {
+    uint64_t n = 1;
+    for (const Json& d : shape.array) {
+      fixture.shapes[name].push_back(static_cast<uint64_t>(d.integer));
+      n *= static_cast<uint64_t>(d.integer);
+    }
+    std::vector<float>& values = fixture.tensors[name];
+    for (uint64_t i = 0; i < n; ++i) values.push_back(element(name, i, shape.array.size() == 1));
+  }
+  return fixture;
+}
+
+// The largest error of the kept rows in units of the logits' deviation; NaN counts as infinite.
+double error_of(const Goldens& goldens, const Golden& golden, const Model& model) {
+  const std::vector<float> logits = logits_of(model, goldens.ids, {runnable_kernels().tables[0], 2});
+  double worst = 0;
+  for (size_t r = 0; r < goldens.rows.size(); ++r) {
+    for (size_t i = 0; i < 37; ++i) {
+      const double difference = double{logits[goldens.rows[r] * 37 + i]} - golden.logits[r * 37 + i];
+      const double error = std::abs(difference) / golden.deviation;
+      worst = error <= worst ? worst : error == error ? error : INFINITY;
+    }
+  }
+  return worst;
+}
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  REQUIRE_MESSAGE(at != std::string::npos, from);
+  return text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("family: converted checkpoints of every architecture have numpy's logits to 2e-4") {
+  const Goldens goldens;
+  CHECK(goldens.cases.size() == 15);
+  for (const Golden& golden : goldens.cases) {
+    const Model model = convert_fixture(checkpoint_of(golden, golden.config));
+    const double error = error_of(goldens, golden, model);
+    CHECK_MESSAGE(error <= 2e-4, golden.name << ": " << error);
+    CHECK(golden.name.starts_with(model.config().architecture.substr(0, 4)));
+  }
+}
+
+TEST_CASE("family: quantised checkpoints, smoothed where that is legal, stay near") {
+  const Goldens goldens;
+  ConvertOptions options;
+  options.dtype = DType::int8;
+  for (const Golden& golden : goldens.cases) {
+    const double error = error_of(goldens, golden, convert_fixture(checkpoint_of(golden, golden.config), options));
+    CHECK_MESSAGE(error <= 0.6, golden.name << ": " << error);
+  }
+}
+
+TEST_CASE("family: each key that the arithmetic depends on shows in the logits") {
+  struct Change {
+    const char *name, *from, *to;
+  };
+  constexpr Change kChanges[] = {
+      {"llama2", "\"rms_norm_eps\": 0.001, ", ""},
+      {"llama2", "\"rope_theta\": 10000.0", "\"rope_theta\": 500000.0"},
+      {"llama32", "\"factor\": 8.0", "\"factor\": 32.0"},
+      {"llama_linear", "\"linear\"", "\"default\""},
+      {"llama_linear", "\"rope_theta\": 1000.0", "\"rope_theta\": 10000.0"},
+      {"mistral", "\"sliding_window\": 70", "\"sliding_window\": 71"},
+      {"mistral", "\"sliding_window\": 70", "\"sliding_window\": null"},
+      {"qwen2", "\"use_sliding_window\": false, \"sliding_window\": 7, \"max_window_layers\": 2",
+       "\"use_sliding_window\": true, \"sliding_window\": 7, \"max_window_layers\": 1"},
+      {"gemma", "\"bfloat16\"", "\"float32\""},
+      {"gemma", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"silu\""},
+      {"stablelm", "\"use_qkv_bias\": true", "\"use_qkv_bias\": true, \"use_parallel_residual\": true"},
+      {"gptj", "\"rotary_dim\": 8", "\"rotary_dim\": 16"},
+      {"gpt_neox", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"gelu_new\""},
+      {"gpt_neox", "\"use_parallel_residual\": true", "\"use_parallel_residual\": false"},
+      {"gpt_neo", "\"window_size\": 20", "\"window_size\": 21"},
+      {"gpt_neo", "[\"global\", \"local\"]", "[\"local\", \"global\"]"},
+      {"opt", "\"relu\"", "\"gelu\""},
+      {"phi", "\"gelu_new\"", "\"relu\""}};
+  const Goldens goldens;
+  for (const Change& change : kChanges) {
+    const Golden& golden = goldens.of(change.name);
+    const std::string config = replaced(golden.config, change.from, change.to);
+    CheckpointFixture fixture = checkpoint_of(golden, config);
+    const double error = error_of(goldens, golden, convert_fixture(fixture));
+    CHECK_MESSAGE(error > 4e-4, change.name << ": " << change.from << " as " << change.to << " makes " << error);
+  }
+}
+
+TEST_CASE("family: a head that differs from wte is not tied, whatever config.json says") {
+  const Goldens goldens;
+  CheckpointFixture fixture = checkpoint_of(goldens.of("llama32"), goldens.of("llama32").config);
+  fixture.shapes["lm_head.weight"] = fixture.shapes["model.embed_tokens.weight"];
+  fixture.tensors["lm_head.weight"] = fixture.tensors["model.embed_tokens.weight"];
+  CHECK(convert_fixture(fixture).config().tied_lm_head);
+  fixture.tensors["lm_head.weight"][7] += 1;
+  CHECK_FALSE(convert_fixture(fixture).config().tied_lm_head);
+}
+
+TEST_CASE("family: what would change the arithmetic and is not supported is refused by name") {
+  struct Refusal {
+    const char *name, *from, *to, *item;
+  };
+  constexpr Refusal kRefusals[] = {
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", "rope_scaling"},
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2.0}", "rope_scaling"},
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2.0}", "low_freq_factor"},
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": 2", "rope_scaling"},
+      {"llama2", "\"silu\"", "\"quick_gelu\"", "hidden_act"},
+      {"llama2", "\"rope_theta\": 10000.0", "\"rope_theta\": -1", "rope_theta"},
+      {"llama2", "\"rms_norm_eps\": 0.001", "\"rms_norm_eps\": 0", "rms_norm_eps"},
+      {"llama2", "\"model_type\": \"llama\"", "\"model_type\": \"bloom\"", "model_type"},
+      {"llama2", "\"num_attention_heads\": 3", "\"num_attention_heads\": 5", "n_head"},
+      {"llama32", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4", "n_kv_head"},
+      {"llama32", "\"head_dim\": 24", "\"head_dim\": 23", "rotary_dims"},
+      {"llama32", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", "model.layers.1."},
+      {"llama32", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "layers.2."},
+      {"llama32", "\"intermediate_size\": 52", "\"intermediate_size\": 51", "gate_proj"},
+      {"llama2", "\"pretraining_tp\": 1", "\"quantization_config\": {\"bits\": 4}", "quantization_config"},
+      {"phi", "\"qk_layernorm\": false", "\"qk_layernorm\": true", "qk_layernorm"},
+      {"phi", "\"partial_rotary_factor\": 0.5", "\"partial_rotary_factor\": 1.5", "partial_rotary_factor"},
+      {"opt", "\"do_layer_norm_before\": true", "\"do_layer_norm_before\": false", "do_layer_norm_before"},
+      {"opt", "\"word_embed_proj_dim\": 40", "\"word_embed_proj_dim\": 20", "word_embed_proj_dim"},
+      {"gpt_neo", "[\"global\", \"local\"], 1", "[\"global\", \"sparse\"], 1", "attention_types"},
+      {"gpt_neo", "[\"global\", \"local\"], 1", "[\"global\"], 1", "attention_types"},
+      {"gptj", "\"rotary_dim\": 8", "\"rotary_dim\": 18", "rotary_dims"}};
+  const Goldens goldens;
+  for (const Refusal& refusal : kRefusals) {
+    const Golden& golden = goldens.of(refusal.name);
+    const CheckpointFixture fixture = checkpoint_of(golden, replaced(golden.config, refusal.from, refusal.to));
+    const Failure failure = failure_of([&] { convert_fixture(fixture); });
+    CHECK_MESSAGE(failure.code == 3, refusal.name << ": " << refusal.to);
+    CHECK_MESSAGE(failure.message.find(refusal.item) != std::string::npos, refusal.to << ": " << failure.message);
+  }
+}
