@@ -15,6 +15,7 @@ GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row)
 }
 
 struct Bf16Peak {
+  static constexpr const char* kText = "vdpbf16ps zmm";
   using Register = __m512;
   static constexpr size_t kChains = 12, kOperations = 64;
   GPT2_INLINE Register start(float value) { return _mm512_set1_ps(value); }

@@ -15,6 +15,7 @@ GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row)
 }
 
 struct Bf16Peak {
+  static constexpr const char* kText = "bfdot 4s";
   using Register = float32x4_t;
   static constexpr size_t kChains = 12, kOperations = 16;
   GPT2_INLINE Register start(float value) { return vdupq_n_f32(value); }

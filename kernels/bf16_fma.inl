@@ -24,23 +24,28 @@ struct Bf16Product {
   }
 
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& /*ahead*/) {
-    const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
-    for (size_t k = 0; k < args.w.n_cols; k += 2, lines += kLineBytes, x += 2 * sizeof(float)) {
-      I16 line[kP];
+  GPT2_INLINE void lines(V16 (&acc)[kR][kP], const unsigned char* lines, size_t bytes, const unsigned char* x, size_t stride,
+                         size_t n_cols) {
+    for (size_t k = 0; k < n_cols; k += 2, lines += kLineBytes, x += 2 * sizeof(float)) {
       V16 w[kP];
 #pragma GCC unroll 8
-      for (int p = 0; p < kP; ++p) {
-        line[p] = iload16(lines + static_cast<size_t>(p) * bytes);
-        w[p] = bf16_low16(line[p]);
-      }
-      multiply<kR, kP>(acc, w, x, args.x_stride);
-      if (k + 1 == args.w.n_cols) break;
+      for (int p = 0; p < kP; ++p) w[p] = bf16_low16(lines + static_cast<size_t>(p) * bytes);
+      multiply<kR, kP>(acc, w, x, stride);
+      if (k + 1 == n_cols) break;
 #pragma GCC unroll 8
-      for (int p = 0; p < kP; ++p) w[p] = bf16_high16(line[p]);
-      multiply<kR, kP>(acc, w, x + sizeof(float), args.x_stride);
+      for (int p = 0; p < kP; ++p) w[p] = bf16_high16(lines + static_cast<size_t>(p) * bytes);
+      multiply<kR, kP>(acc, w, x + sizeof(float), stride);
     }
+  }
+
+  template <int kR, int kP>
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
+                       const Ahead& ahead) {
+    const size_t offset = panel_lines_offset(DType::bf16, args.w.n_cols), n_lines = (args.w.n_cols + 1) / 2;
+    in_parts<kFetchAhead, kP>(n_lines, offset, bytes, ahead, [&](size_t first, size_t n) __attribute__((always_inline)) {
+      const size_t n_cols = 2 * (first + n) <= args.w.n_cols ? 2 * n : args.w.n_cols - 2 * first;
+      lines<kR, kP>(acc, panel + offset + first * kLineBytes, bytes, x + 2 * first * sizeof(float), args.x_stride, n_cols);
+    });
   }
 };
 

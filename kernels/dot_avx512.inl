@@ -10,6 +10,7 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
 }
 
 struct Int8Peak {
+  static constexpr const char* kText = "vpmaddubsw + vpmaddwd + vpaddd zmm";
   using Register = __m512i;
   static constexpr size_t kChains = 12, kOperations = 128;
   GPT2_INLINE Register start(float /*value*/) { return _mm512_set1_epi8(1); }
@@ -18,8 +19,10 @@ struct Int8Peak {
     acc = _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
   }
 };
+using Int4Peak = Int8Peak;
 
 struct Int8Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 24;
   static constexpr TileShape kTiles[] = {{6, 2}};
   using Acc = I16;
@@ -51,6 +54,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 24;
   static constexpr TileShape kTiles[] = {{6, 2}};
   using Acc = I16;  // 32 sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480

@@ -10,13 +10,16 @@ GPT2_INLINE I16 broadcast_codes(const unsigned char* x) {
 }
 
 struct Int8Peak {
+  static constexpr const char* kText = "vpdpbusd zmm";
   using Register = __m512i;
   static constexpr size_t kChains = 12, kOperations = 128;
   GPT2_INLINE Register start(float /*value*/) { return _mm512_set1_epi8(1); }
   GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = _mm512_dpbusd_epi32(acc, w, x); }
 };
+using Int4Peak = Int8Peak;
 
 struct Int8Dot {
+  using Codes = ByteCodes;
   // Many rows: 6 x 2 sums and as many accumulators, 2 lines, a broadcast and the scales in 32 registers. Few rows wait for memory,
   // so all of them go at once, with the accumulators in L1: 8 rows at 1.10 to 1.14 of one row's time where 6 x 2 takes 1.22 (read at
   // 36 GB/s). 16 x 1 is 10 % behind 6 x 2 at 16 rows.
@@ -41,6 +44,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 24;
   static constexpr TileShape kTiles[] = {{6, 2}};
   using Acc = I16;

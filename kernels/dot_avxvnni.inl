@@ -10,13 +10,16 @@ GPT2_INLINE __m256i broadcast_codes(const unsigned char* x) {
 }
 
 struct Int8Peak {
+  static constexpr const char* kText = "vpdpbusd ymm";
   using Register = __m256i;
   static constexpr size_t kChains = 12, kOperations = 64;
   GPT2_INLINE Register start(float /*value*/) { return _mm256_set1_epi8(1); }
   GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = GPT2_DPBUSD(acc, w, x); }
 };
+using Int4Peak = Int8Peak;
 
 struct Int8Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{4, 1}};
   using Acc = I16;
@@ -38,6 +41,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{4, 1}};
   using Acc = I16;

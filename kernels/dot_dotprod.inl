@@ -4,6 +4,7 @@ namespace gpt2 {
 namespace {
 
 struct Int8Peak {
+  static constexpr const char* kText = "sdot 4s";
   using Register = int32x4_t;
   static constexpr size_t kChains = 12, kOperations = 32;
   GPT2_INLINE Register start(float /*value*/) { return vdupq_n_s32(0x01010101); }
@@ -11,6 +12,7 @@ struct Int8Peak {
     acc = vdotq_s32(acc, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
   }
 };
+using Int4Peak = Int8Peak;
 
 // Sums by panel, part of a line and row: a part of the weights meets all rows before the next is loaded.
 template <int kR, int kP>
@@ -40,6 +42,7 @@ GPT2_INLINE void load_codes(int8x16_t (&codes)[kR], const unsigned char* x, size
 
 // 5 rows: 20 sums, 5 registers of activations, the parts of a line and a constant.
 struct Int8Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 0;
   static constexpr TileShape kTiles[] = {{5, 1}};
 
@@ -78,6 +81,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 0;
   static constexpr TileShape kTiles[] = {{5, 1}};
 

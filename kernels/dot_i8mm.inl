@@ -5,6 +5,7 @@ namespace gpt2 {
 namespace {
 
 struct Int8Peak {
+  static constexpr const char* kText = "usmmla 4s";
   using Register = int32x4_t;
   static constexpr size_t kChains = 12, kOperations = 64;
   GPT2_INLINE Register start(float /*value*/) { return vdupq_n_s32(0x01010101); }
@@ -12,6 +13,7 @@ struct Int8Peak {
     acc = vusmmlaq_s32(acc, vreinterpretq_u8_s32(w), vreinterpretq_s8_s32(x));
   }
 };
+using Int4Peak = Int8Peak;
 
 GPT2_INLINE int8x16_t load_codes(const unsigned char* x) { return vreinterpretq_s8_u8(load_bytes(x)); }
 // Outputs 0 and 1 (2 and 3) of a part: inputs 0-3 from `first`, 4-7 from `second`.
@@ -61,6 +63,7 @@ struct RowPairs {
 
 // 6 rows: 24 sums, 3 registers of activations, two parts and what they zip to.
 struct Int8Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 0;
   static constexpr TileShape kTiles[] = {{6, 1}};
 
@@ -123,6 +126,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 0;
   static constexpr TileShape kTiles[] = {{6, 1}};
 

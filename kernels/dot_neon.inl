@@ -7,6 +7,7 @@ GPT2_INLINE int8x16_t broadcast_codes(const unsigned char* x) {
 }
 
 struct Int8Peak {
+  static constexpr const char* kText = "smull + smlal2 + sadalp";
   using Register = int32x4_t;
   static constexpr size_t kChains = 12, kOperations = 32;
   GPT2_INLINE Register start(float /*value*/) { return vdupq_n_s32(0x01010101); }
@@ -16,6 +17,7 @@ struct Int8Peak {
     acc = vpadalq_s16(acc, vmlal_high_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), a, b));
   }
 };
+using Int4Peak = Int8Peak;
 
 // Calls `quarters` for the parts of a panel: rows and parts share the registers, two sums a row and part.
 // Up to 2 rows take the whole line (4 parts), 3 and 4 rows half of it at a time.
@@ -40,6 +42,7 @@ GPT2_INLINE void group_by_parts(I16 (&sums)[kR][kP], const int32_t (&offset)[kR]
 }
 
 struct Int8Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{4, 1}};
 
@@ -88,6 +91,7 @@ struct Int8Dot {
 };
 
 struct Int4Dot {
+  using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{4, 1}};
 

@@ -1,28 +1,9 @@
-// The tier for AVX2, FMA and F16C: the shared texts over its own wrapper and tiles. Exports its table and nothing else.
+// The tier for AVX2, FMA and F16C.
 #include "kernels/simd_avx2.h"
 
-#include "kernels/kernels.h"
-#include "kernels/math_constants.h"
-#include "kernels/tables.h"
-
-#include "kernels/product.inl"
-#include "kernels/math.inl"
-#include "kernels/tile_avx2.inl"
-
-#include "kernels/bf16_fma.inl"
-#include "kernels/dot_avx2.inl"
-
-#include "kernels/prepare.inl"
-#include "kernels/matmul.inl"
-
-#include "kernels/attention.inl"
-#include "kernels/norm.inl"
-#include "kernels/rotary.inl"
-#include "kernels/probe.inl"
-
-namespace gpt2 {
-
-const KernelTable kAvx2Table = {"avx2", prepare_row, matmul, layer_norm, rms_norm,
-                                rotate, attention, store_kv, probe_read, probe_peak};
-
-}  // namespace gpt2
+#define GPT2_TILE "kernels/tile_avx2.inl"
+#define GPT2_BF16 "kernels/bf16_fma.inl"
+#define GPT2_DOT "kernels/dot_avx2.inl"
+#define GPT2_TABLE kAvx2Table
+#define GPT2_TIER_NAME "avx2"
+#include "kernels/tier.inl"

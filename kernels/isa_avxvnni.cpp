@@ -1,29 +1,10 @@
-// The tier for AVX-VNNI on top of AVX2: the shared texts over its own wrapper and tiles. Exports its table and nothing else.
+// The tier for AVX-VNNI on top of AVX2.
 #include "kernels/simd_avx2.h"
 
-#include "kernels/kernels.h"
-#include "kernels/math_constants.h"
-#include "kernels/tables.h"
-
 #define GPT2_DPBUSD _mm256_dpbusd_avx_epi32
-#include "kernels/product.inl"
-#include "kernels/math.inl"
-#include "kernels/tile_avx2.inl"
-
-#include "kernels/bf16_fma.inl"
-#include "kernels/dot_avxvnni.inl"
-
-#include "kernels/prepare.inl"
-#include "kernels/matmul.inl"
-
-#include "kernels/attention.inl"
-#include "kernels/norm.inl"
-#include "kernels/rotary.inl"
-#include "kernels/probe.inl"
-
-namespace gpt2 {
-
-const KernelTable kAvxVnniTable = {"avxvnni", prepare_row, matmul, layer_norm, rms_norm,
-                                   rotate, attention, store_kv, probe_read, probe_peak};
-
-}  // namespace gpt2
+#define GPT2_TILE "kernels/tile_avx2.inl"
+#define GPT2_BF16 "kernels/bf16_fma.inl"
+#define GPT2_DOT "kernels/dot_avxvnni.inl"
+#define GPT2_TABLE kAvxVnniTable
+#define GPT2_TIER_NAME "avxvnni"
+#include "kernels/tier.inl"

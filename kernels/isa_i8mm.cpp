@@ -1,28 +1,9 @@
-// The tier for Arm with the 8-bit matrix and the bf16 instructions: the shared texts over its own wrapper and tiles. Exports its table and nothing else.
+// The tier for Arm with the 8-bit matrix and the bf16 instructions.
 #include "kernels/simd_neon.h"
 
-#include "kernels/kernels.h"
-#include "kernels/math_constants.h"
-#include "kernels/tables.h"
-
-#include "kernels/product.inl"
-#include "kernels/math.inl"
-#include "kernels/tile_neon.inl"
-
-#include "kernels/bf16_dot_neon.inl"
-#include "kernels/dot_i8mm.inl"
-
-#include "kernels/prepare.inl"
-#include "kernels/matmul.inl"
-
-#include "kernels/attention.inl"
-#include "kernels/norm.inl"
-#include "kernels/rotary.inl"
-#include "kernels/probe.inl"
-
-namespace gpt2 {
-
-const KernelTable kI8mmTable = {"i8mm", prepare_row, matmul, layer_norm, rms_norm,
-                                rotate, attention, store_kv, probe_read, probe_peak};
-
-}  // namespace gpt2
+#define GPT2_TILE "kernels/tile_neon.inl"
+#define GPT2_BF16 "kernels/bf16_dot_neon.inl"
+#define GPT2_DOT "kernels/dot_i8mm.inl"
+#define GPT2_TABLE kI8mmTable
+#define GPT2_TIER_NAME "i8mm"
+#include "kernels/tier.inl"

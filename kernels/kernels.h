@@ -95,6 +95,7 @@ struct KernelTable {
   // operations done, two for each multiply-add.
   uint64_t (*probe_read)(const unsigned char* data, size_t bytes) noexcept;
   double (*probe_peak)(DType dtype, size_t n) noexcept;
+  const char* (*probe_text)(DType dtype) noexcept;  // the instructions of a round, for people
 };
 
 // Every table that this build has and this CPU can run, best first; the last is "scalar".

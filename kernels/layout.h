@@ -64,11 +64,13 @@ static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * pan
 
 // A row of activations as a matrix of this type wants it, one blob on a 64-byte boundary:
 //   f32: n_cols floats. bf16: n_cols floats, or n_cols bf16 where the tier's dot instruction takes those.
-//   int8, int4: codes int8 [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
+//   int8, int4: codes [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
 //   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts
-//   on a line.
+//   on a line. Codes are bytes; for int8 they have room to be words, in the order of the tier's choice.
 static constexpr size_t groups_of(DType dtype, size_t n_cols) { return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group; }
-static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) { return round_up_size(padded_k(dtype, n_cols), kLineBytes); }
+static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) {
+  return round_up_size(padded_k(dtype, n_cols) * (dtype == DType::int8 ? 2 : 1), kLineBytes);
+}
 static constexpr size_t row_offsets_offset(DType dtype, size_t n_cols) {
   return row_scales_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(float), kLineBytes);
 }

@@ -20,9 +20,12 @@ struct F32Product {
   static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
   template <int kR, int kP>
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& /*ahead*/) {
-    tile<kR, kP, LineF32>(acc, panel + panel_lines_offset(DType::f32, args.w.n_cols), kLineBytes, bytes, as_floats(x),
-                          args.x_stride / sizeof(float), args.w.n_cols);
+                       const Ahead& ahead) {
+    const size_t offset = panel_lines_offset(DType::f32, args.w.n_cols);
+    in_parts<kFetchAhead, kP>(args.w.n_cols, offset, bytes, ahead, [&](size_t first, size_t n) __attribute__((always_inline)) {
+      tile<kR, kP, LineF32>(acc, panel + offset + first * kLineBytes, kLineBytes, bytes, as_floats(x) + first,
+                            args.x_stride / sizeof(float), n);
+    });
   }
 };
 
@@ -37,12 +40,13 @@ struct GroupProduct {
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
                        const Ahead& ahead) {
     constexpr size_t kLines = layout_of(kType).k_per_group / layout_of(kType).k_per_line;
-    constexpr size_t kStep = layout_of(kType).k_per_group;
+    constexpr size_t kStep = layout_of(kType).k_per_group * Dot::Codes::kBytes;
     const size_t n_cols = args.w.n_cols, stride = args.x_stride;
     const unsigned char* lines = panel + panel_lines_offset(kType, n_cols);
     const unsigned char* weight_scales = panel + panel_scales_offset();
     const unsigned char* scales = x + row_scales_offset(kType, n_cols);
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
+    size_t until_ahead = ahead.tile + 1;  // groups
     for (size_t g = 0; g < groups_of(kType, n_cols); ++g, lines += kLines * kLineBytes, x += kStep) {
       if constexpr (2 * kR * kP > Dot::kRoom) {  // else the compiler keeps these in registers and spills the sums, once a line
 #pragma GCC unroll 16
@@ -56,7 +60,8 @@ struct GroupProduct {
       for (int r = 0; r < kR; ++r) {
         __builtin_memcpy(&offset[r], offsets + static_cast<size_t>(r) * stride + g * sizeof(int32_t), sizeof(int32_t));
       }
-      if (ahead.panel != nullptr && g % ahead.n_tiles == ahead.tile) {
+      if (ahead.panel != nullptr && --until_ahead == 0) {
+        until_ahead = ahead.n_tiles;
         const unsigned char* next = ahead.panel + (lines - panel);
 #pragma GCC unroll 4
         for (size_t i = 0; i < kLines; ++i) {
@@ -146,18 +151,41 @@ GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, si
   matmul_tile<Product, kRows, kPanels>(args, row, panel, ahead);
 }
 
-// Rows in equal tiles of kMin .. kRows; the weights of a panel group come from memory once and then from L2.
+// How many panels stay in L2 while all rows pass: many rows, so that a tile's rows are read from L1 for panel after panel. Of few rows
+// it is the panel that stays in L1, and the next one comes from memory meanwhile.
+GPT2_INLINE size_t panels_at_once(const MatmulArgs& args) {
+  constexpr size_t kManyRows = 64, kBytes = size_t{128} << 10;
+  if (args.n_rows <= kManyRows) return 1;
+  const size_t n = kBytes / panel_bytes(args.w.dtype, args.w.n_cols);
+  return n > 0 ? n : 1;
+}
+
+// Rows in equal tiles of kMin .. kRows by the panels [begin, end), which come from memory once and then from L2; `next` are the
+// panels after them.
 template <class Product, int kPanels, int kMin, int kRows>
-void matmul_group(const MatmulArgs& args, size_t panel) {
+void matmul_block(const MatmulArgs& args, size_t begin, size_t end) {
   const size_t n_tiles = (args.n_rows + kRows - 1) / kRows;
-  const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles;
-  const bool more = panel + 2 * kPanels <= args.panel_end;
-  const unsigned char* next = args.w.data + (panel + kPanels) * panel_bytes(args.w.dtype, args.w.n_cols);
+  const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles, stride = panel_bytes(args.w.dtype, args.w.n_cols);
   for (size_t i = 0, row = 0; i < n_tiles; ++i) {
     const size_t rows = size + (i < larger ? 1 : 0);
-    matmul_rows<Product, kPanels, kMin, kRows>(args, rows, row, panel, {more ? next : nullptr, i, n_tiles});
+    for (size_t panel = begin; panel < end; panel += kPanels) {
+      const size_t next = panel + (end - begin);
+      const bool more = next + kPanels <= args.panel_end;
+      matmul_rows<Product, kPanels, kMin, kRows>(args, rows, row, panel, {more ? args.w.data + next * stride : nullptr, i, n_tiles});
+    }
     row += rows;
   }
+}
+
+// Panels from `begin` on in groups of kPanels; returns the first that is left.
+template <class Product, int kPanels, int kMin, int kRows>
+size_t matmul_panels(const MatmulArgs& args, size_t begin) {
+  const size_t end = begin + (args.panel_end - begin) / kPanels * kPanels;
+  const size_t at_once = panels_at_once(args), block = at_once > kPanels ? at_once / kPanels * kPanels : kPanels;
+  for (; begin < end; begin += block) {
+    matmul_block<Product, kPanels, kMin, kRows>(args, begin, begin + block < end ? begin + block : end);
+  }
+  return end;
 }
 
 // All panels with the first tile shape from kShape on that holds all rows, else the last.
@@ -170,11 +198,8 @@ void matmul_tiles(const MatmulArgs& args) {
   if constexpr (!kLast) {
     if (args.n_rows > static_cast<size_t>(kTile.rows)) return matmul_tiles<Product, kShape + 1>(args);
   }
-  size_t panel = args.panel_begin;
-  for (; panel + kTile.panels <= args.panel_end; panel += kTile.panels) {
-    matmul_group<Product, kTile.panels, kMin, kTile.rows>(args, panel);
-  }
-  for (; panel < args.panel_end; ++panel) matmul_group<Product, 1, kMin, kTile.rows>(args, panel);
+  const size_t left = matmul_panels<Product, kTile.panels, kMin, kTile.rows>(args, args.panel_begin);
+  if constexpr (kTile.panels > 1) matmul_panels<Product, 1, kMin, kTile.rows>(args, left);
 }
 
 template <class Product>

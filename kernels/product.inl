@@ -14,6 +14,33 @@ struct TileShape {
   int rows, panels;
 };
 
+// Calls part(first line, number of lines) for all lines of a panel in parts of 16, and before each n_tiles-th of them fetches the lines
+// of the next panels that stand there; or once for all lines, where nothing is to be fetched or few rows are not the case.
+template <bool kFetch, int kP, class Part>
+GPT2_INLINE void in_parts(size_t n_lines, size_t lines_offset, size_t bytes, const Ahead& ahead, Part&& part) {
+  constexpr size_t kPart = 16, kFewTiles = 16;
+  if (!kFetch || ahead.panel == nullptr || ahead.n_tiles < 2 || ahead.n_tiles > kFewTiles) return part(size_t{0}, n_lines);
+  const unsigned char* next_lines = ahead.panel + lines_offset;
+  size_t until_ahead = ahead.tile + 1;  // parts
+  for (size_t first = 0; first < n_lines; first += kPart, next_lines += kPart * kLineBytes) {
+    const size_t n = n_lines - first < kPart ? n_lines - first : kPart;
+    if (--until_ahead == 0) {
+      until_ahead = ahead.n_tiles;
+      for (size_t i = 0; i < n; ++i) {
+#pragma GCC unroll 8
+        for (int p = 0; p < kP; ++p) prefetch_line(next_lines + i * kLineBytes + static_cast<size_t>(p) * bytes);
+      }
+    }
+    part(first, n);
+  }
+}
+
+// How a tier keeps a row's codes of 8 bits: 16 of them at a time, from whole numbers of -127..127.
+struct ByteCodes {
+  static constexpr size_t kBytes = 1;
+  GPT2_INLINE void store(unsigned char* p, V16 codes) { store16_i8(p, codes); }
+};
+
 // The usual order of a group: line after line, the weights of all panels are loaded and each row steps through them.
 template <class Dot, size_t kLines, size_t kStep, int kR, int kP>
 GPT2_INLINE void group_by_lines(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,

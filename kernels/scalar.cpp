@@ -330,9 +330,11 @@ double probe_peak(DType /*dtype*/, size_t n) noexcept {
   return static_cast<double>(n) * 24;
 }
 
+const char* probe_text(DType /*dtype*/) noexcept { return "fmaf"; }
+
 }  // namespace
 
-const KernelTable kScalarTable = {"scalar",  prepare_row, matmul,   layer_norm, rms_norm,
-                                  rotate,    attention,   store_kv, probe_read, probe_peak};
+const KernelTable kScalarTable = {"scalar", prepare_row, matmul,   layer_norm, rms_norm,  rotate,
+                                  attention, store_kv,   probe_read, probe_peak, probe_text};
 
 }  // namespace gpt2

@@ -143,14 +143,30 @@ GPT2_INLINE void store16_i8(void* p, V16 v) {
   _mm_storeu_si128(static_cast<__m128i*>(p),
                    _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
-// The two bf16 of each lane as float.
-GPT2_INLINE V16 bf16_low16(I16 line) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(line.a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(line.b, 16))};
+GPT2_INLINE const __m256i& words8(const void* p) { return *static_cast<const __m256i*>(p); }
+// The bits of `words` that a mask in memory keeps. In assembly because compilers keep the mask in a register, and spill a sum of the widest
+// tiles for it.
+struct Mask {
+  alignas(32) uint64_t bits[4];
+};
+GPT2_INLINE __m256i masked(__m256i words, const Mask& mask) {
+  __m256i kept;
+  __asm__("vpand %2, %1, %0" : "=x"(kept) : "x"(words), "m"(mask));
+  return kept;
 }
-GPT2_INLINE V16 bf16_high16(I16 line) {
-  const __m256i mask = _mm256_set1_epi32(static_cast<int32_t>(0xFFFF0000u));
-  return {_mm256_castsi256_ps(_mm256_and_si256(line.a, mask)), _mm256_castsi256_ps(_mm256_and_si256(line.b, mask))};
+// The two bf16 of each lane of a line as float. The high ones are read again, for the same reason: 2 sums a line were spilled, and the
+// tile of 6 rows took twice the time.
+GPT2_INLINE V16 bf16_low16(const unsigned char* line) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(words8(line), 16)), _mm256_castsi256_ps(_mm256_slli_epi32(words8(line + 32), 16))};
 }
+static constexpr uint64_t kHighBits = 0xFFFF0000FFFF0000;
+static constexpr Mask kHighHalves = {{kHighBits, kHighBits, kHighBits, kHighBits}};
+GPT2_INLINE __m256 high_halves(const unsigned char* words) {
+  __m256i kept;
+  __asm__("vmovdqa %1, %0\n\tvpand %2, %0, %0" : "=x"(kept) : "m"(words8(words)), "m"(kHighHalves));
+  return _mm256_castsi256_ps(kept);
+}
+GPT2_INLINE V16 bf16_high16(const unsigned char* line) { return {high_halves(line), high_halves(line + 32)}; }
 GPT2_INLINE void prefetch_line(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 GPT2_INLINE float sqrt1(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 

@@ -8,7 +8,11 @@ static constexpr int kTileRows = 12, kTilePanels = 2;  // many rows
 static constexpr int kGemvPanels = 4;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 4;
 
+// Not measured here: whether the tiles of few rows should fetch the next panel of f32 and bf16 (tile_avx2.inl).
+static constexpr bool kFetchAhead = false;
+
 struct F32Peak {
+  static constexpr const char* kText = "vfmadd231ps zmm";
   using Register = __m512;
   static constexpr size_t kChains = 12, kOperations = 32;
   GPT2_INLINE Register start(float value) { return _mm512_set1_ps(value); }

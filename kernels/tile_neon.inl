@@ -8,7 +8,11 @@ static constexpr int kTileRows = 5, kTilePanels = 1;  // many rows
 static constexpr int kGemvPanels = 4;                 // one row: four streams of weights
 static constexpr int kAttentionRows = 5, kAttentionPanels = 1;
 
+// Not measured here: whether the tiles of few rows should fetch the next panel of f32 and bf16 (tile_avx2.inl).
+static constexpr bool kFetchAhead = false;
+
 struct F32Peak {
+  static constexpr const char* kText = "fmla 4s";
   using Register = float32x4_t;
   static constexpr size_t kChains = 12, kOperations = 8;
   GPT2_INLINE Register start(float value) { return vdupq_n_f32(value); }

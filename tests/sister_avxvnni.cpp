@@ -2,29 +2,15 @@
 #include "kernels/simd_avx2.h"
 
 #include "kernels/kernels.h"
-#include "kernels/math_constants.h"
-#include "kernels/tables.h"
-
-#define GPT2_DPBUSD _mm256_dpbusd_epi32
-#include "kernels/product.inl"
-#include "kernels/math.inl"
-#include "kernels/tile_avx2.inl"
-
-#include "kernels/bf16_fma.inl"
-#include "kernels/dot_avxvnni.inl"
-
-#include "kernels/prepare.inl"
-#include "kernels/matmul.inl"
-
-#include "kernels/attention.inl"
-#include "kernels/norm.inl"
-#include "kernels/rotary.inl"
-#include "kernels/probe.inl"
 
 namespace gpt2 {
-
 extern const KernelTable kAvxVnniSisterTable;
-const KernelTable kAvxVnniSisterTable = {"avxvnni (sister)", prepare_row, matmul,   layer_norm, rms_norm,
-                                         rotate,             attention,   store_kv, probe_read, probe_peak};
+}
 
-}  // namespace gpt2
+#define GPT2_DPBUSD _mm256_dpbusd_epi32
+#define GPT2_TILE "kernels/tile_avx2.inl"
+#define GPT2_BF16 "kernels/bf16_fma.inl"
+#define GPT2_DOT "kernels/dot_avxvnni.inl"
+#define GPT2_TABLE kAvxVnniSisterTable
+#define GPT2_TIER_NAME "avxvnni (sister)"
+#include "kernels/tier.inl"

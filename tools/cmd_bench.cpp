@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/base/statistics.h"
 #include "src/measure/benchmark.h"
+#include "src/measure/probe.h"
 #include "tools/bench_batch.h"
 #include "tools/bench_spec.h"
 #include "tools/commands.h"
@@ -53,7 +55,7 @@ class Bench final : public Command {
             "step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / read "
             "bandwidth.\n"
             "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the kernels use "
-            "(fma; bf16 and int8 as this CPU multiplies them) in registers.\n"
+            "(fma; bf16, int8 and int4 as this CPU multiplies them) in registers; --peak prints them.\n"
             "bench spec times generation with a draft against the same without, in turns, on the prompts of a file: medians of -r "
             "repetitions, of the time after the prompt. Drafts of 1 to --draft-max tokens in turn measure how often a proposed "
             "token is accepted (a), what a drafted token costs (c, in target steps) and what the target's step of k rows costs "
@@ -64,6 +66,7 @@ class Bench final : public Command {
             "gpt2 bench --shape 124M\n"
             "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
             "gpt2 bench --shape 355M --json > speed.json\n"
+            "gpt2 bench --peak\n"
             "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt\n"
             "gpt2 bench batch --shape 124M --dtype int8 --batch 16"};
   }
@@ -84,7 +87,8 @@ class Bench final : public Command {
               {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
               {"-r,--repetitions", "", "Samples of each row (default 5).", whole_value(repetitions_, 1, 1000)}}},
             {"Output",
-             {{"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
+             {{"--peak", "", "Print what this CPU multiplies each type with and how fast that is, and time nothing else.", flag_value(peak_, true)},
+              {"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
               {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
             {"Model", std::move(model)}};
     for (OptionGroup& group : spec_.options()) groups.push_back(std::move(group));
@@ -100,6 +104,7 @@ class Bench final : public Command {
       fail(ExitCode::usage, "bench: expected options, spec or batch, found \"" + printable(operands[known]) + "\"");
     }
     if (!spec && spec_.wanted()) fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
+    if (peak_) return print_peaks(choose_kernels());
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
     const KernelTable& kernels = choose_kernels();
     if (!spec) warn_if_busy();  // turns even out what others take
@@ -135,6 +140,25 @@ class Bench final : public Command {
   }
 
  private:
+  // The tier's instruction sequences in registers, and its reads; medians.
+  int print_peaks(const KernelTable& kernels) const {
+    ThreadTeam team(threads_ ? *threads_ : choose_threads().threads);
+    MachineProbe probe(kernels, team);
+    const auto rate = [&](auto&& measure) {
+      std::vector<double> rates;
+      for (uint32_t i = 0; i < repetitions_; ++i) rates.push_back(measure());
+      return fixed(median(rates) / 1e9, 1);
+    };
+    Table table({Table::Align::left, Table::Align::left, Table::Align::right, Table::Align::left});
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+      table.row({std::string(dtype_name(dtype)), kernels.probe_text(dtype), rate([&] { return probe.peak(dtype); }), "Gop/s"});
+    }
+    table.row({"read", "four streams a thread", rate([&] { return probe.read_bandwidth(); }), "GB/s"});
+    write_output(std::string(kernels.name) + ", " + std::to_string(team.size()) + (team.size() == 1 ? " thread\n" : " threads\n") +
+                 table.text());
+    return static_cast<int>(ExitCode::ok);
+  }
+
   struct Shown {
     std::string shape, dtype, isa;
     uint32_t threads;
@@ -227,6 +251,7 @@ class Bench final : public Command {
     return "[" + text + "]\n";
   }
 
+  bool peak_ = false;
   SpeculationBenchCommand spec_;
   BatchBenchCommand batch_;
   ModelChoice model_;

@@ -33,11 +33,14 @@ void for_each_matrix(const Weights& weights, double rows, double outputs, Visit&
   visit(weights.lm_head, outputs);
 }
 
-constexpr size_t kFma = 0, kBf16 = 1, kInt8 = 2, kRead = 3;
-constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "read"};
-constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8};
+constexpr size_t kFma = 0, kBf16 = 1, kInt8 = 2, kInt4 = 3, kRead = 4;
+constexpr size_t kPeaks = kRead;  // those before it are peaks of a type
+constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "int4", "read"};
+constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int4};
 
-size_t limit_of(DType dtype) { return dtype == DType::f32 ? kFma : dtype == DType::bf16 ? kBf16 : kInt8; }
+size_t limit_of(DType dtype) {
+  return static_cast<size_t>(std::find(std::begin(kLimitTypes), std::end(kLimitTypes), dtype) - std::begin(kLimitTypes));
+}
 
 }  // namespace
 
@@ -59,7 +62,7 @@ ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, c
 // What one sample does, by limit.
 struct ModelBenchmark::Work {
   bool reads_cold = false;         // weights come from memory once a step: one row, few rows
-  double operations[3] = {};       // of weights, where they bound: kFma, kBf16, kInt8
+  double operations[kPeaks] = {};  // of weights, where they bound
   double attention = 0;            // flops
   double all_operations = 0;       // whether they bound anything or not
   double weight_bytes = 0, kv_bytes = 0;
@@ -67,7 +70,7 @@ struct ModelBenchmark::Work {
 
 // A probe of each limit, operations or bytes per second.
 struct ModelBenchmark::Limits {
-  double value[4] = {};
+  double value[kPeaks + 1] = {};
 
   // Seconds that each limit alone needs for its part.
   double seconds(const Work& work, size_t limit) const {
@@ -75,7 +78,8 @@ struct ModelBenchmark::Limits {
     return work.operations[limit] > 0 ? work.operations[limit] / value[limit] : 0;
   }
   double least(const Work& work) const {
-    const double compute = seconds(work, kFma) + seconds(work, kBf16) + seconds(work, kInt8);
+    double compute = 0;
+    for (size_t limit = 0; limit < kPeaks; ++limit) compute += seconds(work, limit);
     if (!work.reads_cold) return compute + work.attention / value[kFma];
     return std::max(seconds(work, kRead), compute) + work.kv_bytes / value[kRead];
   }
@@ -105,7 +109,7 @@ ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
 ModelBenchmark::Limits ModelBenchmark::probe(const Work& work) {
   Limits limits;
   if (work.reads_cold) limits.value[kRead] = probe_.read_bandwidth();
-  for (const size_t limit : {kFma, kBf16, kInt8}) {
+  for (size_t limit = 0; limit < kPeaks; ++limit) {
     if (work.operations[limit] > 0 || (limit == kFma && !work.reads_cold)) limits.value[limit] = probe_.peak(kLimitTypes[limit]);
   }
   return limits;
@@ -170,12 +174,12 @@ BenchResult ModelBenchmark::run(const BenchCase& bench, uint32_t samples) {
     const Limits before = probe(work);
     result.seconds.push_back(time(bench, stage));
     Limits mean = probe(work);
-    for (size_t k = 0; k < 4; ++k) mean.value[k] = 0.5 * (mean.value[k] + before.value[k]);
+    for (size_t k = 0; k <= kPeaks; ++k) mean.value[k] = 0.5 * (mean.value[k] + before.value[k]);
     result.least_seconds.push_back(mean.least(work));
     limits.push_back(mean);
   }
   size_t main = kRead;
-  for (const size_t limit : {kFma, kBf16, kInt8}) {
+  for (size_t limit = 0; limit < kPeaks; ++limit) {
     if (limits[0].seconds(work, limit) > limits[0].seconds(work, main)) main = limit;
   }
   result.limit = kLimitNames[main];

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# gpt2 bench batch: its figures are there and make sense; how large they are is no test's business.
+# gpt2 bench batch and --peak: their figures are there and make sense; how large they are is no test's business.
 . "$(dirname "$0")/lib.bash"
 
 run "$GPT2" bench batch --batch 4 --batch-prompts 6 -r 1 --json
@@ -15,5 +15,8 @@ for figure in continuous_tokens_per_s fixed_tokens_per_s gain busy_percent media
 done
 run "$GPT2" bench batch --batch 4 --batch-prompts 6 -r 1 --csv
 check "bench batch --csv: a head and a line" eval 'quiet_success && (($(wc -l <$T/out) == 2))'
+run "$GPT2" bench --peak -r 1 -t 1
+check "bench --peak: a line for each type, and what memory gives" eval 'quiet_success && (($(grep -c " Gop/s" $T/out) == 4)) && out_has "GB/s"'
+check "bench --peak: names the instructions" eval 'out_has "fm"'
 run "$GPT2" bench batches; error "bench: no such thing" 2 batches
 finish
