@@ -122,7 +122,7 @@ class Cases {
     }
     Files missing = base_;
     missing.erase("config.json");
-    cases_.push_back({"no config.json", Form::directory, missing, "config.json"});
+    cases_.push_back({"no config.json", Form::directory, missing, "No such file"});
   }
 
   void weights(const std::string& name, const std::string& content, const std::string& item) {

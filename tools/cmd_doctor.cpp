@@ -20,6 +20,7 @@
 #include "tools/load_model.h"
 #include "tools/model_path.h"
 #include "tools/streams.h"
+#include "tools/terminal.h"
 #include "tools/version.h"
 
 namespace gpt2 {
@@ -145,6 +146,11 @@ class Doctor final : public Command {
     size_t names = 0;
     for (const Finding& finding : findings) names = std::max(names, finding.name.size());
     std::string out;
+    // A script reads a finding a line.
+    if (!is_terminal(STDOUT_FILENO)) {
+      for (const Finding& finding : findings) out += finding.name + std::string(names + 2 - finding.name.size(), ' ') + finding.value + "\n";
+      return out;
+    }
     for (const Finding& finding : findings) append_wrapped_row(out, finding.name, names + 2, finding.value);
     return out;
   }

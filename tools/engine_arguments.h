@@ -12,8 +12,7 @@
 namespace gpt2 {
 
 inline constexpr char kThreadsHelp[] =
-    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the physical cores that the process may use; "
-    "fewer where they are faster, as on a busy machine.";
+    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is faster.";
 // What -t asks for, or the default, with the reason.
 ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);
 

@@ -1,9 +1,13 @@
 // The `gpt2` command: finds the subcommand, and turns what goes wrong into one line and an exit code.
+#include <cxxabi.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <new>
 #include <string_view>
+#include <typeinfo>
 
 #include "src/base/error.h"
 #include "tools/commands.h"
@@ -106,6 +110,13 @@ int out_of_memory() noexcept {
   return static_cast<int>(ExitCode::internal);
 }
 
+// An allocation that fails inside a function that may not throw (simdjson has some) comes here.
+[[noreturn]] void on_terminate() noexcept {
+  const std::type_info* thrown = abi::__cxa_current_exception_type();
+  if (thrown != nullptr && *thrown == typeid(std::bad_alloc)) _exit(out_of_memory());
+  std::abort();
+}
+
 // Says what ended the command, and returns the status.
 int report_failure() {
   try {
@@ -142,4 +153,7 @@ int report_errors(int argc, char** argv) {
 }  // namespace
 }  // namespace gpt2
 
-int main(int argc, char** argv) { return gpt2::report_errors(argc, argv); }
+int main(int argc, char** argv) {
+  std::set_terminate(gpt2::on_terminate);
+  return gpt2::report_errors(argc, argv);
+}

@@ -92,9 +92,9 @@ cache tiny -v "The sea"; check "-v: too short for a file" eval '((status == 0)) 
 echo half >.left.gpt2.tmp.1234
 run "$GPT2" convert src left.gpt2
 check "what a killed run left is told" eval '((status == 0)) && err_has .left.gpt2.tmp.1234 && [ -s .left.gpt2.tmp.1234 ]'
-name=$(printf 'n%.0s' $(seq 250))
-run "$GPT2" convert --force -q src "$name" && run "$GPT2" convert --force -q src "$name"
-check "a name of 250 bytes" eval 'quiet_success && same "$name" m.src'
+longest=$(printf 'n%.0s' $(seq 250))
+run "$GPT2" convert --force -q src "$longest" && run "$GPT2" convert --force -q src "$longest"
+check "a name of 250 bytes" eval 'quiet_success && same "$longest" m.src'
 
 # --resume: alone, with its own results.
 many -f in -o r; cp r whole
