@@ -92,9 +92,9 @@ cache tiny -v "The sea"; check "-v: too short for a file" eval '((status == 0)) 
 echo half >.left.gpt2.tmp.1234
 run "$GPT2" convert src left.gpt2
 check "what a killed run left is told" eval '((status == 0)) && err_has .left.gpt2.tmp.1234 && [ -s .left.gpt2.tmp.1234 ]'
-name=$(printf 'n%.0s' $(seq 250))
-run "$GPT2" convert --force -q src "$name" && run "$GPT2" convert --force -q src "$name"
-check "a name of 250 bytes" eval 'quiet_success && same "$name" m.src'
+longest=$(printf 'n%.0s' $(seq 250))
+run "$GPT2" convert --force -q src "$longest" && run "$GPT2" convert --force -q src "$longest"
+check "a name of 250 bytes" eval 'quiet_success && same "$longest" m.src'
 
 # --resume: alone, with its own results.
 many -f in -o r; cp r whole
@@ -102,7 +102,7 @@ for line in "$(sed 's/The sea/An apple/' in)" "$(sed 1d in)" "$(sed '1i {"prompt
   head -n 1 whole >r; cp r r.kept
   printf '%s\n' "$line" >edited
   many -f edited -o r --resume
-  kept "--resume: a line was changed, removed or inserted: $(head -c 30 edited)" r r.kept
+  kept "--resume: a line was changed, removed or inserted: $(head -n 1 edited | head -c 30)" r r.kept
 done
 for options in "-s 2" "-T 5" "--top-p 0.5" "-N 2" "--kv-dtype f32" "--stop x" "--logprobs 1" "-m m.gpt2" "--ignore-eos" "--logit-bias 5:1"; do
   head -n 1 whole >r; cp r r.kept
