@@ -63,7 +63,7 @@ run timeout 10 "$GPT2" convert --force src /dev/null; error "convert: a device" 
 check "... stays" [ -c /dev/null ]
 ln -s pipe to-pipe
 run timeout 10 "$GPT2" convert --force src to-pipe; error "convert: a link to a FIFO" 2 to-pipe FIFO
-cat pipe >read & pid=$!
+timeout 60 cat pipe >read & pid=$!
 many -f in -o to-pipe --force; wait $pid
 check "-o: a FIFO is written to" eval 'quiet_success && [ -p pipe ] && same read fresh'
 many -f in -o /dev/null; check "-o: a device is written to" quiet_success
@@ -102,7 +102,7 @@ for line in "$(sed 's/The sea/An apple/' in)" "$(sed 1d in)" "$(sed '1i {"prompt
   head -n 1 whole >r; cp r r.kept
   printf '%s\n' "$line" >edited
   many -f edited -o r --resume
-  kept "--resume: a line was changed, removed or inserted: $(head -c 30 edited)" r r.kept
+  kept "--resume: a line was changed, removed or inserted: $(head -n 1 edited | head -c 30)" r r.kept
 done
 for options in "-s 2" "-T 5" "--top-p 0.5" "-N 2" "--kv-dtype f32" "--stop x" "--logprobs 1" "-m m.gpt2" "--ignore-eos" "--logit-bias 5:1"; do
   head -n 1 whole >r; cp r r.kept
@@ -138,7 +138,7 @@ check "--resume without a seed of what no seed changes" eval 'quiet_success && (
 
 mkfifo slow; rm r
 "$GPT2" generate --jsonl -s 1 -f slow -o r & pid=$!
-exec 9>slow
+exec 9<>slow  # does not wait for a program that is not there
 head -n 1 in >&9
 for _ in $(seq 400); do [ -s r ] && break; sleep 0.02; done
 cp r r.kept
