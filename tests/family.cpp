@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
+#include "src/base/aligned_buffer.h"
 #include "src/base/hash.h"
 #include "src/convert/convert.h"
 #include "src/model/model_writer.h"
@@ -200,7 +202,7 @@ std::vector<FamilyCase> family_cases() {
   return cases;
 }
 
-Model make_family_model(const Config& config, DType dtype) {
+std::string family_file(const Config& config, DType dtype) {
   const std::vector<uint32_t> no_offsets(1, 0), no_bytes(256, kNoToken);
   const std::vector<MergeSlot> no_merges(1, MergeSlot{kNoToken, 0, 0, 0});
   TokenizerTables tokenizer;
@@ -213,7 +215,16 @@ Model make_family_model(const Config& config, DType dtype) {
   options.dtype = dtype;
   options.source = config.architecture;
   write_model(config, tokenizer, source, options, sink, nullptr);
-  return Model::from_memory(sink.take(), config.architecture);
+  const AlignedBuffer<std::byte> bytes = sink.take();
+  const void* data = bytes.data();
+  return {static_cast<const char*>(data), bytes.size()};
+}
+
+Model make_family_model(const Config& config, DType dtype) {
+  const std::string file = family_file(config, dtype);
+  AlignedBuffer<std::byte> bytes(file.size());
+  std::memcpy(bytes.data(), file.data(), file.size());
+  return Model::from_memory(std::move(bytes), config.architecture);
 }
 
 std::vector<double> expected_logits(const Config& c, const std::vector<int32_t>& tokens) {

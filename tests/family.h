@@ -16,7 +16,8 @@ struct FamilyCase {
 };
 std::vector<FamilyCase> family_cases();
 
-// Written and read in memory.
+// A .gpt2 file of this configuration, and the model that it is.
+std::string family_file(const Config& config, DType dtype = DType::f32);
 Model make_family_model(const Config& config, DType dtype = DType::f32);
 
 // Element `index` of a tensor's or bias's weights, row-major in the logical order.

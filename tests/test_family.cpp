@@ -11,6 +11,7 @@
 #include "src/model/forward.h"
 #include "tests/family.h"
 #include "tests/fixtures.h"
+#include "tests/hostile.h"
 #include "tests/kernel_cases.h"
 #include "tests/runner.h"
 
@@ -141,6 +142,51 @@ TEST_CASE("family: what is read back of a matrix is what was written, whichever 
       }
       for (size_t i = 0; i < logical.bias.size(); ++i) REQUIRE(logical.bias[i] == family_element(tensor.spec.bias, i));
     }
+  }
+}
+
+TEST_CASE("family: a file whose block does not fit is refused by name") {
+  struct Bad {
+    const char *name, *from, *to, *item;
+  };
+  constexpr Bad kBad[] = {
+      {"llama", "\"block.norm\":\"rms\"", "\"block.norm\":\"rmsx\"", "block.norm"},
+      {"llama", "\"block.n_kv_head\":\"2\"", "\"block.n_kv_head\":\"x\"", "block.n_kv_head"},
+      {"llama", "\"block.n_kv_head\":\"2\"", "\"block.n_kv_head\":\"0\"", "n_kv_head"},
+      {"llama", "\"block.n_kv_head\":\"2\"", "\"block.n_kv_head\":\"4\"", "n_kv_head"},
+      {"llama", "\"block.n_kv_head\":\"2\"", "\"block.n_kv_head\":\"3\"", "c_attn.weight"},
+      {"llama", "\"block.d_head\":\"16\"", "\"block.d_head\":\"0\"", "d_head"},
+      {"llama", "\"block.d_head\":\"16\"", "\"block.d_head\":\"4294967295\"", "d_head"},
+      {"llama", "\"block.rotary_dims\":\"16\"", "\"block.rotary_dims\":\"15\"", "rotary_dims"},
+      {"llama", "\"block.rotary_dims\":\"16\"", "\"block.rotary_dims\":\"18\"", "rotary_dims"},
+      {"llama", "\"block.rotary_dims\":\"16\"", "\"block.rotary_dims\":\"0\"", "rotary_dims"},
+      {"llama", "\"block.positions\":\"rotary\"", "\"block.positions\":\"learned\"", "rotary_dims"},
+      {"llama", "\"block.mlp\":\"gated\"", "\"block.mlp\":\"plain\"", "mlp.c_fc.weight"},
+      {"llama", "\"block.mlp\"", "\"block.softcap\":\"50\",\"block.mlp\"", "block.softcap"},
+      {"llama", "\"block.mlp\"", "\"block.residual\":\"parallel\",\"block.mlp\"", "block.residual"},
+      {"llama", "\"gpt2.version\":\"2\"", "\"gpt2.version\":\"1\"", "block."},
+      {"llama", "\"tensor.rotary.frequencies\"", "\"tensor.rotary.frequency\"", "rotary.frequencies"},
+      {"mistral", "\"block.windows\":\"5,65\"", "\"block.windows\":\"5\"", "windows"},
+      {"mistral", "\"block.windows\":\"5,65\"", "\"block.windows\":\"5,,65\"", "block.windows"},
+      {"gptj", "\"config.tied_lm_head\":\"false\"", "\"config.tied_lm_head\":\"true\"", "head_bias"},
+      {"gemma", "\"block.embedding_scale\":\"6.3125\"", "\"block.embedding_scale\":\"nan\"", "embedding_scale"},
+      {"gemma", "\"block.embedding_scale\":\"6.3125\"", "\"block.embedding_scale\":\"-1\"", "embedding_scale"}};
+  for (const Bad& bad : kBad) {
+    std::string file;
+    for (const FamilyCase& c : family_cases()) {
+      if (c.name == bad.name) file = family_file(c.config);
+    }
+    std::string header = header_of(file);
+    const size_t size = header.size(), at = header.find(bad.from);
+    REQUIRE_MESSAGE(at != std::string::npos, bad.from);
+    header.replace(at, std::strlen(bad.from), bad.to);
+    header.resize(size, ' ');  // what was added comes out of the padding
+    const std::string changed = sealed(with_header(file, header));
+    AlignedBuffer<std::byte> bytes(changed.size());
+    std::memcpy(bytes.data(), changed.data(), changed.size());
+    const Failure failure = failure_of([&] { Model::from_memory(std::move(bytes), "bad"); });
+    CHECK_MESSAGE(failure.code == 3, bad.to);
+    CHECK_MESSAGE(failure.message.find(bad.item) != std::string::npos, bad.to << ": " << failure.message);
   }
 }
 
