@@ -1,6 +1,6 @@
 // The packed layouts: panels of 16 output rows (weights) and blocks of 64 positions (KV cache). Geometry only; DESIGN:
-// every line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or many. Everything is
-// static: a weak symbol compiled for AVX-512 could become the copy that an older CPU runs.
+// every line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or
+// many. Everything is static: a weak symbol compiled for AVX-512 could become the copy that an older CPU runs.
 #pragma once
 
 #include <stddef.h>
@@ -67,7 +67,9 @@ static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * pan
 //   int8, int4: codes [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
 //   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts
 //   on a line. Codes are bytes; for int8 they have room to be words, in the order of the tier's choice.
-static constexpr size_t groups_of(DType dtype, size_t n_cols) { return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group; }
+static constexpr size_t groups_of(DType dtype, size_t n_cols) {
+  return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group;
+}
 static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) {
   return round_up_size(padded_k(dtype, n_cols) * (dtype == DType::int8 ? 2 : 1), kLineBytes);
 }

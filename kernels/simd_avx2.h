@@ -51,7 +51,9 @@ GPT2_INLINE void store16_f16(void* p, V16 v) {
 }
 
 // Lanes 0-7 of gates times lanes 8-15 of values.
-GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) { _mm256_storeu_ps(p, _mm256_mul_ps(gates.a, values.b)); }
+GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) {
+  _mm256_storeu_ps(p, _mm256_mul_ps(gates.a, values.b));
+}
 
 GPT2_INLINE V16 add16(V16 x, V16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 GPT2_INLINE V16 sub16(V16 x, V16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
@@ -144,8 +146,8 @@ GPT2_INLINE void store16_i8(void* p, V16 v) {
                    _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 GPT2_INLINE const __m256i& words8(const void* p) { return *static_cast<const __m256i*>(p); }
-// The bits of `words` that a mask in memory keeps. In assembly because compilers keep the mask in a register, and spill a sum of the widest
-// tiles for it.
+// The bits of `words` that a mask in memory keeps. In assembly because compilers keep the mask in a register, and spill
+// a sum of the widest tiles for it.
 struct Mask {
   alignas(32) uint64_t bits[4];
 };
@@ -154,10 +156,11 @@ GPT2_INLINE __m256i masked(__m256i words, const Mask& mask) {
   __asm__("vpand %2, %1, %0" : "=x"(kept) : "x"(words), "m"(mask));
   return kept;
 }
-// The two bf16 of each lane of a line as float. The high ones are read again, for the same reason: 2 sums a line were spilled, and the
-// tile of 6 rows took twice the time.
+// The two bf16 of each lane of a line as float. The high ones are read again, for the same reason: 2 sums a line were
+// spilled, and the tile of 6 rows took twice the time.
 GPT2_INLINE V16 bf16_low16(const unsigned char* line) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(words8(line), 16)), _mm256_castsi256_ps(_mm256_slli_epi32(words8(line + 32), 16))};
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(words8(line), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(words8(line + 32), 16))};
 }
 static constexpr uint64_t kHighBits = 0xFFFF0000FFFF0000;
 static constexpr Mask kHighHalves = {{kHighBits, kHighBits, kHighBits, kHighBits}};

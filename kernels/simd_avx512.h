@@ -91,7 +91,9 @@ GPT2_INLINE void store16_i8(void* p, V16 v) {
   _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
 // The two bf16 of each lane as float.
-GPT2_INLINE V16 bf16_low16(const unsigned char* line) { return _mm512_castsi512_ps(_mm512_slli_epi32(iload16(line), 16)); }
+GPT2_INLINE V16 bf16_low16(const unsigned char* line) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(iload16(line), 16));
+}
 GPT2_INLINE V16 bf16_high16(const unsigned char* line) {
   return _mm512_castsi512_ps(_mm512_and_si512(iload16(line), _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000u))));
 }

@@ -12,7 +12,8 @@
 namespace gpt2 {
 
 inline constexpr char kThreadsHelp[] =
-    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is faster.";
+    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is "
+    "faster.";
 // What -t asks for, or the default, with the reason.
 ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);
 
@@ -30,8 +31,8 @@ class EngineArguments {
   std::optional<KvType> kv_type_;
 };
 
-// The rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB whatever the widths
-// of a model are. No bit depends on it.
+// The rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB whatever
+// the widths of a model are. No bit depends on it.
 uint32_t prompt_rows(const Config& config, uint32_t wanted);
 
 }  // namespace gpt2

@@ -22,7 +22,8 @@ struct Sample {
   std::string_view finish_reason;  // "eos", "stop", "length", "context", "no_token", "interrupted"
   std::optional<std::string> stop; // the stop string that ended it
   std::string text;                // without the end-of-text token and, unless it was asked for, the stop string
-  std::vector<TokenLogprob> logprobs;  // of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes
+  // Of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes
+  std::vector<TokenLogprob> logprobs;
   std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each
   double decode_ms = 0;
 };
@@ -31,7 +32,8 @@ struct Sample {
 class SampleBuilder {
  public:
   // `tokenizer` outlives it.
-  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop) : tokenizer_(tokenizer), stop_(std::move(stop)) {
+  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop)
+      : tokenizer_(tokenizer), stop_(std::move(stop)) {
     sample_.index = index;
   }
   // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
@@ -59,7 +61,8 @@ struct Generation {
   std::string_view kernels;
   uint32_t threads = 0;
 
-  // Milliseconds. Prefill computes the prompt; decode is all after it: every token of a sample but the first costs one step.
+  // Milliseconds. Prefill computes the prompt; decode is all after it: every token of a sample but the first costs one
+  // step.
   double load_ms = 0, prefill_ms = 0;
   double first_token_ms = 0;  // from the start of the command
 

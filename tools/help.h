@@ -21,7 +21,8 @@ std::string_view program_examples();
 std::string short_help(Command& command);
 std::string full_help(Command& command);
 
-// Appends a name and, from `column` on, its text, wrapped at the width of help; a narrow terminal has the text under the name.
+// Appends a name and, from `column` on, its text, wrapped at the width of help; a narrow terminal has the text under
+// the name.
 void append_wrapped_row(std::string& out, const std::string& name, size_t column, std::string_view text);
 
 // Nothing to work on: throws Error (exit 2) with `message`, the usage and where more help is.

@@ -10,8 +10,8 @@ namespace gpt2 {
 
 class LineReader {
  public:
-  // The file ("-": stdin), its lines ended by `delimiter` or by the end; UTF-8's byte order mark before the first is passed over.
-  // Throws Error (exit 1) if it cannot be opened.
+  // The file ("-": stdin), its lines ended by `delimiter` or by the end; UTF-8's byte order mark before the first is
+  // passed over. Throws Error (exit 1) if it cannot be opened.
   LineReader(const std::string& path, char delimiter, uint64_t limit);
 
   enum class Wait { no, yes };

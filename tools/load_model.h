@@ -25,7 +25,8 @@ Option verbose_option(Verbosity& verbosity);
 // The files behind the choice; none of them for the built-in model. Throws Error (exit 3) for a name that nothing has.
 void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs);
 
-// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head lacks tokens.
+// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head
+// lacks tokens.
 Model load_model(const ModelChoice& choice);
 
 // The same for any model, also one whose head lacks tokens, which can only draft.

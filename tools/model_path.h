@@ -1,4 +1,5 @@
-// Where models are: `-m NAME` looks in $GPT2_MODELS, the user's data and cache folders and the Hugging Face hub's cache.
+// Where models are: `-m NAME` looks in $GPT2_MODELS, the user's data and cache folders and the Hugging Face hub's
+// cache.
 #pragma once
 
 #include <string>
@@ -20,8 +21,9 @@ std::vector<std::string> names_in(const ModelPlace& place);
 // The names of all places, each once.
 std::vector<std::string> model_names();
 
-// The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a path
-// last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that names every place looked.
+// The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a
+// path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that names every
+// place looked.
 std::string find_model(const std::string& name);
 
 // The same for what is to be converted, which is a path first.

@@ -1,4 +1,5 @@
-// One record of an input of many prompts: a line of text or a JSON object becomes a prompt and a request, or the reason why not.
+// One record of an input of many prompts: a line of text or a JSON object becomes a prompt and a request, or the reason
+// why not.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace gpt2 {
 
-// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once it is read.
+// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once
+// it is read.
 // --help tells it.
 inline constexpr size_t kMaxRecordValues = size_t{1} << 18;
 
@@ -43,9 +45,11 @@ struct RecordPlace {
 
 class RecordParser {
  public:
-  // `defaults`: what the command line says; its seed makes those of records without one. `escaped`: backslash escapes stand in lines.
-  // `source` names the input in messages. `model` outlives the parser. Throws Error for defaults that do not fit the model.
-  RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped, std::string source);
+  // `defaults`: what the command line says; its seed makes those of records without one. `escaped`: backslash escapes
+  // stand in lines. `source` names the input in messages. `model` outlives the parser. Throws Error for defaults that
+  // do not fit the model.
+  RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped,
+               std::string source);
   RecordParser(const RecordParser&) = delete;
 
   // Never throws for what stands in the record: that is its failure.

@@ -1,5 +1,5 @@
-// What one request asks for: the options of `generate` that a record of its input can set for itself. A value: a record's is a
-// copy of the command line's, changed.
+// What one request asks for: the options of `generate` that a record of its input can set for itself. A value: a
+// record's is a copy of the command line's, changed.
 #pragma once
 
 #include <cstdint>
@@ -33,10 +33,11 @@ struct RequestArguments {
   // All of them and those of sampling.
   std::vector<Option> options();
 
-  // For the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a --keep that leaves no room.
+  // For the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a --keep that leaves no
+  // room.
   Request resolve(const Config& config) const;
-  // Makes a prompt fit the context as --on-overflow says; returns how many tokens at its beginning are dropped for it. Throws
-  // Error (exit 4) if it cannot.
+  // Makes a prompt fit the context as --on-overflow says; returns how many tokens at its beginning are dropped for it.
+  // Throws Error (exit 4) if it cannot.
   size_t fit(std::vector<int32_t>& prompt, uint32_t n_ctx) const;
   StopMatcher stop_matcher() const;
 };

@@ -22,8 +22,8 @@ const std::atomic<bool>& interrupt_flag() noexcept;
 // Ends the program by this signal's default action.
 [[noreturn]] void end_by_signal(int signal);
 
-// A read from a mapped file that has become shorter raises SIGBUS: from here on that is exit 3 with a line that names the file in
-// which the address lies. `unfinished`, a file that would be left behind, is removed.
+// A read from a mapped file that has become shorter raises SIGBUS: from here on that is exit 3 with a line that names
+// the file in which the address lies. `unfinished`, a file that would be left behind, is removed.
 void report_truncated_files(const std::string& unfinished = "");
 
 }  // namespace gpt2

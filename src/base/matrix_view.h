@@ -12,7 +12,8 @@ template <class T>
 class MatrixView {
  public:
   MatrixView() = default;
-  MatrixView(T* data, size_t rows, size_t cols, size_t stride) : data_(data), rows_(rows), cols_(cols), stride_(stride) {
+  MatrixView(T* data, size_t rows, size_t cols, size_t stride)
+      : data_(data), rows_(rows), cols_(cols), stride_(stride) {
     GPT2_CHECK(stride >= cols);
   }
   // A view that reads of one that writes.

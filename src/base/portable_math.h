@@ -1,5 +1,5 @@
-// exp, log, sine and cosine in double from additions, multiplications and divisions alone, so that every machine gives the same bits
-// (those of C libraries differ). Errors below 1e-15 relative; for sampling and statistics, not kernels.
+// exp, log, sine and cosine in double from additions, multiplications and divisions alone, so that every machine gives
+// the same bits (those of C libraries differ). Errors below 1e-15 relative; for sampling and statistics, not kernels.
 #pragma once
 
 namespace gpt2 {

@@ -1,5 +1,5 @@
-// Many requests over one engine: they wait, run together, share what their prompts have in common, and report token by token. What a
-// request gives does not depend on what runs beside it.
+// Many requests over one engine: they wait, run together, share what their prompts have in common, and report token by
+// token. What a request gives does not depend on what runs beside it.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace gpt2 {
 struct BatcherOptions {
   SpeculationOptions speculation;  // no draft: none; engine.max_draft is taken from it
   EngineOptions engine;     // kv_blocks is taken from kv_memory where it is 0
-  uint64_t kv_memory = 0;   // bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice
+  // Bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice
+  uint64_t kv_memory = 0;
 };
 
 // Slots that suit a model: as many sequences as share its weights well, if their caches fit `kv_memory` (0: as above).
@@ -59,8 +60,8 @@ class Batcher {
 
   // Joins the queue; any time between steps.
   void submit(Submission submission);
-  // Schedules and computes one step, and says what happened; valid until the next call. Empty only if nothing is unfinished, or a prompt
-  // is still being computed.
+  // Schedules and computes one step, and says what happened; valid until the next call. Empty only if nothing is
+  // unfinished, or a prompt is still being computed.
   std::span<const Event> step();
   // No more of it: a stop string was found, or nobody wants it.
   void cancel(uint64_t id, uint32_t sample);

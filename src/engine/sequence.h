@@ -1,5 +1,5 @@
-// A text in progress, and what is asked of it. Nothing else in the engine is one: a prompt that is being computed, a text that runs, and
-// one that waits for its blocks differ only in how many of their tokens are computed.
+// A text in progress, and what is asked of it. Nothing else in the engine is one: a prompt that is being computed, a
+// text that runs, and one that waits for its blocks differ only in how many of their tokens are computed.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,8 @@ struct Sequence {
   // The token at a position below n_known().
   int32_t token_at(uint32_t position) const noexcept { return tokens[position < kept ? position : position + dropped]; }
 
-  // Returns how many computed positions of this one are the other's too; the other's last token is not among them, whose row it needs.
+  // Returns how many computed positions of this one are the other's too; the other's last token is not among them,
+  // whose row it needs.
   uint32_t shared_with(const Sequence& other) const noexcept;
   // Drops the older half of what may be dropped. The rest is computed again at its new positions.
   void slide() noexcept;

@@ -1,6 +1,6 @@
 // JSON as a small tree of our own, read with simdjson (which stays in json.cpp), and the little that we write.
-// Stricter than a map: duplicate keys (after unescaping), depth over 64 and bad UTF-8 are errors; so is a text whose tree would
-// take more than kJsonMemory times its bytes, which is counted before anything is built.
+// Stricter than a map: duplicate keys (after unescaping), depth over 64 and bad UTF-8 are errors; so is a text whose
+// tree would take more than kJsonMemory times its bytes, which is counted before anything is built.
 #pragma once
 
 #include <cstddef>
@@ -65,8 +65,8 @@ struct Json::Member {
   size_t offset = 0;  // of the key's quote in the document
 };
 
-// Bytes of tree for each byte of text, at most (and a megabyte for a small text). The densest of real files, a tokenizer's merges
-// as pairs without spaces, come to 13.
+// Bytes of tree for each byte of text, at most (and a megabyte for a small text). The densest of real files, a
+// tokenizer's merges as pairs without spaces, come to 13.
 inline constexpr size_t kJsonMemory = 16;
 
 // Why a text is not accepted, and at which byte that shows.
@@ -77,7 +77,8 @@ struct JsonFault {
 // Reads one JSON document into `out`; a fault leaves it as it was.
 std::optional<JsonFault> read_json(std::string_view text, Json& out);
 
-// The same where a fault is an error. `file` and `item` (may be empty) name it in the error (exit code 3 through fail_model).
+// The same where a fault is an error. `file` and `item` (may be empty) name it in the error (exit code 3 through
+// fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
 // A JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.

@@ -1,5 +1,6 @@
-// What may be written where: the one place that decides it for every path that a command writes. An output is never a file that
-// the run reads, by whatever name; nothing but a regular file is ever replaced; a symbolic link stays, what it leads to is written.
+// What may be written where: the one place that decides it for every path that a command writes. An output is never a
+// file that the run reads, by whatever name; nothing but a regular file is ever replaced; a symbolic link stays, what
+// it leads to is written.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +14,8 @@ struct stat;
 
 namespace gpt2 {
 
-// The files that a run reads, by device and inode, so that a hard or symbolic link is the same file. A value that the command
-// fills: a register of all that was ever opened would refuse a new file that has the inode of one long gone.
+// The files that a run reads, by device and inode, so that a hard or symbolic link is the same file. A value that the
+// command fills: a register of all that was ever opened would refuse a new file that has the inode of one long gone.
 class InputFiles {
  public:
   // `role`: "-f" or what else the message is to say. What is not there is no input; "-" is stdin.

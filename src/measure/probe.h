@@ -1,5 +1,5 @@
-// The machine's limits, measured: read bandwidth and multiply-add peak with the threads that the model uses. Taken beside each
-// sample of a benchmark, because both swing by the minute on a shared machine.
+// The machine's limits, measured: read bandwidth and multiply-add peak with the threads that the model uses. Taken
+// beside each sample of a benchmark, because both swing by the minute on a shared machine.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ class MachineProbe {
   MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes = size_t{512} << 20);
 
   double read_bandwidth();  // bytes per second over all threads, one pass
-  // Operations per second over all threads, about 20 ms: of multiply-adds in registers as the kernels multiply weights of this type.
+  // Operations per second over all threads, about 20 ms: of multiply-adds in registers as the kernels multiply weights
+  // of this type.
   double peak(DType dtype);
 
  private:

@@ -1,5 +1,5 @@
-// What a checkpoint says of itself: the sizes, in the one alphabet of shapes used everywhere, and what a block is made of. All
-// that tells one architecture of the family from another is here; no other file asks for a name.
+// What a checkpoint says of itself: the sizes, in the one alphabet of shapes used everywhere, and what a block is made
+// of. All that tells one architecture of the family from another is here; no other file asks for a name.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ struct Config {
   uint32_t rotary_dims = 0;  // values of a head that turn: pairs (i, i + rotary_dims / 2) of the logical order
   Mlp mlp = Mlp::plain;
   Residual residual = Residual::serial;
-  std::vector<uint32_t> windows;  // of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere
+  // Of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere
+  std::vector<uint32_t> windows;
   float embedding_scale = 1;      // of wte's rows where they are embeddings
   bool head_bias = false;         // the head has one
   Activation activation = Activation::gelu_tanh;

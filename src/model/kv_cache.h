@@ -1,5 +1,5 @@
-// Keys and values of the positions seen so far: a pool of blocks of 64 positions, reference counted, and per sequence the
-// list of its blocks. A block holds every layer and head of its positions. Knows nothing of requests.
+// Keys and values of the positions seen so far: a pool of blocks of 64 positions, reference counted, and per sequence
+// the list of its blocks. A block holds every layer and head of its positions. Knows nothing of requests.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ class KvPool {
   void release(BlockId block) noexcept;
   uint32_t references(BlockId block) const noexcept { return references_[block]; }
   unsigned char* data(BlockId block) noexcept { return memory_.data() + block * layout_.block_bytes(); }
-  // Whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False for f32.
+  // Whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False for
+  // f32.
   bool overflowed() const noexcept;
 
  private:
@@ -69,15 +70,15 @@ class KvSequence {
 
   const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
-  // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
-  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed.
+  // Makes room for positions below `n` and takes them as present (their keys and values are written by the next
+  // forward). False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed.
   bool extend(uint32_t n) noexcept;
   // Blocks that extend(n) would take from the pool.
   size_t blocks_to_extend(uint32_t n) const noexcept { return n <= length_ ? 0 : blocks_of(n) - ids_.size(); }
   // Takes whole blocks of computed positions as its beginning and shares them. Requires an empty sequence.
   void adopt(std::span<const BlockId> blocks) noexcept;
-  // Returns another sequence with the first n positions: it shares the whole blocks and copies one that n ends inside of, for
-  // which the pool has a free block.
+  // Returns another sequence with the first n positions: it shares the whole blocks and copies one that n ends inside
+  // of, for which the pool has a free block.
   KvSequence fork(uint32_t n) const;
   // Cuts back to the first n positions and gives whole blocks back.
   void truncate(uint32_t n) noexcept;

@@ -1,5 +1,5 @@
-// The parameters of a model as views into a mapped model file: packed panels for the matrices, plain vectors for the rest.
-// Immutable; valid as long as the Model that holds the file.
+// The parameters of a model as views into a mapped model file: packed panels for the matrices, plain vectors for the
+// rest. Immutable; valid as long as the Model that holds the file.
 #pragma once
 
 #include <cstdint>

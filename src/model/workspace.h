@@ -22,7 +22,8 @@ struct Argmax {
   bool finite = true;
 };
 
-// Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache sets.
+// Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache
+// sets.
 class Activations {
  public:
   Activations() = default;
