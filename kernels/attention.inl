@@ -134,8 +134,7 @@ template <int kRows, class Line>
 void attend_block(const AttentionArgs& args, const Queries& queries, const unsigned char* block, AttentionTile& t) {
   const size_t panels = (t.end[kRows - 1] + kPanelRows - 1) / kPanelRows;
   size_t panel = t.begin[0] / kPanelRows;
-  // One row waits for memory: its keys are read in one stream, panel after panel, which is 7 % of a step of 8 to 16
-  // sequences.
+  // One row waits for memory: its keys are read in one stream, panel after panel, 7 % of a step of 8 to 16 sequences.
   if constexpr (kRows > 1) {
     for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
       scores<kRows, kAttentionPanels, Line>(args, queries, block + args.k_offset, panel, t);

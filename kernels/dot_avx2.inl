@@ -11,7 +11,7 @@ namespace {
 struct WordCodes {
   static constexpr size_t kBytes = 2;
   GPT2_INLINE void store(unsigned char* p, V16 codes) {
-    // 0-3 8-11 4-7 12-15
+    // Inputs 0-3 8-11 4-7 12-15.
     const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(codes.a), _mm256_cvtps_epi32(codes.b));
     const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
     const __m256i pairs = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(ordered, 0xD8), 0xD8);

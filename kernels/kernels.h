@@ -18,7 +18,7 @@ enum class Epilogue : uint8_t {
   none, gelu_tanh, gelu_erf, relu, silu, residual, gated_gelu_tanh, gated_gelu_erf, gated_relu, gated_silu
 };
 static constexpr bool is_gated(Epilogue epilogue) { return epilogue >= Epilogue::gated_gelu_tanh; }
-// Outputs that a panel leaves.
+// Returns how many outputs a panel leaves.
 static constexpr size_t outputs_of_panel(Epilogue epilogue) { return is_gated(epilogue) ? kPanelRows / 2 : kPanelRows; }
 
 // Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel.
@@ -34,7 +34,7 @@ struct MatmulArgs {
   const unsigned char* x;         // rows prepared for w.dtype (layout.h); f32: floats at any 4-byte alignment
   size_t x_stride;                // bytes
   size_t n_rows;
-  // [n_rows][out_stride], element (r, 16 p + l), or (r, 8 p + l) where gated; may be nullptr when `argmax` is set
+  // [n_rows][out_stride]: element (r, 16 p + l), or (r, 8 p + l) where gated; may be nullptr when `argmax` is set.
   float* out;
   size_t out_stride;
   Epilogue epilogue;
@@ -55,7 +55,7 @@ struct AttentionArgs {
   const unsigned char* const* blocks;  // the sequence's KV blocks, in order
   size_t k_offset, v_offset;           // where this layer's and head's planes stand in each block, bytes
   size_t d_head, d_pad;                // d_pad = d_head rounded up to 16 at least
-  // Values of a query and a key that count: d_head, or d_pad where they have been moved
+  // Values of a query and a key that count: d_head, or d_pad where rotary pairs have moved them (row_map.h).
   size_t d_key;
   float scale;                         // of the scores; 1 where it was folded into q
   KvType kv_type;
@@ -115,23 +115,23 @@ struct TierInfo {
 };
 size_t all_tiers(TierInfo (&tiers)[12]) noexcept;
 
-// The table with this name if it can run here; nullptr otherwise.
+// Returns the table with this name if it can run here; nullptr otherwise.
 const KernelTable* find_kernels(const char* name) noexcept;
 
 // Starts an arg-max over an empty set.
 void clear_argmax(ArgmaxLanes& lanes) noexcept;
-// The output with the largest value; ties go to the lowest index; -1 if nothing was seen.
+// Returns the output with the largest value; ties go to the lowest index; -1 if nothing was seen.
 int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
 
-// Packing. `rows` is [16][n_cols] row-major, `bias` 16 values. Writes panel_bytes(dtype, n_cols) bytes.
+// Packs one panel: `rows` is [16][n_cols] row-major, `bias` 16 values. Writes panel_bytes(dtype, n_cols) bytes.
 // int8: scale = largest magnitude / 127, rounded to f16 so that no code is clamped by more than half a step; code = w /
 // scale, nearest even. int4: the scale, of either sign, with the least squared error among kInt4Candidates and their
 // refits; codes -8..7.
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
-// The values that the kernels use: [16][n_cols], and the bias.
+// Writes the values that the kernels use: rows [16][n_cols], and the bias [16].
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;
-// out[i] = scale times output row `row` of the matrix, decoded, plus add[i], for n_cols values: an embedding. add may
-// be nullptr.
+// Embeds a token: out[i] = scale times the decoded row `row` of the matrix plus add[i] (none if nullptr), n_cols
+// values.
 void embed_row(const Panels& w, size_t row, float scale, const float* add, float* out) noexcept;
 
 }  // namespace gpt2

@@ -1,5 +1,5 @@
-// The packed layouts: panels of 16 output rows (weights) and blocks of 64 positions (KV cache). Geometry only; DESIGN:
-// every line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or
+// The packed layouts, as geometry only: panels of 16 output rows (weights) and blocks of 64 positions (KV cache). Every
+// line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or
 // many. Everything is static: a weak symbol compiled for AVX-512 could become the copy that an older CPU runs.
 #pragma once
 
@@ -33,7 +33,7 @@ static constexpr DTypeLayout layout_of(DType dtype) {
 
 static constexpr size_t round_up_size(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Inputs after padding with zero codes: whole lines, and whole groups where there are groups.
+// Returns the inputs after padding with zero codes: whole lines, and whole groups where there are groups.
 static constexpr size_t padded_k(DType dtype, size_t n_cols) {
   const DTypeLayout layout = layout_of(dtype);
   return round_up_size(n_cols, layout.k_per_group > 0 ? layout.k_per_group : layout.k_per_line);
@@ -81,7 +81,7 @@ static constexpr size_t prepared_row_bytes(DType dtype, size_t n_cols) {
   return row_offsets_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(int32_t), kLineBytes);
 }
 static constexpr bool is_prepared(DType dtype) { return dtype != DType::f32; }
-// What the stored unsigned code of a weight is larger than the weight's own code.
+// Returns by how much a weight's stored unsigned code is larger than its signed code.
 static constexpr int32_t code_offset(DType dtype) { return dtype == DType::int8 ? 128 : 8; }
 
 static constexpr size_t item_bytes(KvType type) { return type == KvType::f32 ? 4 : 2; }

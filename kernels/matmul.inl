@@ -53,7 +53,7 @@ struct GroupProduct {
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
     size_t until_ahead = ahead.tile + 1;  // groups
     for (size_t g = 0; g < groups_of(kType, n_cols); ++g, lines += kLines * kLineBytes, x += kStep) {
-      // Else the compiler keeps these in registers and spills the sums, once a line
+      // Else the compiler keeps these in registers and spills the sums, once a line.
       if constexpr (2 * kR * kP > Dot::kRoom) {
 #pragma GCC unroll 16
         for (int r = 0; r < kR; ++r) {

@@ -53,7 +53,7 @@ GPT2_INLINE M16 first_lanes(size_t n) {
   const uint32x4_t a = {0, 1, 2, 3}, b = vaddq_u32(a, four), c = vaddq_u32(b, four), d = vaddq_u32(c, four);
   return {vcltq_u32(a, count), vcltq_u32(b, count), vcltq_u32(c, count), vcltq_u32(d, count)};
 }
-// How many lanes are set.
+// Returns how many lanes are set.
 GPT2_INLINE size_t count_lanes(M16 m) {
   return 0u - vaddvq_u32(vaddq_u32(vaddq_u32(m.a, m.b), vaddq_u32(m.c, m.d)));
 }
@@ -103,8 +103,8 @@ GPT2_INLINE V16 div16(V16 x, V16 y) {
 GPT2_INLINE V16 fma16(V16 x, V16 y, V16 z) {
   return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
 }
-// The larger (smaller) of limit and x; a NaN in x passes, and so does the sign of a zero in x. fmax would order the
-// zeros.
+// Returns the larger (smaller) of limit and x; a NaN in x passes, and so does the sign of a zero in x. fmax would order
+// the zeros.
 GPT2_INLINE float32x4_t at_least4(float32x4_t limit, float32x4_t x) { return vbslq_f32(vcltq_f32(x, limit), limit, x); }
 GPT2_INLINE float32x4_t at_most4(float32x4_t limit, float32x4_t x) { return vbslq_f32(vcgtq_f32(x, limit), limit, x); }
 GPT2_INLINE V16 at_least16(V16 limit, V16 x) {
@@ -166,7 +166,8 @@ GPT2_INLINE float sum_tree16(V16 v) {
   return vget_lane_f32(y, 0) + vget_lane_f32(y, 1);
 }
 GPT2_INLINE float max16(V16 v) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(v.a, v.b), vmaxq_f32(v.c, v.d))); }
-// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+// Returns the larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity
+// and NaN.
 GPT2_INLINE float32x4_t larger_bits4(float32x4_t x, float32x4_t y) {
   return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
 }

@@ -1,5 +1,4 @@
-// gpt2 generate: a text goes in, its continuation comes out, token by token; or many texts, and theirs record by
-// record.
+// gpt2 generate: continues one text token by token, or many texts record by record.
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -335,7 +334,7 @@ int Generate::run_many() {
   run_options.basis = run_basis(model, options.engine, options.speculation);
   run_options.models = {&model};
   if (draft) run_options.models.push_back(&*draft);
-  // A line of progress between lines of results would be in nobody's way but the reader's.
+  // A line of progress between lines of results would disturb only the person who reads them.
   run_options.verbosity = is_terminal(STDOUT_FILENO) && !many_.writes_file() ? Verbosity::quiet : model_.verbosity;
   RecordRun run(run_options, input, parser, batcher, finished, output);
   run.run();

@@ -24,7 +24,7 @@ class Command {
  public:
   virtual ~Command() = default;
   virtual CommandText text() const = 0;
-  // Their values are this object's.
+  // Returns the options; their values are stored in this object.
   virtual std::vector<OptionGroup> options() = 0;
   // Runs after the options have been parsed; returns the exit code.
   virtual int run(const std::vector<std::string>& operands) = 0;

@@ -22,7 +22,7 @@ struct Sample {
   std::string_view finish_reason;  // "eos", "stop", "length", "context", "no_token", "interrupted"
   std::optional<std::string> stop; // the stop string that ended it
   std::string text;                // without the end-of-text token and, unless it was asked for, the stop string
-  // Of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes
+  // Of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes.
   std::vector<TokenLogprob> logprobs;
   std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each
   double decode_ms = 0;
@@ -87,7 +87,7 @@ struct ResultOf {
   bool lists_logprobs = false;
   std::optional<uint64_t> made_from = std::nullopt;  // made_from.h; one prompt's results have none
 };
-// A result in the one form that --json and --jsonl have.
+// Returns a result in the one form that --json and --jsonl have.
 JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokenizer& tokenizer);
 // What the process has used so far.
 struct ProcessUsage {
@@ -99,7 +99,7 @@ ProcessUsage process_usage();
 std::string sample_json(const Generation& generation, const Sample& sample, const Tokenizer& tokenizer);
 // One JSON object and a newline, for --stats=json.
 std::string stats_json(const Generation& generation);
-// A table for people, for --stats.
+// Returns a table for people, for --stats.
 std::string stats_table(const Generation& generation);
 
 }  // namespace gpt2

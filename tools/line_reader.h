@@ -29,7 +29,7 @@ class LineReader {
   const char* foreign_encoding() const noexcept { return encoding_; }  // "UTF-16"; nullptr before Got::foreign
   // Of the file up to the end of the last line.
   uint64_t offset() const noexcept { return offset_; }
-  // Whether the last line had its delimiter.
+  // Returns whether the last line had its delimiter.
   bool complete() const noexcept { return complete_; }
 
  private:

@@ -32,8 +32,8 @@ Model load_model(const ModelChoice& choice);
 // The same for any model, also one whose head lacks tokens, which can only draft.
 Model load_any_model(const ModelChoice& choice);
 
-// The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for
-// one that cannot run here.
+// Returns the best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name,
+// exit 5 for one that cannot run here.
 const KernelTable& choose_kernels();
 
 }  // namespace gpt2

@@ -16,7 +16,7 @@ class ManyArguments {
   std::vector<Option> format_options();  // what the input is
   std::vector<Option> run_options();     // how it is done and where results go
 
-  // Whether the input is many prompts.
+  // Returns whether the input is many prompts.
   bool wanted() const noexcept { return lines_ || null_ || jsonl_; }
   // Throws Error (exit 2) for options that exclude or need each other; `json`: --json is given.
   void check(bool json) const;

@@ -16,20 +16,20 @@ struct ModelPlace {
 
 // In the order in which they are asked; those that exist and those that do not.
 std::vector<ModelPlace> model_places();
-// What -m finds there, sorted.
+// Returns what -m finds there, sorted.
 std::vector<std::string> names_in(const ModelPlace& place);
-// The names of all places, each once.
+// Returns the names of all places, each once.
 std::vector<std::string> model_names();
 
-// The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a
-// path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that names every
-// place looked.
+// Returns the file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other
+// names are a path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that
+// names every place looked.
 std::string find_model(const std::string& name);
 
 // The same for what is to be converted, which is a path first.
 std::string find_source(const std::string& name);
 
-// Where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
+// Returns where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
 std::string conversion_target(const std::string& name);
 
 }  // namespace gpt2

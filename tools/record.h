@@ -54,11 +54,11 @@ class RecordParser {
 
   // Never throws for what stands in the record: that is its failure.
   Record parse(std::string_view text, RecordPlace place);
-  // The record of a line that was too long to be read, or of an input in a foreign encoding.
+  // Returns the record of a line that was too long to be read, or of an input in a foreign encoding.
   Record too_long(RecordPlace place, uint64_t limit) const;
   Record foreign(RecordPlace place, const char* encoding) const;
   const Tokenizer& tokenizer() const noexcept { return model_.tokenizer(); }
-  // Whether a line stands for no record.
+  // Returns whether a line stands for no record.
   bool skips(std::string_view line) const;
 
  private:
@@ -82,7 +82,7 @@ class RecordParser {
   std::string source_;
 };
 
-// An id as it stands in a result; empty if it is neither a string nor a whole number.
+// Returns an id as it stands in a result; empty if it is neither a string nor a whole number.
 std::string id_text(const Json& json);
 
 }  // namespace gpt2

@@ -95,8 +95,8 @@ class RecordRun {
   double seconds_ = 0;
 };
 
-// A result as it is written: an object, or text whose end is a newline (control characters and backslashes escaped) or
-// NUL.
+// Returns a result as it is written: an object, or text whose end is a newline (control characters and backslashes
+// escaped) or NUL.
 std::string result_json(const Record& record, const Sample& sample, const Tokenizer& tokenizer);
 std::string failure_json(const Record& record, std::optional<uint32_t> sample);
 std::string result_text(std::string_view text, RecordFormat format);

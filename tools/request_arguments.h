@@ -25,7 +25,7 @@ struct RequestArguments {
   Overflow overflow = Overflow::stop;
   std::optional<uint64_t> seed;
 
-  // By the groups of the help. Their values are this object's.
+  // Return the options by the groups of the help; their values are stored in this object.
   std::vector<Option> prompt_options();
   std::vector<Option> length_options();
   std::vector<Option> sample_options();
@@ -42,7 +42,7 @@ struct RequestArguments {
   StopMatcher stop_matcher() const;
 };
 
-// A seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
+// Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
 constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
 
 // An empty prompt becomes the beginning-of-text token. Throws Error (exit 4) if the model has none.

@@ -46,7 +46,7 @@ class FinishedResults {
   uint64_t n_failed_ = 0;
 };
 
-// Whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
+// Returns whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
 bool begins_result(std::string_view text);
 
 class ResultFile {

@@ -8,7 +8,8 @@
 namespace gpt2 {
 
 bool is_terminal(int fd) noexcept;
-// A terminal whose user has not said otherwise with $NO_COLOR (https://no-color.org) or TERM=dumb.
+// Returns whether it is a terminal whose user has not forbidden colours by $NO_COLOR (https://no-color.org) or
+// TERM=dumb.
 bool shows_colors(int fd) noexcept;
 // Columns of the terminal behind stderr; 80 if it does not say.
 uint32_t terminal_width() noexcept;
@@ -19,10 +20,9 @@ enum class Verbosity { normal, verbose, quiet };
 bool shows_notes(Verbosity verbosity) noexcept;
 // Whether a line of progress stands on stderr. It is taken off before a message, and when a signal ends the program.
 void set_progress_drawn(bool drawn) noexcept;
-// Takes it off; a signal handler may call it.
+// Takes the line of progress off; a signal handler may call it.
 void erase_progress() noexcept;
-
-// Writes to stderr; nobody is told if that fails.
+// Writes to stderr; a failure is ignored, as there is no place left to report it.
 void write_stderr(std::string_view text) noexcept;
 // One line on stderr: "gpt2: MESSAGE".
 void say(std::string_view message);

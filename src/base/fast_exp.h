@@ -7,7 +7,8 @@
 
 namespace gpt2 {
 
-// exp(x) for x <= 0 to 4e-10 relative, 0 below -700: 2^n times the series of the rest, |r| <= ln(2) / 2, up to r^9.
+// Returns exp(x) for x <= 0 to 4e-10 relative, 0 below -700: 2^n times the series of the rest, |r| <= ln(2) / 2, up to
+// r^9.
 inline double fast_exp(double x) {
   constexpr double kMagic = 0x1.8p52, kLog2E = 0x1.71547652b82fep+0, kLn2 = 0x1.62e42fefa39efp-1;
   if (x < -700.0) return 0;

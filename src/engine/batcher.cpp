@@ -231,8 +231,7 @@ void Batcher::report(SequenceId id, const StepResult& result) {
   update(id);
 }
 
-// The sample has ended, or nobody wants it: its place in the batch or in the queue and, with the last one, its job are
-// gone.
+// Removes a sample that has ended or was cancelled from the batch or the queue, and with the last one its job.
 void Batcher::finish(SequenceId id) {
   const auto found = samples_.find(id);
   const Sample& sample = found->second;

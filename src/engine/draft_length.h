@@ -42,7 +42,7 @@ enum class DraftSource : uint8_t { lookup, model };
 // The draft's confidence in a token in steps of 0 .. kConfidences - 1.
 inline constexpr uint32_t kConfidences = 8;
 uint32_t lookup_confidence(uint32_t match_length) noexcept;  // by the length of the match that ends before the token
-// By how far the draft's best score is above its second best
+// Returns the step by how far the draft's best score is above its second best.
 uint32_t model_confidence(double margin) noexcept;
 
 // How often proposed tokens are accepted when all before them were: running rates by confidence and by position, old
@@ -86,8 +86,9 @@ struct LengthAnswer {
   double gain = 0;    // expected seconds that they save; 0 if more = 0
 };
 
-// The number of further tokens with the largest  expected tokens / rate - cost,  where `next(i)` is the probability
-// that the i-th of them (from 0) is accepted when those before were. `rate`: tokens per second that a second is worth.
+// Returns the number of further tokens with the largest  expected tokens / rate - cost,  where `next(i)` is the
+// probability that the i-th of them (from 0) is accepted when those before were. `rate`: tokens per second that a
+// second is worth.
 template <class Next>
 LengthAnswer best_length(const LengthQuestion& question, const StepCosts& target, double rate, Next next) {
   LengthAnswer best;
@@ -103,16 +104,16 @@ LengthAnswer best_length(const LengthQuestion& question, const StepCosts& target
   return best;
 }
 
-// Keeps speculation from ever costing more than it may: what steps took beyond what their tokens would have taken
-// without it.
+// Keeps speculation from costing more than it may: counts what steps took beyond their tokens' time without it.
 class Ledger {
  public:
-  // What may be lost: this share of the time so far, and the time of so many plain steps to learn from.
+  // What may be lost: kShare of the time so far, and the time of kLesson plain steps to learn from.
   static constexpr double kShare = 0.012, kLesson = 1.0, kSavings = 4.0;
 
-  // A step with speculation: `saved` seconds (negative: lost) against no speculation, of `seconds` that it took.
+  // Learns of a step with speculation: `saved` seconds (negative: lost) against no speculation, of `seconds` that it
+  // took.
   void observe(double saved, double seconds, double plain_step) noexcept;
-  // Whether `risk` seconds more may be lost.
+  // Returns whether `risk` seconds more may be lost.
   bool allows(double risk, double plain_step) const noexcept;
 
  private:
@@ -135,19 +136,18 @@ struct StepOutcome {
   double draft_seconds = 0, verify_seconds = 0;
 };
 
-// All that decides a length, for the sequences of one engine. Without measurements it asks for plain steps, to have
-// them.
+// Decides every length for the sequences of one engine. Without measurements it asks for plain steps, to make some.
 class LengthPolicy {
  public:
-  // How many of the tokens that a match of this length proposes.
+  // Returns how many of the tokens that follow a match of this length to propose.
   LengthAnswer lookup_length(const LengthQuestion& question, uint32_t match_length, uint32_t sequences) const noexcept;
-  // How many further tokens of the draft model.
+  // Returns how many further tokens the draft model is to propose.
   LengthAnswer model_length(const LengthQuestion& question, uint32_t sequences) const noexcept;
 
-  // Whether a token that is accepted with this probability is worth the last of `rows` rows.
+  // Returns whether a token that is accepted with this probability is worth the last of `rows` rows.
   bool is_worth_a_row(double survival, uint32_t rows, uint32_t sequences) const noexcept;
 
-  // A proposed token that was accepted, or the first of its sequence that was not.
+  // Learns of a proposed token that was accepted, or of the first of its sequence that was not.
   void observe_token(DraftSource source, uint32_t position, uint32_t confidence, bool accepted) noexcept;
   void finish_step(const StepOutcome& outcome) noexcept;
 
@@ -167,9 +167,9 @@ class LengthPolicy {
   RunningRatio speedup_;
 };
 
-// The speed-up that k drafted tokens give when each is accepted with probability a, a draft step costs c target steps
-// and the target's step of k + 1 rows costs `relative_step` steps of one row: Leviathan et al. 2023, theorem 3.8, with
-// that cost.
+// Returns the speed-up that k drafted tokens give when each is accepted with probability a, a draft step costs c target
+// steps and the target's step of k + 1 rows costs `relative_step` steps of one row: Leviathan et al. 2023, theorem 3.8,
+// with that cost.
 double expected_speedup(double a, uint32_t k, double c, double relative_step) noexcept;
 
 }  // namespace gpt2

@@ -328,7 +328,7 @@ bool Engine::restore_blocks(std::span<const int32_t> tokens,
                             const std::function<bool(std::span<unsigned char> block)>& fill) {
   GPT2_CHECK(options_.prefix_cache && tokens.size() % kBlockPositions == 0 && tokens.size() <= model_.config().n_ctx);
   const auto n = static_cast<uint32_t>(tokens.size());
-  // Gives the blocks back at the end, the cache keeps its references
+  // It gives the blocks back at the end; the cache keeps references of its own.
   KvSequence restored(pool_, model_.config().n_ctx);
   if (!make_room(restored.blocks_to_extend(n)) || !restored.extend(n)) return false;
   for (const BlockId block : restored.block_ids()) {

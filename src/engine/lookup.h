@@ -18,7 +18,7 @@ class SuffixLookup {
   // sample) is read anew. Comparing the two is one pass over at most `capacity` tokens.
   void follow(std::span<const int32_t> text);
 
-  // The number of last tokens that occurred before; 0: not even the last one did.
+  // Returns the number of last tokens that occurred before; 0: not even the last one did.
   uint32_t match_length() const noexcept { return match_length_; }
   // Writes what followed that occurrence, a period again and again where it runs into the end of the text. Requires a
   // match.

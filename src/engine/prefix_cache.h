@@ -21,14 +21,14 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   ~PrefixCache() { clear(); }
 
-  // The blocks of the longest known beginning of `tokens`, whole ones. Valid until the next call; the caller takes its
-  // own references.
+  // Returns the whole blocks of the longest known beginning of `tokens`, valid until the next call; the caller takes
+  // references of its own.
   std::span<const BlockId> find(std::span<const int32_t> tokens);
   // Remembers the whole blocks of computed tokens: blocks[i] holds positions 64 i .. 64 i + 63 of `tokens`. A beginning
   // that is known already keeps the blocks it has.
   void publish(std::span<const int32_t> tokens, std::span<const BlockId> blocks);
   // Gives back the block that was used longest ago, of those that nothing was computed behind and no sequence holds.
-  // False if there is none.
+  // Returns false if there is none.
   bool evict();
   void clear();
 

@@ -37,8 +37,8 @@ struct Draft {
 // The distribution of what the filters left: exp(logit), normalised. Appends.
 void append_softmax(std::span<const Candidate> candidates, std::vector<TokenProbability>& out);
 
-// The noise of the draft's own draws and of acceptance; independent of PositionNoise of the same place, which draws the
-// rest.
+// Returns the noise of the draft's own draws and of acceptance; independent of PositionNoise of the same place, which
+// draws the rest.
 PositionNoise draft_noise(uint64_t seed, uint32_t sample, uint64_t token_index) noexcept;
 // Uniform in (0, 1): the draft's noise of an id that no token has.
 double acceptance_variate(const PositionNoise& draft) noexcept;

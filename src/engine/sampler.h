@@ -34,9 +34,9 @@ struct SamplingOptions {
   float typical_p = 1.0f;
                              // typical_p (Meister et al. 2023); 1: off
 
-  // Whether a token depends on the logits alone, as arg-max of a row.
+  // Returns whether a token depends on the logits alone, as arg-max of a row.
   bool is_plain_argmax() const noexcept { return greedy && !changes_logits(); }
-  // Whether the first block does anything.
+  // Returns whether the first block does anything.
   bool changes_logits() const noexcept {
     return !logit_bias.empty() || repetition_penalty != 1.0f || no_repeat_ngram > 0 || min_new_tokens > 0 ||
            !forbidden.empty();

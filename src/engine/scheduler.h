@@ -19,7 +19,7 @@ struct SchedulerLimits {
   uint32_t max_running = 1;        // sequences that hold blocks
   uint32_t prompt_rows = 256;      // of a step, of all sequences with more than one token to compute
   uint32_t block_positions = 64;
-  bool whole_drafts = false;       // a sequence rather waits for blocks than drafts less than it may
+  bool whole_drafts = false;       // a sequence waits for blocks rather than draft less than it may
 };
 
 // Where a sequence stands. known - computed tokens are to be computed; the last of them has a step of its own where
@@ -39,7 +39,7 @@ struct PlannedRows {
 struct Decision {
   enum class Kind : uint8_t {
     preempt,  // `id` gives all of its blocks back and waits again: done, ask again
-    // `id` runs, beginning with what it has in common with `from` where that is not 0: call update(), ask again
+    // `id` runs, beginning with what it has in common with `from` where that is not 0: call update(), ask again.
     admit,
     compute,  // `rows`: empty only if there is nothing to do
   };
@@ -52,13 +52,13 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
 
-  // A prompt of n_tokens >= 1 joins the end of the queue. Sequences of one `group` have the same prompt: one of them
+  // Adds a prompt of n_tokens >= 1 to the end of the queue. Sequences of one `group` have the same prompt: one of them
   // computes it, the others begin with its blocks.
   void add(SequenceId id, uint32_t n_tokens, uint64_t group);
-  // The sequence has ended or is not wanted any more. Returns the one of its group, if any is next in the queue, that
-  // takes its place and what it has computed: call update() for it.
+  // Takes out a sequence that has ended or was cancelled. Returns the one of its group, if one is next in the queue,
+  // that takes its place and what it has computed: call update() for it.
   std::optional<SequenceId> remove(SequenceId id);
-  // Where a running sequence stands now.
+  // Says where a running sequence stands now.
   void update(SequenceId id, const SequenceCounts& counts);
 
   // Returns what to do next, with so many blocks free. Rows: the newest token of each running sequence and its draft as

@@ -12,7 +12,7 @@ constexpr uint32_t kLookupTokens = 1u << 16;  // remembered of a text
 // Catching up with more rows than this is paid for by this many steps, or by those that are left.
 constexpr uint32_t kOwnRows = 3;
 constexpr double kInstalments = 32;
-// Where lengths may depend on the text alone: another token follows one that survives this often
+// Where lengths may depend on the text alone, another token follows one that survives this often.
 constexpr double kLikely = 0.4;
 
 // Of the matrices that a step reads.

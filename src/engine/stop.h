@@ -26,7 +26,7 @@ class StopMatcher {
   void reset();
 
   bool matched() const noexcept { return matched_ != kNone; }
-  // The stop string that ended the text: the first to be complete; of several at the same byte the longest.
+  // Returns the stop string that ended the text: the first to be complete; of several at the same byte the longest.
   const std::string& stop() const { return patterns_[matched_].text; }
 
  private:

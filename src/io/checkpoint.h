@@ -27,7 +27,7 @@ class Checkpoint {
   const std::string& directory() const noexcept { return directory_; }
   const std::vector<Tensor>& tensors() const noexcept { return tensors_; }
   const Tensor* find(std::string_view name) const;
-  // The path of the file that holds the tensor, for messages.
+  // Returns the path of the file that holds the tensor, for messages.
   const std::string& file_of(const Tensor& tensor) const;
   // Throws Error (exit 3) if a file has been written to since it was opened.
   void check_unchanged() const;

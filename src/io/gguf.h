@@ -80,7 +80,7 @@ class GgufFile {
 
   // nullptr if the key is absent.
   const GgufValue* find(std::string_view key) const;
-  // The value of a key; nothing if it is absent. Each throws Error (exit 3) where the value is of another kind:
+  // Returns the value of a key; nothing if it is absent. Each throws Error (exit 3) where the value is of another kind:
   // integer() takes every kind of integer from 0 on, number() f32 and f64 too.
   std::optional<uint64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;

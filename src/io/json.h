@@ -53,9 +53,9 @@ class Json {
   JsonList<Json> array;
   JsonList<Member> object;       // in file order
 
-  // The member of an object with this key, nullptr if there is none or this is no object.
+  // Returns the member of an object with this key, nullptr if there is none or this is no object.
   const Json* find(std::string_view key) const;
-  // What the value is, for messages: "null", "the number 3", "the string \"x\"", "an array of 2", "an object".
+  // Returns what the value is, for messages: "null", "the number 3", "the string \"x\"", "an array of 2", "an object".
   std::string describe() const;
 };
 
@@ -81,10 +81,10 @@ std::optional<JsonFault> read_json(std::string_view text, Json& out);
 // fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
-// A JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
+// Returns a JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
 std::string json_quote(std::string_view text);
 
-// The shortest decimal that reads back as the same number; "null" when not finite.
+// Returns the shortest decimal that reads back as the same number; "null" when not finite.
 std::string json_number(double value);
 std::string json_number(float value);
 

@@ -38,8 +38,8 @@ class MappedFile {
   int64_t changed_s_ = 0, changed_ns_ = 0;  // when it was written to last
 };
 
-// The printable path of the mapped file in which this address lies, nullptr if there is none (or more than 1024 files
-// are mapped). For a signal handler: it takes no lock and no memory. The text stays until that file is unmapped.
+// Returns the printable path of the mapped file in which this address lies, nullptr if there is none (or more than 1024
+// files are mapped). For a signal handler: it takes no lock and no memory. The text stays until that file is unmapped.
 const char* mapped_file_at(const void* address) noexcept;
 
 }  // namespace gpt2

@@ -25,7 +25,7 @@ class OutputFile final : public ByteSink {
   void write(uint64_t offset, std::span<const std::byte> data) override;
   // Syncs the data, gives it the final name, syncs the folder.
   void commit();
-  // The name that the new file has meanwhile; empty if it has none.
+  // Returns the name that the new file has meanwhile; empty if it has none.
   const std::string& name_meanwhile() const noexcept { return temporary_; }
   // Files in the folder that earlier runs for this name left behind when they were killed; or other runs are writing
   // them: on a network folder nobody can tell, so they are told and not removed.

@@ -47,7 +47,7 @@ struct OutputPath {
 // Throws Error: exit 2 if the path leads to an input, exit 1 if it leads to a directory or nowhere.
 OutputPath output_path(const std::string& path, const InputFiles& inputs);
 
-// The folder of a path, and its last part.
+// Returns the folder of a path, and its last part.
 std::string folder_of(const std::string& path);
 std::string name_in_folder(const std::string& path);
 

@@ -36,13 +36,13 @@ struct SafetensorsFile {
 // the file.
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view path);
 
-// The header of a file with these tensors (begin/end are taken as offsets from the start of the data), padded with
-// spaces so that the data begins on a multiple of `alignment` (a multiple of 8), and at least `min_bytes` long.
+// Returns the header of a file with these tensors (begin/end are taken as offsets from the start of the data), padded
+// with spaces so that the data begins on a multiple of `alignment` (a multiple of 8), and at least `min_bytes` long.
 // Includes the 8 length bytes.
 std::string safetensors_header(const std::vector<std::pair<std::string, std::string>>& metadata,
                                std::span<const TensorInfo> tensors, uint64_t alignment, uint64_t min_bytes = 0);
 
-// Bytes of one element, 0 for an unknown dtype.
+// Returns the bytes of one element, 0 for an unknown dtype.
 uint64_t safetensors_item_size(std::string_view dtype);
 
 }  // namespace gpt2

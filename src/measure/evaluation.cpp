@@ -154,7 +154,7 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {
-    // The row before a token predicts it; the last row predicts nothing
+    // The row before a token predicts it; the last row predicts nothing.
     const size_t first_wanted = window.first_scored - 1;
     for (size_t begin = window.begin; begin + 1 < window.end;) {
       const size_t end = std::min<size_t>(begin + kStepRows, window.end - 1);

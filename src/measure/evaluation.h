@@ -65,8 +65,8 @@ struct TokenScore {
   std::vector<TokenLogprob> top;  // most likely first; none for the first
 };
 
-// The scores of a text of at least one token, in one window: options.window is not less than its tokens. Throws Error
-// (exit 3) where a logit is not finite.
+// Returns the scores of a text of at least one token, in one window: options.window is not less than its tokens. Throws
+// Error (exit 3) where a logit is not finite.
 std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top,
                                      const EvalOptions& options);
 

@@ -46,10 +46,10 @@ struct SpeculationBenchResult {
   double median_speedup() const;    // of the prompts' ratios
   double total_speedup() const;
   size_t n_different() const;       // prompts whose texts were not the same
-  // Of the baseline's time per token, from the first half of the prompts to the second
+  // Returns the drift of the baseline's time per token from the first half of the prompts to the second.
   double baseline_drift() const;
   double prediction_error() const { return measured_seconds > 0 ? predicted_seconds / measured_seconds - 1 : 0; }
-  // What is left of it when the costs are scaled by the drift of the baseline, which is the machine's.
+  // Returns what is left of it when the costs are scaled by the drift of the baseline, which is the machine's.
   double prediction_error_without_drift() const {
     return measured_seconds > 0 ? predicted_seconds * (1 + baseline_drift()) / measured_seconds - 1 : 0;
   }

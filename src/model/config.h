@@ -47,7 +47,7 @@ struct Config {
   int32_t bos_token_id = -1;                     // -1: none
   std::vector<int32_t> eos_token_ids;            // empty: none
 
-  // Rows of the head: logits of a position.
+  // Returns the rows of the head, which are the logits of a position.
   uint32_t n_logits() const noexcept { return n_draft_vocab > 0 ? n_draft_vocab : n_vocab; }
   // Width of a head where the kernels work: whole panels, and whole vectors of halves where pairs turn.
   uint32_t d_pad() const noexcept {
@@ -56,7 +56,7 @@ struct Config {
   // Query heads that share keys and values.
   uint32_t n_rep() const noexcept { return n_head / n_kv_head; }
   uint32_t window(uint32_t layer) const noexcept { return windows.empty() ? 0 : windows[layer]; }
-  // What the scores of a layer are multiplied by.
+  // Returns what the scores of a layer are multiplied by.
   float attention_scale(uint32_t layer) const;
 };
 

@@ -36,8 +36,8 @@ struct ModelFile {
   uint64_t tokenizer_hash = 0;
 };
 
-// `bytes` starts on a 64-byte boundary (mapped, or an AlignedBuffer) and outlives the result; `path` is for messages.
-// Throws Error (exit 3) naming the item.
+// Returns views into `bytes`, which starts on a 64-byte boundary (mapped, or an AlignedBuffer) and outlives the result;
+// `path` is for messages. Throws Error (exit 3) naming the item.
 ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view path);
 
 // Compares every tensor with its checksum; throws Error (exit 3) naming the first that differs.

@@ -39,8 +39,8 @@ struct WriteOptions {
   std::vector<uint32_t> draft_ids;  // of the head's n_draft_vocab rows, ascending; empty where the head is whole
 };
 
-// The type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in int4
-// files.
+// Returns the type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in
+// int4 files.
 DType matrix_dtype(std::string_view name, const WriteOptions& options);
 
 // Called now and then with the bytes written and their total.

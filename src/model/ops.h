@@ -67,21 +67,20 @@ class Ops {
       });
     });
   }
-  // linear() that keeps the arg-max of the first n_valid outputs of every row. Without rows in `out` it keeps nothing
-  // else.
+  // linear() that keeps the arg-max of the first n_valid outputs of every row. It keeps nothing else where
+  // `out` has no rows.
   void linear_argmax(const Panels& w, const Input& in, MatrixView<float> out, size_t n_valid) const noexcept;
   // Returns the arg-max of output row `row` over all threads, once they have left linear_argmax().
   static Argmax best_token(const Workspace& workspace, size_t row, uint32_t n_threads) noexcept;
 
  private:
-  // The one place that divides work: calls body(Range) for what this thread does of n things. Shares are contiguous and
-  // ascend.
+  // The one place that divides work: calls body(Range) for what this thread does of n things. Shares ascend.
   template <class Body>
   void over(size_t n, Body&& body) const noexcept {
     body(worker_.share(n));
   }
-  // Where groups divide by the threads, a thread attends with the q, k and v that it has computed itself; elsewhere the
-  // pairs of a sequence and a group go round.
+  // Returns whether a thread attends with the q, k and v that it has computed itself: where groups divide by the
+  // threads. Elsewhere the pairs of a sequence and a group go round.
   bool own_groups(uint32_t n_groups) const noexcept { return n_groups % worker_.count() == 0; }
   template <class Body>
   void each_pair(size_t n, size_t sequence, Body&& body) const noexcept {
@@ -90,7 +89,7 @@ class Ops {
       if ((sequence * n + i) % worker_.count() == worker_.index()) body(i);
     }
   }
-  // Fewer groups than threads are divided among them: into how many parts each.
+  // Returns into how many parts each group is divided: more than one where there are fewer groups than threads.
   size_t parts_of_group(uint32_t n_groups, uint32_t n_rep) const noexcept {
     if (n_groups >= worker_.count()) return 1;
     return std::min<size_t>(n_rep, (worker_.count() + n_groups - 1) / n_groups);
@@ -107,7 +106,7 @@ class Ops {
 
   void norm_row(const NormWeights& weights, const float* x, size_t n, float* y) const noexcept;
   MatmulArgs matmul_args(const Panels& w, const Input& in, Range panels) const noexcept;
-  // What this thread reads first of its share of a matrix.
+  // Returns what this thread reads first of its share of a matrix.
   Upcoming upcoming(const Panels& w, size_t n_rows) const noexcept;
 
   const KernelTable& kernels_;

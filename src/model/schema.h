@@ -47,7 +47,7 @@ uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config)
 std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4"
 std::optional<DType> dtype_from_name(std::string_view name);
 
-// Whether the bytes are panels of 16 outputs.
+// Returns whether the bytes are panels of 16 outputs.
 inline bool is_packed(Arrangement a) {
   return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes;
 }
@@ -94,7 +94,7 @@ class MetadataLookup {
   virtual const std::string* value(std::string_view key) const = 0;
 };
 Config config_from_metadata(const MetadataLookup& metadata, std::string_view file);
-// The keys of a block that is not GPT-2's; none for one that is.
+// Returns the keys of a block that is not GPT-2's; none for one that is.
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config);
 bool is_block_key(std::string_view key);  // one of those that this program knows
 

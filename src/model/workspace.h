@@ -28,7 +28,7 @@ class Activations {
  public:
   Activations() = default;
   Activations(size_t max_rows, size_t cols);
-  // The first n rows.
+  // Returns the first n rows.
   MatrixView<float> rows(size_t n) const noexcept { return {data_.data(), n, cols_, stride_}; }
 
  private:
@@ -43,7 +43,7 @@ class Workspace {
 
   uint32_t max_rows() const noexcept { return max_rows_; }
   uint32_t max_outputs() const noexcept { return max_outputs_; }
-  // What was learned of this model's steps.
+  // Returns what was learned of this model's steps.
   TeamSize& team_size() noexcept { return team_size_; }
 
  private:
