@@ -45,9 +45,9 @@ struct CommandEntry {
   std::unique_ptr<Command> (*make)();
 };
 
-// In the order in which help lists them.
+// Returns all commands in the order in which help lists them.
 std::span<const CommandEntry> all_commands();
-// nullptr if there is none of this name.
+// Returns the command of this name; nullptr if there is none.
 std::unique_ptr<Command> make_command(std::string_view name);
 
 }  // namespace gpt2

@@ -12,7 +12,7 @@
 namespace gpt2 {
 
 inline constexpr char kThreadsHelp[] =
-    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is "
+    "Use exactly N threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is "
     "faster.";
 // Returns the threads that -t asks for, or the default, with the reason.
 ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);

@@ -38,9 +38,9 @@ class SampleBuilder {
   }
   // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
   void push(TokenId token, bool ends_text);
-  // Of the token that was pushed last: its own and that of the most likely.
+  // Adds the log-probabilities of the token that was pushed last: its own and those of the most likely tokens.
   void push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top);
-  // Nothing follows: what was held back is text, unless a stop string has ended it.
+  // Ends the sample: what was held back is text, unless a stop string has ended it.
   void finish(std::string_view reason);
   bool stopped() const noexcept { return stop_.matched(); }
   Sample& sample() noexcept { return sample_; }
@@ -75,10 +75,10 @@ struct Generation {
   std::optional<SpeculationStats> speculation;
 };
 
-// What --logprobs asks for, as a JSON object; each token's text stands beside its id.
+// Returns what --logprobs asks for, as a JSON object; each token's text stands beside its id.
 std::string logprobs_json(const Sample& sample, const Tokenizer& tokenizer);
 
-// Of which prompt a sample is a continuation.
+// The prompt whose continuation a sample is.
 struct ResultOf {
   std::string id;  // as JSON
   uint64_t index = 0;
@@ -95,9 +95,9 @@ struct ProcessUsage {
   uint64_t major_faults = 0;
 };
 ProcessUsage process_usage();
-// One JSON object and a newline, for --json: a result and its times.
+// Returns one JSON object and a newline, for --json: a result and its times.
 std::string sample_json(const Generation& generation, const Sample& sample, const Tokenizer& tokenizer);
-// One JSON object and a newline, for --stats=json.
+// Returns one JSON object and a newline, for --stats=json.
 std::string stats_json(const Generation& generation);
 // Returns a table for people, for --stats.
 std::string stats_table(const Generation& generation);

@@ -50,9 +50,9 @@ std::vector<Option> ManyArguments::run_options() {
        shard_value(shard_, is_shard_)},
       {"-o,--output", "", "Write results to FILE (-: stdout, as without it).", name_value("FILE", output_)},
       {"--resume", "",
-       "With -o: go on with the results that FILE already has; the same input and options give the whole. Refused if "
-       "made_from in FILE says that its results are of other prompts, options, seed or model, or is missing (older "
-       "versions wrote none).",
+       "With -o: keep the results that FILE has and add those that are missing, given the same input and options. "
+       "Refused if made_from in FILE says that its results are of other prompts, options, seed or model, or is missing "
+       "(older versions wrote none).",
        flag_value(resume_)},
       {"--force", "", "With -o: replace FILE.", flag_value(force_)}};
 }

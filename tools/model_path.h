@@ -14,7 +14,7 @@ struct ModelPlace {
   std::string folder;
 };
 
-// In the order in which they are asked; those that exist and those that do not.
+// Returns the places in the order in which they are asked, whether they exist or not.
 std::vector<ModelPlace> model_places();
 // Returns what -m finds there, sorted.
 std::vector<std::string> names_in(const ModelPlace& place);
@@ -26,7 +26,7 @@ std::vector<std::string> model_names();
 // names every place looked.
 std::string find_model(const std::string& name);
 
-// The same for what is to be converted, which is a path first.
+// Returns what find_model() does for a model that is to be converted, which is a path first.
 std::string find_source(const std::string& name);
 
 // Returns where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.

@@ -20,8 +20,8 @@ class PromptRun {
     bool newline = true;  // a text that is whole ends its line
     std::optional<std::string> echo;
   };
-  // `batcher` has nothing to do and one slot, so that samples follow one another. It outlives the run. `start`: of the
-  // command.
+  // `batcher` has nothing to do and one slot, so that samples follow one another. It outlives the run. `start`: when
+  // the command began.
   PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output,
             std::chrono::steady_clock::time_point start);
 

@@ -39,11 +39,11 @@ struct RecordRunOptions {
 
 class RecordRun {
  public:
-  // All of them outlive the run. `finished`: results that are not computed again.
+  // All references outlive the run. `finished`: results that are not computed again.
   RecordRun(const RecordRunOptions& options, LineReader& input, RecordParser& parser, Batcher& batcher,
             FinishedResults& finished, ResultFile& output);
 
-  // Until the input ends or a signal comes; then everything that is done and in turn is written. Throws Error from
+  // Runs until the input ends or a signal comes; then everything that is done and in turn is written. Throws Error from
   // reading and writing.
   void run();
   // Fills in what was counted.

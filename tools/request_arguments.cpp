@@ -15,8 +15,8 @@ constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
 std::vector<Option> RequestArguments::prompt_options() {
   return {{"--special", "", "Read <|endoftext|> in the prompt as the special token, not as text.", flag_value(special)},
           {"--on-overflow", "",
-           "Prompt and text longer than the model's context. stop (default): the text ends where the context does; "
-           "slide: it goes on, and the oldest half of what the model sees is forgotten; error: refused if -n tokens "
+           "What to do where prompt and text outgrow the model's context. stop (default): the text ends; "
+           "slide: it goes on, and the older half of what the model sees is forgotten; error: refused if -n tokens "
            "cannot fit after the prompt; truncate-left: the prompt's beginning is dropped as far as -n tokens need, at "
            "most to half of the context. Without truncate-left a prompt that is longer is an error.",
            choice_value(overflow, {{"stop", Overflow::stop},
@@ -31,8 +31,8 @@ std::vector<Option> RequestArguments::prompt_options() {
 std::vector<Option> RequestArguments::length_options() {
   return {
       {"-n,--max-new-tokens", "--max-tokens,--max-completion-tokens,--n-predict,--num-predict,--predict",
-       "Tokens to generate at most (default 256). The end of the model's context is always an end, but for "
-       "--on-overflow slide; 0 only computes the prompt.",
+       "Generate at most N tokens (default 256); 0 only computes the prompt. The text also ends where the model's "
+       "context is full, except with --on-overflow slide.",
        whole_value(max_new_tokens, 0, kMax)},
       {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos)},
       {"--stop", "--reverse-prompt,--stop-sequences,--stop-strings",

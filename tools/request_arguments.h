@@ -30,11 +30,11 @@ struct RequestArguments {
   std::vector<Option> length_options();
   std::vector<Option> sample_options();
   std::vector<Option> result_options();
-  // All of them and those of sampling.
+  // Returns all of them and those of sampling.
   std::vector<Option> options();
 
-  // For the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a --keep that leaves no
-  // room.
+  // Returns the request for the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a
+  // --keep that leaves no room.
   Request resolve(const Config& config) const;
   // Makes a prompt fit the context as --on-overflow says; returns how many tokens at its beginning are dropped for it.
   // Throws Error (exit 4) if it cannot.
@@ -45,7 +45,7 @@ struct RequestArguments {
 // Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
 constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
 
-// An empty prompt becomes the beginning-of-text token. Throws Error (exit 4) if the model has none.
+// Makes an empty prompt the beginning-of-text token. Throws Error (exit 4) if the model has none.
 void begin_text(const Config& config, std::vector<int32_t>& prompt);
 
 }  // namespace gpt2

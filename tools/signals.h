@@ -13,7 +13,7 @@ struct Interrupted {};
 // A file that reaches the shell's size limit makes write fail; it does not end the program.
 void ignore_file_size_signal();
 
-// From here on SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
+// Makes SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
 void catch_interrupts();
 const std::atomic<bool>& interrupt_flag() noexcept;
 

@@ -33,9 +33,9 @@ class SpeculationArguments {
   Verification verification_ = Verification::coupled;
 };
 
-// Tokens accepted of a step's proposal.
+// Returns how many tokens of a step's proposal were accepted on average.
 double mean_accepted(const SpeculationStats& stats);
-// One JSON object.
+// Returns one JSON object.
 std::string speculation_json(const SpeculationStats& stats);
 // Returns names and texts of a table's rows.
 std::vector<std::pair<std::string, std::string>> speculation_rows(const SpeculationStats& stats);

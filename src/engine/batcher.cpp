@@ -124,7 +124,7 @@ std::span<const Event> Batcher::step() {
   return events_;
 }
 
-// Carries out what the scheduler decides, until it is rows.
+// Carries out what the scheduler decides until it decides which rows to compute.
 std::span<const PlannedRows> Batcher::schedule() {
   const uint32_t rows = prompt_rows();
   for (;;) {

@@ -66,7 +66,7 @@ Decision Scheduler::decide(uint32_t prompt_rows, size_t free_blocks) {
   return {Decision::Kind::compute, 0, 0, rows_};
 }
 
-// The rows of all that run, the oldest first. Returns the youngest where an older one needs its blocks to get on.
+// Plans the rows of all that run, the oldest first. Returns the youngest where an older one needs its blocks to get on.
 std::optional<SequenceId> Scheduler::plan_rows(uint32_t& prompt_rows, size_t& free_blocks) {
   for (const SequenceId id : running_) {
     const SequenceCounts& counts = entries_.at(id).counts;
@@ -101,15 +101,15 @@ void Scheduler::add_drafts(size_t free_blocks) {
   }
 }
 
-// The first that waits, and for no prompt that is being computed, may run while there are blocks for all of its tokens
-// and one more, beside those that the running ones need for theirs and one more each.
+// Admits the first sequence that waits, unless it waits for a prompt that is being computed, while there are blocks for
+// all of its tokens and one more, beside those that the running ones need for theirs and one more each.
 std::optional<Decision> Scheduler::admission(size_t free_blocks) {
   size_t promised = 0;
   for (const SequenceId id : running_) {
     const SequenceCounts& counts = entries_.at(id).counts;
     promised += blocks_between(counts.computed, counts.known) + 1;
   }
-  uint64_t passed = 0;  // the group that waits
+  uint64_t passed = 0;  // the group of a sequence that waits
   for (size_t i = 0; i < waiting_.size(); ++i) {
     const SequenceId id = waiting_[i];
     Entry& entry = entries_.at(id);
@@ -129,7 +129,8 @@ std::optional<Decision> Scheduler::admission(size_t free_blocks) {
   return std::nullopt;
 }
 
-// The running sequence of its group that has computed the prompt, if there is one; or whether one is computing it.
+// Returns the running sequence of its group that has computed the prompt; if there is none, says whether one computes
+// it.
 std::optional<SequenceId> Scheduler::holder_of_prompt(const Entry& entry, bool& is_coming) const {
   if (entry.counts.has_slid) return std::nullopt;
   for (const SequenceId id : running_) {

@@ -30,7 +30,7 @@ class FileDescriptor {
 // directory, FIFO or device) is an Error with exit 3.
 FileDescriptor open_regular(const std::string& path, struct stat& info);
 
-// "a FIFO", "a directory" and so on.
+// Returns "a FIFO", "a directory" and so on.
 const char* kind_of_file(mode_t mode) noexcept;
 
 // read(2) and write(2) for streams of any kind: a signal is no end, and where a descriptor does not block (O_NONBLOCK,

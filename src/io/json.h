@@ -74,11 +74,11 @@ struct JsonFault {
   std::string expected, found;
   size_t offset = 0;
 };
-// Reads one JSON document into `out`; a fault leaves it as it was.
+// Reads one JSON document into `out` and returns nullopt; or returns the fault and leaves `out` as it was.
 std::optional<JsonFault> read_json(std::string_view text, Json& out);
 
-// The same where a fault is an error. `file` and `item` (may be empty) name it in the error (exit code 3 through
-// fail_model).
+// Returns the tree of a document; a fault is an error. `file` and `item` (may be empty) name it in the error (exit code
+// 3 through fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
 // Returns a JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.

@@ -13,14 +13,14 @@ namespace gpt2 {
 
 class MappedFile {
  public:
-  // Throws Error: exit 3 if the file is missing, unreadable, not regular or empty ("PATH: ...").
+  // Maps the file. Throws Error: exit 3 if it is missing, unreadable, not regular or empty ("PATH: ...").
   static MappedFile open(const std::string& path);
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;
   ~MappedFile();
 
-  // Valid as long as this object lives (moves keep it valid).
+  // Returns the bytes, valid as long as this object lives (moves keep them valid).
   std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   const std::string& path() const noexcept { return path_; }
   // Throws Error (exit 3) if the file has been written to since it was opened: what was read from it may be of two

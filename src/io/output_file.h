@@ -27,8 +27,8 @@ class OutputFile final : public ByteSink {
   void commit();
   // Returns the name that the new file has meanwhile; empty if it has none.
   const std::string& name_meanwhile() const noexcept { return temporary_; }
-  // Files in the folder that earlier runs for this name left behind when they were killed; or other runs are writing
-  // them: on a network folder nobody can tell, so they are told and not removed.
+  // Returns the files in the folder that killed runs for this name left behind, or that other runs are writing: on a
+  // network folder that cannot be known, so they are reported and not removed.
   std::vector<std::string> leftovers() const;
 
  private:

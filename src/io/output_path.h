@@ -44,7 +44,8 @@ struct OutputPath {
   mode_t mode = 0;   // of what is there
 };
 
-// Throws Error: exit 2 if the path leads to an input, exit 1 if it leads to a directory or nowhere.
+// Returns where an output goes. Throws Error: exit 2 if the path leads to an input, exit 1 if it leads to a directory
+// or nowhere.
 OutputPath output_path(const std::string& path, const InputFiles& inputs);
 
 // Returns the folder of a path, and its last part.

@@ -35,7 +35,7 @@ struct Config {
   uint32_t rotary_dims = 0;  // values of a head that turn: pairs (i, i + rotary_dims / 2) of the logical order
   Mlp mlp = Mlp::plain;
   Residual residual = Residual::serial;
-  // Of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere
+  // Of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere.
   std::vector<uint32_t> windows;
   float embedding_scale = 1;      // of wte's rows where they are embeddings
   bool head_bias = false;         // the head has one

@@ -21,7 +21,7 @@ enum class Arrangement : uint8_t {
   rows,        // f32 [rows, cols] row-major
   panels,      // packed panels of 16 outputs, bias inside: [rows outputs, cols inputs]
   gated,       // as panels, 8 gates and their 8 values in each: outputs are the gates and then the values
-  // As panels, outputs by heads of keys: the q's of a group, its k, its v, each padded to d_pad (row_map.h)
+  // As panels, outputs by heads of keys: the q's of a group, its k, its v, each padded to d_pad (row_map.h).
   qkv,
   qkv_scaled,  // as qkv, with the attention scale folded into q (a power of two: exact)
   bytes,       // tokenizer tables
@@ -36,12 +36,12 @@ struct TensorSpec {
   uint32_t layer = 0;
 };
 
-// In file order: the order in which a step reads them.
+// Returns the tensors in file order, which is the order in which a step reads them.
 std::vector<TensorSpec> model_schema(const Config& config);
 
-// Packed outputs: rows after padding heads and panels.
+// Returns the packed outputs: rows after padding heads and panels.
 uint64_t packed_rows(const TensorSpec& spec, const Config& config);
-// Bytes in the file, a multiple of 64.
+// Returns the bytes in the file, a multiple of 64.
 uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config);
 
 std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4"
@@ -69,7 +69,7 @@ inline constexpr std::string_view kBlockPrefix = "block.";
 inline constexpr std::string_view kHeaderHashKey = "gpt2.header_xxh3";
 inline constexpr std::string_view kSourceKey = "gpt2.source";
 inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
-// Radians a position, of each pair; 0: does not turn
+// Radians a position, of each pair; 0: does not turn.
 inline constexpr std::string_view kFrequencies = "rotary.frequencies";
 inline constexpr std::string_view kTensorPrefix = "tensor.";
 inline constexpr uint64_t kDataAlignment = 4096;
@@ -85,8 +85,8 @@ inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tok
 inline constexpr std::string_view kAddedFlags = "tokenizer.added_flags";
 inline constexpr std::string_view kTokenizerPrefix = "tokenizer.";
 
-// The configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws Error
-// (exit 3) naming `file` and the key.
+// Return the configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws
+// Error (exit 3) naming `file` and the key.
 std::vector<std::pair<std::string, std::string>> config_metadata(const Config& config);
 class MetadataLookup {
  public:
@@ -98,7 +98,8 @@ Config config_from_metadata(const MetadataLookup& metadata, std::string_view fil
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config);
 bool is_block_key(std::string_view key);  // one of those that this program knows
 
-// The same for the tokenizer's rules: only those that are not their defaults are written, and each may be missing.
+// Return the tokenizer's rules as metadata strings, and back: only those that are not their defaults are written, and
+// each may be missing.
 std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerRules& rules);
 TokenizerRules rules_from_metadata(const MetadataLookup& metadata, std::string_view file);
 bool is_rules_key(std::string_view key);  // one of those that this program knows

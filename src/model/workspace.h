@@ -36,7 +36,7 @@ class Activations {
   size_t cols_ = 0, stride_ = 0;
 };
 
-// For at most `max_rows` rows of which at most `max_outputs` want something.
+// Sized for at most `max_rows` rows of which at most `max_outputs` want something.
 class Workspace {
  public:
   Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads);
