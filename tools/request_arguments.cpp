@@ -31,8 +31,8 @@ std::vector<Option> RequestArguments::prompt_options() {
 std::vector<Option> RequestArguments::length_options() {
   return {
       {"-n,--max-new-tokens", "--max-tokens,--max-completion-tokens,--n-predict,--num-predict,--predict",
-       "Generate at most N tokens (default 256); 0 only computes the prompt. The text also ends where the model's "
-       "context is full, except with --on-overflow slide.",
+       "Generate at most N tokens (default 256). The text also ends where the context is full, except with "
+       "--on-overflow slide; 0 only computes the prompt.",
        whole_value(max_new_tokens, 0, kMax)},
       {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos)},
       {"--stop", "--reverse-prompt,--stop-sequences,--stop-strings",

@@ -43,7 +43,7 @@ std::vector<Option> SamplingArguments::options() {
       {"--greedy", "", "Now take the most likely token, as -T 0; what follows does not apply.",
        flag_value(values_.greedy)},
       {"-T,--temperature", "--temp",
-       "Divide the logits by X (default 1): below 1 favours the likely tokens, above 1 the others; 0: --greedy.",
+       "Divide the logits by X (default 1): low X favours the likely tokens, high X the rest; 0: --greedy.",
        real_value(values_.temperature, 0, 1000)},
       {"--top-k", "", "Keep the N most likely tokens, and those as likely as the last (default 50; 0: all).",
        whole_value(values_.top_k, 0, kMax)},
