@@ -1,7 +1,7 @@
-// Causal attention over the blocked cache: q k^T and p v are the register tile of the matrix product, the softmax goes online
-// from block to block (Milakov & Gimelshein 2018). The queries of a tile are rows of the heads that share keys and values,
-// position by position, so that a line of the cache is read once for all of them. Tiles never straddle a block of
-// positions: all queries of a tile see the same last block, in part, and with a window each its own first one.
+// Causal attention over the blocked cache: q k^T and p v are the register tile of the matrix product, the softmax goes
+// online from block to block (Milakov & Gimelshein 2018). The queries of a tile are rows of the heads that share keys
+// and values, position by position, so that a line of the cache is read once for all of them. Tiles never straddle a
+// block of positions: all queries of a tile see the same last block, in part, and with a window each its own first one.
 namespace gpt2 {
 namespace {
 
@@ -85,7 +85,8 @@ GPT2_INLINE void add_values(size_t d_pad, const unsigned char* v_plane, size_t b
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int i = 0; i < kPanels; ++i) acc[r][i] = load16(&t.out[row + static_cast<size_t>(r)][d + 16 * static_cast<size_t>(i)]);
+    for (int i = 0; i < kPanels; ++i)
+      acc[r][i] = load16(&t.out[row + static_cast<size_t>(r)][d + 16 * static_cast<size_t>(i)]);
   }
   const size_t item = Line::kBytes / 16;
   tile<kRows, kPanels, Line>(acc, v_plane + (begin * d_pad + d) * item, d_pad * item, Line::kBytes, &t.p[row][begin],
@@ -93,7 +94,8 @@ GPT2_INLINE void add_values(size_t d_pad, const unsigned char* v_plane, size_t b
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int i = 0; i < kPanels; ++i) store16(&t.out[row + static_cast<size_t>(r)][d + 16 * static_cast<size_t>(i)], acc[r][i]);
+    for (int i = 0; i < kPanels; ++i)
+      store16(&t.out[row + static_cast<size_t>(r)][d + 16 * static_cast<size_t>(i)], acc[r][i]);
   }
 }
 
@@ -132,7 +134,7 @@ template <int kRows, class Line>
 void attend_block(const AttentionArgs& args, const Queries& queries, const unsigned char* block, AttentionTile& t) {
   const size_t panels = (t.end[kRows - 1] + kPanelRows - 1) / kPanelRows;
   size_t panel = t.begin[0] / kPanelRows;
-  // One row waits for memory: its keys are read in one stream, panel after panel, which is 7 % of a step of 8 to 16 sequences.
+  // One row waits for memory: its keys are read in one stream, panel after panel, 7 % of a step of 8 to 16 sequences.
   if constexpr (kRows > 1) {
     for (; panel + kAttentionPanels <= panels; panel += kAttentionPanels) {
       scores<kRows, kAttentionPanels, Line>(args, queries, block + args.k_offset, panel, t);
@@ -166,7 +168,8 @@ GPT2_INLINE void start_tile(const AttentionArgs& args, size_t n, AttentionTile& 
 
 // Block b for the tile that begins with `query`.
 template <int kRows, class Line>
-GPT2_INLINE void step_tile(const AttentionArgs& args, const Queries& queries, size_t query, size_t b, AttentionTile& t) {
+GPT2_INLINE void step_tile(const AttentionArgs& args, const Queries& queries, size_t query, size_t b,
+                           AttentionTile& t) {
   const size_t start = b * kBlockPositions, last_block = position_of(args, query) / kBlockPositions;
   for (size_t r = 0; r < kRows; ++r) {
     const size_t position = position_of(args, query + r), first = first_seen(args, position);

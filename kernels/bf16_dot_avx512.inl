@@ -1,5 +1,5 @@
-// bf16 weights by vdpbf16ps: pairs of bf16 products added to f32. Activations are rounded to bf16 too, for one row and for many;
-// this instruction rounds in its own way, so bf16 has the same bits within this tier only.
+// bf16 weights by vdpbf16ps: pairs of bf16 products added to f32. Activations are rounded to bf16 too, for one row and
+// for many; this instruction rounds in its own way, so bf16 has the same bits within this tier only.
 namespace gpt2 {
 namespace {
 
@@ -28,8 +28,8 @@ struct Bf16Product {
   static constexpr int kOneRowPanels = 4;
   static constexpr TileShape kTiles[] = {{12, 2}};
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& /*ahead*/) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
+                       const unsigned char* x, const Ahead& /*ahead*/) {
     const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
     for (size_t k = 0; k < args.w.n_cols; k += 2, lines += kLineBytes, x += 2 * sizeof(uint16_t)) {
       I16 w[kP];

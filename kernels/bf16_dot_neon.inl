@@ -1,5 +1,5 @@
-// bf16 weights by bfdot: pairs of bf16 products added to f32. Activations are rounded to bf16 too, for one row and for many; this
-// instruction rounds in its own way, so bf16 has the same bits within this tier only.
+// bf16 weights by bfdot: pairs of bf16 products added to f32. Activations are rounded to bf16 too, for one row and for
+// many; this instruction rounds in its own way, so bf16 has the same bits within this tier only.
 namespace gpt2 {
 namespace {
 
@@ -28,10 +28,11 @@ struct Bf16Product {
   static constexpr int kOneRowPanels = kGemvPanels;
   static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
 
-  // One line of each panel times the pair of inputs kLane of every row. Half a line at a time: with a whole one in registers GCC 12
-  // spills an accumulator of 5 rows.
+  // One line of each panel times the pair of inputs kLane of every row. Half a line at a time: with a whole one in
+  // registers GCC 12 spills an accumulator of 5 rows.
   template <int kLane, int kR, int kP>
-  GPT2_INLINE void line(float32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes, const bfloat16x8_t (&x)[kR]) {
+  GPT2_INLINE void line(float32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes,
+                        const bfloat16x8_t (&x)[kR]) {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p, lines += bytes) {
 #pragma GCC unroll 2
@@ -53,8 +54,8 @@ struct Bf16Product {
   }
 
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&sums)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& /*ahead*/) {
+  GPT2_INLINE void add(V16 (&sums)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
+                       const unsigned char* x, const Ahead& /*ahead*/) {
     const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
     float32x4_t acc[kP][4][kR];
     split(acc, sums);

@@ -1,9 +1,11 @@
-// bf16 weights without a dot instruction: both halves of a line become floats and take one fmla by lane each, k ascending;
-// activations stay f32. The same bits as scalar.
+// bf16 weights without a dot instruction: both halves of a line become floats and take one fmla by lane each, k
+// ascending; activations stay f32. The same bits as scalar.
 namespace gpt2 {
 namespace {
 
-GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row) { __builtin_memcpy(row, x, n_cols * sizeof(float)); }
+GPT2_INLINE void prepare_bf16(const float* x, size_t n_cols, unsigned char* row) {
+  __builtin_memcpy(row, x, n_cols * sizeof(float));
+}
 
 using Bf16Peak = F32Peak;
 
@@ -26,7 +28,8 @@ struct Bf16Product {
   }
 
   template <int kLane, bool kBoth, int kR, int kP>
-  GPT2_INLINE void line(float32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes, const float32x4_t (&x)[kR]) {
+  GPT2_INLINE void line(float32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes,
+                        const float32x4_t (&x)[kR]) {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p, lines += bytes) {
       uint8x16_t w[4];
@@ -37,8 +40,8 @@ struct Bf16Product {
   }
 
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&sums)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& /*ahead*/) {
+  GPT2_INLINE void add(V16 (&sums)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
+                       const unsigned char* x, const Ahead& /*ahead*/) {
     const unsigned char* lines = panel + panel_lines_offset(DType::bf16, args.w.n_cols);
     const size_t n = args.w.n_cols;
     float32x4_t acc[kP][4][kR], inputs[kR];

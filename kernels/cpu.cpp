@@ -79,10 +79,11 @@ struct CpuPart {
   uint32_t implementer, part;
   const char* name;
 };
-constexpr CpuPart kParts[] = {{0x41, 0xD03, "Arm Cortex-A53"},  {0x41, 0xD05, "Arm Cortex-A55"},  {0x41, 0xD07, "Arm Cortex-A57"},
-                              {0x41, 0xD08, "Arm Cortex-A72"},  {0x41, 0xD0B, "Arm Cortex-A76"},  {0x41, 0xD0C, "Arm Neoverse N1"},
-                              {0x41, 0xD40, "Arm Neoverse V1"}, {0x41, 0xD49, "Arm Neoverse N2"}, {0x41, 0xD4F, "Arm Neoverse V2"},
-                              {0x46, 0x001, "Fujitsu A64FX"},   {0xC0, 0xAC3, "Ampere One"}};
+constexpr CpuPart kParts[] = {
+    {0x41, 0xD03, "Arm Cortex-A53"},  {0x41, 0xD05, "Arm Cortex-A55"},  {0x41, 0xD07, "Arm Cortex-A57"},
+    {0x41, 0xD08, "Arm Cortex-A72"},  {0x41, 0xD0B, "Arm Cortex-A76"},  {0x41, 0xD0C, "Arm Neoverse N1"},
+    {0x41, 0xD40, "Arm Neoverse V1"}, {0x41, 0xD49, "Arm Neoverse N2"}, {0x41, 0xD4F, "Arm Neoverse V2"},
+    {0x46, 0x001, "Fujitsu A64FX"},   {0xC0, 0xAC3, "Ampere One"}};
 
 // Appends text to a name that has room left for it.
 void append(char (&name)[64], const char* text) noexcept {

@@ -1,15 +1,18 @@
-// Integer dot products with AVX2, exact. Two products and two additions take four of the three slots a cycle that multiplications
-// and additions share, so what counts is how many inputs they cover: int8 as 16-bit numbers by vpmaddwd 32, with nothing to join
-// (49 operations a cycle on Zen 3, of which the tile of 6 rows reaches 42), int4's nibbles by vpmaddubsw 64. Nibbles of int8 codes (51 before they
-// are joined, 43 after) and |w| with a signed input (47) are slower.
+// Integer dot products with AVX2, exact. Two products and two additions take four of the three slots a cycle that
+// multiplications and additions share, so what counts is how many inputs they cover: int8 as 16-bit numbers by vpmaddwd
+// 32, with nothing to join (49 operations a cycle on Zen 3, of which the tile of 6 rows reaches 42), int4's nibbles by
+// vpmaddubsw 64. Nibbles of int8 codes (51 before they are joined, 43 after) and |w| with a signed input (47) are
+// slower.
 namespace gpt2 {
 namespace {
 
-// A row's codes as 16-bit numbers, of each four in the order 0 2 1 3: a line's even bytes meet the first two, its odd ones the others.
+// A row's codes as 16-bit numbers, of each four in the order 0 2 1 3: a line's even bytes meet the first two, its odd
+// ones the others.
 struct WordCodes {
   static constexpr size_t kBytes = 2;
   GPT2_INLINE void store(unsigned char* p, V16 codes) {
-    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(codes.a), _mm256_cvtps_epi32(codes.b));  // 0-3 8-11 4-7 12-15
+    // Inputs 0-3 8-11 4-7 12-15.
+    const __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(codes.a), _mm256_cvtps_epi32(codes.b));
     const __m256i ordered = _mm256_permute4x64_epi64(words, 0xD8);
     const __m256i pairs = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(ordered, 0xD8), 0xD8);
     _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(p)), pairs);
@@ -42,14 +45,16 @@ struct Int4Peak {
 struct Dword {
   unsigned char bytes[4];
 };
-GPT2_INLINE const Dword& dword_at(const unsigned char* p) { return *static_cast<const Dword*>(static_cast<const void*>(p)); }
+GPT2_INLINE const Dword& dword_at(const unsigned char* p) {
+  return *static_cast<const Dword*>(static_cast<const void*>(p));
+}
 
 static constexpr uint64_t kEvenBytes = 0x00FF00FF00FF00FF, kNibbles = 0x0F0F0F0F0F0F0F0F;
 static constexpr Mask kEven = {{kEvenBytes, kEvenBytes, kEvenBytes, kEvenBytes}};
 static constexpr Mask kLow = {{kNibbles, kNibbles, kNibbles, kNibbles}};
 
-// Steps are in assembly because the order is the point: with 12 sums, two vectors of weights, a broadcast and a product every register
-// is taken, and compilers gather the broadcasts of all rows, and spill the sums for them.
+// Steps are in assembly because the order is the point: with 12 sums, two vectors of weights, a broadcast and a product
+// every register is taken, and compilers gather the broadcasts of all rows, and spill the sums for them.
 struct Int8Dot {
   using Codes = WordCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
@@ -137,7 +142,8 @@ struct Int4Dot {
 #pragma GCC unroll 3
     for (size_t i = 1; i < kLines; ++i) {
 #pragma GCC unroll 4
-      for (int p = 0; p < kP; ++p) line<false>(sums, p, lines + static_cast<size_t>(p) * bytes + i * kLineBytes, x + i * 8, stride);
+      for (int p = 0; p < kP; ++p)
+        line<false>(sums, p, lines + static_cast<size_t>(p) * bytes + i * kLineBytes, x + i * 8, stride);
     }
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 8

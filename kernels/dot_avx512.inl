@@ -1,5 +1,6 @@
-// Integer dot products with AVX-512 BW alone. vpmaddubsw saturates at 16 bits, so int8 takes |w| <= 127 times the activation with
-// the weight's sign: 2 x 127 x 127 < 2^15. int4's codes of 0..15 leave room for a whole group of 32 in 16 bits.
+// Integer dot products with AVX-512 BW alone. vpmaddubsw saturates at 16 bits, so int8 takes |w| <= 127 times the
+// activation with the weight's sign: 2 x 127 x 127 < 2^15. int4's codes of 0..15 leave room for a whole group of 32 in
+// 16 bits.
 namespace gpt2 {
 namespace {
 

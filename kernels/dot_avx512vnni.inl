@@ -1,5 +1,5 @@
-// Integer dot products by vpdpbusd: unsigned weight codes times signed activations, exact. The offset of the weights is undone by
-// where the accumulator starts.
+// Integer dot products by vpdpbusd: unsigned weight codes times signed activations, exact. The offset of the weights is
+// undone by where the accumulator starts.
 namespace gpt2 {
 namespace {
 
@@ -20,9 +20,9 @@ using Int4Peak = Int8Peak;
 
 struct Int8Dot {
   using Codes = ByteCodes;
-  // Many rows: 6 x 2 sums and as many accumulators, 2 lines, a broadcast and the scales in 32 registers. Few rows wait for memory,
-  // so all of them go at once, with the accumulators in L1: 8 rows at 1.10 to 1.14 of one row's time where 6 x 2 takes 1.22 (read at
-  // 36 GB/s). 16 x 1 is 10 % behind 6 x 2 at 16 rows.
+  // Many rows: 6 x 2 sums and as many accumulators, 2 lines, a broadcast and the scales in 32 registers. Few rows wait
+  // for memory, so all of them go at once, with the accumulators in L1: 8 rows at 1.10 to 1.14 of one row's time where
+  // 6 x 2 takes 1.22 (read at 36 GB/s). 16 x 1 is 10 % behind 6 x 2 at 16 rows.
   static constexpr int kOneRowPanels = 4, kRoom = 24;
   static constexpr TileShape kTiles[] = {{8, 2}, {6, 2}};
   using Acc = I16;

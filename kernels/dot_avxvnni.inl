@@ -1,5 +1,5 @@
-// Integer dot products by vpdpbusd on ymm registers. GPT2_DPBUSD is the tier's spelling of it: AVX-VNNI's, or in the tests its
-// sister's of AVX-512 VL, which machines at hand can run.
+// Integer dot products by vpdpbusd on ymm registers. GPT2_DPBUSD is the tier's spelling of it: AVX-VNNI's, or in the
+// tests its sister's of AVX-512 VL, which machines at hand can run.
 namespace gpt2 {
 namespace {
 
@@ -52,8 +52,9 @@ struct Int4Dot {
   GPT2_INLINE Line load(const unsigned char* p) {
     const I16 line = iload16(p);
     const __m256i mask = _mm256_set1_epi8(15);
-    return {{_mm256_and_si256(line.a, mask), _mm256_and_si256(line.b, mask)},
-            {_mm256_and_si256(_mm256_srli_epi16(line.a, 4), mask), _mm256_and_si256(_mm256_srli_epi16(line.b, 4), mask)}};
+    return {
+        {_mm256_and_si256(line.a, mask), _mm256_and_si256(line.b, mask)},
+        {_mm256_and_si256(_mm256_srli_epi16(line.a, 4), mask), _mm256_and_si256(_mm256_srli_epi16(line.b, 4), mask)}};
   }
   template <int kP>
   GPT2_INLINE void step(Acc (&acc)[kP], const Line (&w)[kP], const unsigned char* x) {

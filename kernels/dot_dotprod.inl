@@ -1,5 +1,5 @@
-// Integer dot products by sdot, exact: four lines share one register of 16 activations, which the instruction takes by lane. Signed
-// weights are the code with its top bit turned (int8) or the code itself (int4).
+// Integer dot products by sdot, exact: four lines share one register of 16 activations, which the instruction takes by
+// lane. Signed weights are the code with its top bit turned (int8) or the code itself (int4).
 namespace gpt2 {
 namespace {
 
@@ -47,7 +47,8 @@ struct Int8Dot {
   static constexpr TileShape kTiles[] = {{5, 1}};
 
   template <int kLane, int kR, int kP>
-  GPT2_INLINE void line(int32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes, const int8x16_t (&codes)[kR]) {
+  GPT2_INLINE void line(int32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes,
+                        const int8x16_t (&codes)[kR]) {
     const uint8x16_t middle = vdupq_n_u8(0x80);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p, lines += bytes) {
@@ -86,7 +87,8 @@ struct Int4Dot {
   static constexpr TileShape kTiles[] = {{5, 1}};
 
   template <int kLane, int kR, int kP>
-  GPT2_INLINE void line(int32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes, const int8x16_t (&codes)[kR]) {
+  GPT2_INLINE void line(int32x4_t (&acc)[kP][4][kR], const unsigned char* lines, size_t bytes,
+                        const int8x16_t (&codes)[kR]) {
     const uint8x16_t mask = vdupq_n_u8(15);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p, lines += bytes) {
@@ -94,7 +96,8 @@ struct Int4Dot {
       load_line(parts, lines);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; ++q) {
-        const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(parts[q], mask)), high = vreinterpretq_s8_u8(vshrq_n_u8(parts[q], 4));
+        const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(parts[q], mask)),
+                        high = vreinterpretq_s8_u8(vshrq_n_u8(parts[q], 4));
 #pragma GCC unroll 8
         for (int r = 0; r < kR; ++r) acc[p][q][r] = vdotq_laneq_s32(acc[p][q][r], low, codes[r], kLane);
 #pragma GCC unroll 8

@@ -1,6 +1,7 @@
-// Integer dot products with the matrix instructions, exact. One row: usdot and sdot by lane. More: usmmla and smmla multiply
-// 2 outputs x 8 inputs by 2 rows x 8 inputs, twice the products of a dot instruction. A line's part holds 4 outputs x 4 inputs, so
-// zipping the same part of two lines (int8), or the low and high nibbles of one (int4), makes two such operands.
+// Integer dot products with the matrix instructions, exact. One row: usdot and sdot by lane. More: usmmla and smmla
+// multiply 2 outputs x 8 inputs by 2 rows x 8 inputs, twice the products of a dot instruction. A line's part holds 4
+// outputs x 4 inputs, so zipping the same part of two lines (int8), or the low and high nibbles of one (int4), makes
+// two such operands.
 namespace gpt2 {
 namespace {
 
@@ -24,8 +25,8 @@ GPT2_INLINE uint8x16_t zip_high(uint8x16_t first, uint8x16_t second) {
   return vreinterpretq_u8_u32(vzip2q_u32(vreinterpretq_u32_u8(first), vreinterpretq_u32_u8(second)));
 }
 
-// Several rows of one panel, two rows at a time: sums[2 q] holds outputs 0 and 1 of part q by both rows, sums[2 q + 1] outputs 2 and 3.
-// The last row of an odd number is its own partner.
+// Several rows of one panel, two rows at a time: sums[2 q] holds outputs 0 and 1 of part q by both rows, sums[2 q + 1]
+// outputs 2 and 3. The last row of an odd number is its own partner.
 template <int kR>
 struct RowPairs {
   static constexpr int kPairs = (kR + 1) / 2;
@@ -52,8 +53,8 @@ struct RowPairs {
   GPT2_INLINE void finish(I16 (&out)[kR][kP], int p, const Sums& sums) {
 #pragma GCC unroll 4
     for (int i = 0; i < kPairs; ++i) {
-      out[2 * i][p] = {vuzp1q_s32(sums[0][i], sums[1][i]), vuzp1q_s32(sums[2][i], sums[3][i]), vuzp1q_s32(sums[4][i], sums[5][i]),
-                       vuzp1q_s32(sums[6][i], sums[7][i])};
+      out[2 * i][p] = {vuzp1q_s32(sums[0][i], sums[1][i]), vuzp1q_s32(sums[2][i], sums[3][i]),
+                       vuzp1q_s32(sums[4][i], sums[5][i]), vuzp1q_s32(sums[6][i], sums[7][i])};
       if (2 * i + 1 == kR) break;
       out[2 * i + 1][p] = {vuzp2q_s32(sums[0][i], sums[1][i]), vuzp2q_s32(sums[2][i], sums[3][i]),
                            vuzp2q_s32(sums[4][i], sums[5][i]), vuzp2q_s32(sums[6][i], sums[7][i])};
@@ -79,7 +80,8 @@ struct Int8Dot {
     }
   }
   template <int kP>
-  GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes,
+                           const unsigned char* x) {
     const int32x4_t start = vdupq_n_s32(offset);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) sums[0][p] = {start, start, start, start};
@@ -92,7 +94,8 @@ struct Int8Dot {
     }
   }
   template <int kR>
-  GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x, size_t stride) {
+  GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x,
+                        size_t stride) {
     for (size_t i = 0; i < 16; i += 2, lines += 2 * kLineBytes, x += 8) {
       typename RowPairs<kR>::Codes codes;
       RowPairs<kR>::load(codes, x, stride);
@@ -150,7 +153,8 @@ struct Int4Dot {
     }
   }
   template <int kP>
-  GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes, const unsigned char* x) {
+  GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes,
+                           const unsigned char* x) {
     const int32x4_t start = vdupq_n_s32(offset);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) sums[0][p] = {start, start, start, start};
@@ -161,14 +165,16 @@ struct Int4Dot {
     }
   }
   template <int kR>
-  GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x, size_t stride) {
+  GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x,
+                        size_t stride) {
     for (size_t i = 0; i < 4; ++i, lines += kLineBytes, x += 8) {
       typename RowPairs<kR>::Codes codes;
       RowPairs<kR>::load(codes, x, stride);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; ++q) {
         const uint8x16_t both = load_bytes(lines + 16 * q), first = low_codes(both), second = high_codes(both);
-        const int8x16_t low = vreinterpretq_s8_u8(zip_low(first, second)), high = vreinterpretq_s8_u8(zip_high(first, second));
+        const int8x16_t low = vreinterpretq_s8_u8(zip_low(first, second)),
+                        high = vreinterpretq_s8_u8(zip_high(first, second));
 #pragma GCC unroll 4
         for (int r = 0; r < RowPairs<kR>::kPairs; ++r) {
           sums[2 * q][r] = vmmlaq_s32(sums[2 * q][r], low, codes[r]);

@@ -22,8 +22,8 @@ using Int4Peak = Int8Peak;
 // Calls `quarters` for the parts of a panel: rows and parts share the registers, two sums a row and part.
 // Up to 2 rows take the whole line (4 parts), 3 and 4 rows half of it at a time.
 template <class Dot, int kR, int kP>
-GPT2_INLINE void group_by_parts(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
-                                const unsigned char* x, size_t stride) {
+GPT2_INLINE void group_by_parts(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines,
+                                size_t bytes, const unsigned char* x, size_t stride) {
 #pragma GCC unroll 4
   for (int p = 0; p < kP; ++p, lines += bytes) {
     constexpr int kParts = kR <= 2 ? 4 : 2;
@@ -46,7 +46,8 @@ struct Int8Dot {
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{4, 1}};
 
-  // Two lines at a time: 16 bits have room for two products, 2 x 128 x 127 < 2^15, of a weight (code - 128) and an activation.
+  // Two lines at a time: 16 bits have room for two products, 2 x 128 x 127 < 2^15, of a weight (code - 128) and an
+  // activation.
   template <int kR, int kQ>
   GPT2_INLINE void parts(int32x4_t (&sums)[kR][kQ], const int32_t (&/*offset*/)[kR], const unsigned char* lines,
                          const unsigned char* x, size_t stride) {

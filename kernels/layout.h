@@ -1,6 +1,6 @@
-// The packed layouts: panels of 16 output rows (weights) and blocks of 64 positions (KV cache). Geometry only; DESIGN:
-// every line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or many. Everything is
-// static: a weak symbol compiled for AVX-512 could become the copy that an older CPU runs.
+// The packed layouts, as geometry only: panels of 16 output rows (weights) and blocks of 64 positions (KV cache). Every
+// line of 64 bytes serves one zmm, two ymm or four q registers, and one stream of addresses serves one row or
+// many. Everything is static: a weak symbol compiled for AVX-512 could become the copy that an older CPU runs.
 #pragma once
 
 #include <stddef.h>
@@ -33,7 +33,7 @@ static constexpr DTypeLayout layout_of(DType dtype) {
 
 static constexpr size_t round_up_size(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Inputs after padding with zero codes: whole lines, and whole groups where there are groups.
+// Returns the inputs after padding with zero codes: whole lines, and whole groups where there are groups.
 static constexpr size_t padded_k(DType dtype, size_t n_cols) {
   const DTypeLayout layout = layout_of(dtype);
   return round_up_size(n_cols, layout.k_per_group > 0 ? layout.k_per_group : layout.k_per_line);
@@ -67,7 +67,9 @@ static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * pan
 //   int8, int4: codes [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
 //   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts
 //   on a line. Codes are bytes; for int8 they have room to be words, in the order of the tier's choice.
-static constexpr size_t groups_of(DType dtype, size_t n_cols) { return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group; }
+static constexpr size_t groups_of(DType dtype, size_t n_cols) {
+  return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group;
+}
 static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) {
   return round_up_size(padded_k(dtype, n_cols) * (dtype == DType::int8 ? 2 : 1), kLineBytes);
 }
@@ -79,7 +81,7 @@ static constexpr size_t prepared_row_bytes(DType dtype, size_t n_cols) {
   return row_offsets_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(int32_t), kLineBytes);
 }
 static constexpr bool is_prepared(DType dtype) { return dtype != DType::f32; }
-// What the stored unsigned code of a weight is larger than the weight's own code.
+// Returns by how much a weight's stored unsigned code is larger than its signed code.
 static constexpr int32_t code_offset(DType dtype) { return dtype == DType::int8 ? 128 : 8; }
 
 static constexpr size_t item_bytes(KvType type) { return type == KvType::f32 ? 4 : 2; }

@@ -1,5 +1,6 @@
-// The coefficients of the project's own exp and erf, fitted for float (near-minimax, weighted least squares with Lawson's
-// iteration). Every tier evaluates the same polynomials with the same fma's, so every tier gives the same bits.
+// The coefficients of the project's own exp and erf, fitted for float (near-minimax, weighted least squares with
+// Lawson's iteration). Every tier evaluates the same polynomials with the same fma's, so every tier gives the same
+// bits.
 #pragma once
 
 namespace gpt2 {

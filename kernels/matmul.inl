@@ -1,6 +1,7 @@
-// The packed matrix product around the register tiles: which rows and panels meet, and the fused epilogue. A product (one per
-// weight type, below and in bf16_*.inl) adds w x to the accumulators of some rows and panels, k ascending, and names its tiles: kTiles
-// for few rows first, of which the first that holds all rows is used, else the last; kOneRowPanels for one row.
+// The packed matrix product around the register tiles: which rows and panels meet, and the fused epilogue. A product
+// (one per weight type, below and in bf16_*.inl) adds w x to the accumulators of some rows and panels, k ascending, and
+// names its tiles: kTiles for few rows first, of which the first that holds all rows is used, else the last;
+// kOneRowPanels for one row.
 namespace gpt2 {
 namespace {
 
@@ -13,23 +14,27 @@ struct LineF16 {
   GPT2_INLINE V16 load(const unsigned char* p) { return load16_f16(p); }
 };
 
-GPT2_INLINE const float* as_floats(const unsigned char* p) { return static_cast<const float*>(static_cast<const void*>(p)); }
+GPT2_INLINE const float* as_floats(const unsigned char* p) {
+  return static_cast<const float*>(static_cast<const void*>(p));
+}
 
 struct F32Product {
   static constexpr int kOneRowPanels = kGemvPanels;
   static constexpr TileShape kTiles[] = {{kTileRows, kTilePanels}};
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& ahead) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
+                       const unsigned char* x, const Ahead& ahead) {
     const size_t offset = panel_lines_offset(DType::f32, args.w.n_cols);
-    in_parts<kFetchAhead, kP>(args.w.n_cols, offset, bytes, ahead, [&](size_t first, size_t n) __attribute__((always_inline)) {
-      tile<kR, kP, LineF32>(acc, panel + offset + first * kLineBytes, kLineBytes, bytes, as_floats(x) + first,
-                            args.x_stride / sizeof(float), n);
-    });
+    in_parts<kFetchAhead, kP>(
+        args.w.n_cols, offset, bytes, ahead, [&](size_t first, size_t n) __attribute__((always_inline)) {
+          tile<kR, kP, LineF32>(acc, panel + offset + first * kLineBytes, kLineBytes, bytes, as_floats(x) + first,
+                                args.x_stride / sizeof(float), n);
+        });
   }
 };
 
-// Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies the lines of a group's codes:
+// Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies the lines of a
+// group's codes:
 //   void group(I16 sums[kR][kP], const int32_t offset[kR], lines, bytes from panel to panel, x, bytes from row to row)
 // leaves offset + sum of w x. kRoom: how many vectors of sums and accumulators together the registers hold.
 template <DType kType, class Dot>
@@ -37,8 +42,8 @@ struct GroupProduct {
   static constexpr int kOneRowPanels = Dot::kOneRowPanels;
   static constexpr auto& kTiles = Dot::kTiles;
   template <int kR, int kP>
-  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes, const unsigned char* x,
-                       const Ahead& ahead) {
+  GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
+                       const unsigned char* x, const Ahead& ahead) {
     constexpr size_t kLines = layout_of(kType).k_per_group / layout_of(kType).k_per_line;
     constexpr size_t kStep = layout_of(kType).k_per_group * Dot::Codes::kBytes;
     const size_t n_cols = args.w.n_cols, stride = args.x_stride;
@@ -48,7 +53,8 @@ struct GroupProduct {
     const unsigned char* offsets = x + row_offsets_offset(kType, n_cols);
     size_t until_ahead = ahead.tile + 1;  // groups
     for (size_t g = 0; g < groups_of(kType, n_cols); ++g, lines += kLines * kLineBytes, x += kStep) {
-      if constexpr (2 * kR * kP > Dot::kRoom) {  // else the compiler keeps these in registers and spills the sums, once a line
+      // Else the compiler keeps these in registers and spills the sums, once a line.
+      if constexpr (2 * kR * kP > Dot::kRoom) {
 #pragma GCC unroll 16
         for (int r = 0; r < kR; ++r) {
 #pragma GCC unroll 8
@@ -74,7 +80,8 @@ struct GroupProduct {
       V16 weight_scale[kP];
 #pragma GCC unroll 8
       for (int p = 0; p < kP; ++p) {
-        weight_scale[p] = load16_f16(weight_scales + static_cast<size_t>(p) * bytes + g * kPanelRows * sizeof(uint16_t));
+        weight_scale[p] =
+            load16_f16(weight_scales + static_cast<size_t>(p) * bytes + g * kPanelRows * sizeof(uint16_t));
       }
 #pragma GCC unroll 16
       for (int r = 0; r < kR; ++r) {
@@ -108,7 +115,8 @@ GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
 
 // Stores one row of one panel and keeps its arg-max.
 GPT2_INLINE void finish_output(const MatmulArgs& args, size_t row, size_t panel, V16 acc) {
-  float* out = args.out != nullptr ? args.out + row * args.out_stride + panel * outputs_of_panel(args.epilogue) : nullptr;
+  float* out =
+      args.out != nullptr ? args.out + row * args.out_stride + panel * outputs_of_panel(args.epilogue) : nullptr;
   if (is_gated(args.epilogue)) return store_gated8(out, apply_epilogue(args.epilogue, acc, out), acc);
   acc = apply_epilogue(args.epilogue, acc, out);
   if (out != nullptr) store16(out, acc);
@@ -151,8 +159,8 @@ GPT2_INLINE void matmul_rows(const MatmulArgs& args, size_t rows, size_t row, si
   matmul_tile<Product, kRows, kPanels>(args, row, panel, ahead);
 }
 
-// How many panels stay in L2 while all rows pass: many rows, so that a tile's rows are read from L1 for panel after panel. Of few rows
-// it is the panel that stays in L1, and the next one comes from memory meanwhile.
+// How many panels stay in L2 while all rows pass: many rows, so that a tile's rows are read from L1 for panel after
+// panel. Of few rows it is the panel that stays in L1, and the next one comes from memory meanwhile.
 GPT2_INLINE size_t panels_at_once(const MatmulArgs& args) {
   constexpr size_t kManyRows = 64, kBytes = size_t{128} << 10;
   if (args.n_rows <= kManyRows) return 1;
@@ -160,18 +168,20 @@ GPT2_INLINE size_t panels_at_once(const MatmulArgs& args) {
   return n > 0 ? n : 1;
 }
 
-// Rows in equal tiles of kMin .. kRows by the panels [begin, end), which come from memory once and then from L2; `next` are the
-// panels after them.
+// Rows in equal tiles of kMin .. kRows by the panels [begin, end), which come from memory once and then from L2; `next`
+// are the panels after them.
 template <class Product, int kPanels, int kMin, int kRows>
 void matmul_block(const MatmulArgs& args, size_t begin, size_t end) {
   const size_t n_tiles = (args.n_rows + kRows - 1) / kRows;
-  const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles, stride = panel_bytes(args.w.dtype, args.w.n_cols);
+  const size_t size = args.n_rows / n_tiles, larger = args.n_rows % n_tiles,
+               stride = panel_bytes(args.w.dtype, args.w.n_cols);
   for (size_t i = 0, row = 0; i < n_tiles; ++i) {
     const size_t rows = size + (i < larger ? 1 : 0);
     for (size_t panel = begin; panel < end; panel += kPanels) {
       const size_t next = panel + (end - begin);
       const bool more = next + kPanels <= args.panel_end;
-      matmul_rows<Product, kPanels, kMin, kRows>(args, rows, row, panel, {more ? args.w.data + next * stride : nullptr, i, n_tiles});
+      matmul_rows<Product, kPanels, kMin, kRows>(args, rows, row, panel,
+                                                 {more ? args.w.data + next * stride : nullptr, i, n_tiles});
     }
     row += rows;
   }

@@ -55,8 +55,8 @@ int code_of(float w, float scale, float low, float high) {
   return scale == 0.0f ? 0 : static_cast<int>(clamp(round_even(clamp(w / scale, -1e6f, 1e6f)), low, high));
 }
 
-// Squared error of a group of 32 at this scale, and the sums for the least-squares refit of the scale: in 4 lanes each, added in
-// order. Codes by the reciprocal differ from code_of in ties only, which cost the same.
+// Squared error of a group of 32 at this scale, and the sums for the least-squares refit of the scale: in 4 lanes each,
+// added in order. Codes by the reciprocal differ from code_of in ties only, which cost the same.
 struct Fit {
   float error, wq, qq;
 };
@@ -112,7 +112,8 @@ uint16_t int4_scale(const float* values, size_t n) {
   return best;
 }
 
-void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t lane, unsigned char* scales, unsigned char* lines) {
+void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t lane, unsigned char* scales,
+                unsigned char* lines) {
   const DTypeLayout layout = layout_of(dtype);
   const float largest = largest_magnitude(w, n);
   const bool finite = largest - largest == 0.0f;  // else the scale says so, and every output does
@@ -142,7 +143,8 @@ float panel_value(DType dtype, const unsigned char* panel, size_t n_cols, size_t
     memcpy(&half, at, sizeof half);
     return bf16_to_float(half);
   }
-  memcpy(&half, panel + panel_scales_offset() + (k / layout_of(dtype).k_per_group * kPanelRows + lane) * sizeof half, sizeof half);
+  memcpy(&half, panel + panel_scales_offset() + (k / layout_of(dtype).k_per_group * kPanelRows + lane) * sizeof half,
+         sizeof half);
   const int mask = dtype == DType::int8 ? 255 : 15;
   return static_cast<float>((*at >> place.shift & mask) - code_offset(dtype)) * f16_to_float(half);
 }
@@ -157,7 +159,8 @@ void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols
   for (size_t lane = 0; lane < kPanelRows; ++lane) {
     const float* row = rows + lane * n_cols;
     for (size_t k = 0; group > 0 && k < n_cols; k += group) {
-      pack_group(dtype, row + k, n_cols - k < group ? n_cols - k : group, k, lane, panel + panel_scales_offset(), lines);
+      pack_group(dtype, row + k, n_cols - k < group ? n_cols - k : group, k, lane, panel + panel_scales_offset(),
+                 lines);
     }
     for (size_t k = 0; group == 0 && k < n_cols; ++k) {
       const Place place = place_of(dtype, k, lane);

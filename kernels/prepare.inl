@@ -8,7 +8,8 @@ GPT2_INLINE V16 load_row_part(const float* x, size_t i, size_t n) {
 
 // A group of kGroup inputs of which n exist: codes, scale, and the offset that undoes the weights' unsigned codes.
 template <size_t kGroup, class Codes>
-GPT2_INLINE void prepare_group(const float* x, size_t n, int32_t weight_offset, unsigned char* codes, float* scale, int32_t* offset) {
+GPT2_INLINE void prepare_group(const float* x, size_t n, int32_t weight_offset, unsigned char* codes, float* scale,
+                               int32_t* offset) {
   V16 values[kGroup / 16];
   V16 magnitudes = set16(0.0f);
 #pragma GCC unroll 4
@@ -46,8 +47,8 @@ GPT2_INLINE void prepare_groups(const float* x, size_t n_cols, unsigned char* ro
   for (size_t g = 0; g < groups_of(kType, n_cols); ++g) {
     float scale;
     int32_t offset;
-    prepare_group<kGroup, Codes>(x + g * kGroup, n_cols - g * kGroup, code_offset(kType), row + g * kGroup * Codes::kBytes, &scale,
-                                 &offset);
+    prepare_group<kGroup, Codes>(x + g * kGroup, n_cols - g * kGroup, code_offset(kType),
+                                 row + g * kGroup * Codes::kBytes, &scale, &offset);
     __builtin_memcpy(scales + g * sizeof scale, &scale, sizeof scale);
     __builtin_memcpy(offsets + g * sizeof offset, &offset, sizeof offset);
   }

@@ -16,8 +16,8 @@ uint64_t probe_read(const unsigned char* data, size_t bytes) noexcept {
   return words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7];
 }
 
-// Chains of one instruction sequence, as many as the registers hold. `Peak` (tile_*.inl, bf16_*.inl, dot_*.inl) names the register
-// type, the number of chains, the operations of a step, and the step.
+// Chains of one instruction sequence, as many as the registers hold. `Peak` (tile_*.inl, bf16_*.inl, dot_*.inl) names
+// the register type, the number of chains, the operations of a step, and the step.
 template <class Peak>
 GPT2_INLINE double probe_chains(size_t n) {
   typename Peak::Register acc[Peak::kChains], w = Peak::start(0.5f), x = Peak::start(0.999f);

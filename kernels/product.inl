@@ -2,8 +2,8 @@
 namespace gpt2 {
 namespace {
 
-// Where the weights of the next group of panels stand, and which part of the row tiles this one is: the tiles of a group share the
-// work of fetching the next one, so that reading goes on while the later tiles compute from cache.
+// Where the weights of the next group of panels stand, and which part of the row tiles this one is: the tiles of a
+// group share the work of fetching the next one, so that reading goes on while the later tiles compute from cache.
 struct Ahead {
   const unsigned char* panel;  // nullptr: none
   size_t tile, n_tiles;
@@ -14,12 +14,14 @@ struct TileShape {
   int rows, panels;
 };
 
-// Calls part(first line, number of lines) for all lines of a panel in parts of 16, and before each n_tiles-th of them fetches the lines
-// of the next panels that stand there; or once for all lines, where nothing is to be fetched or few rows are not the case.
+// Calls part(first line, number of lines) for all lines of a panel in parts of 16, and before each n_tiles-th of them
+// fetches the lines of the next panels that stand there; or once for all lines, where nothing is to be fetched or few
+// rows are not the case.
 template <bool kFetch, int kP, class Part>
 GPT2_INLINE void in_parts(size_t n_lines, size_t lines_offset, size_t bytes, const Ahead& ahead, Part&& part) {
   constexpr size_t kPart = 16, kFewTiles = 16;
-  if (!kFetch || ahead.panel == nullptr || ahead.n_tiles < 2 || ahead.n_tiles > kFewTiles) return part(size_t{0}, n_lines);
+  if (!kFetch || ahead.panel == nullptr || ahead.n_tiles < 2 || ahead.n_tiles > kFewTiles)
+    return part(size_t{0}, n_lines);
   const unsigned char* next_lines = ahead.panel + lines_offset;
   size_t until_ahead = ahead.tile + 1;  // parts
   for (size_t first = 0; first < n_lines; first += kPart, next_lines += kPart * kLineBytes) {
@@ -43,8 +45,8 @@ struct ByteCodes {
 
 // The usual order of a group: line after line, the weights of all panels are loaded and each row steps through them.
 template <class Dot, size_t kLines, size_t kStep, int kR, int kP>
-GPT2_INLINE void group_by_lines(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
-                                const unsigned char* x, size_t stride) {
+GPT2_INLINE void group_by_lines(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines,
+                                size_t bytes, const unsigned char* x, size_t stride) {
   typename Dot::Acc acc[kR][kP];
 #pragma GCC unroll 16
   for (int r = 0; r < kR; ++r) {

@@ -1,5 +1,5 @@
-// The definition of every operation, in plain loops: the fallback for any CPU, and what every other tier is compared with.
-// One chain of fused multiply-adds per output; sums of rows in 16 lanes and one tree.
+// The definition of every operation, in plain loops: the fallback for any CPU, and what every other tier is compared
+// with. One chain of fused multiply-adds per output; sums of rows in 16 lanes and one tree.
 #include "kernels/float_types.h"
 #include "kernels/kernels.h"
 #include "kernels/math_constants.h"

@@ -51,14 +51,16 @@ GPT2_INLINE void store16_f16(void* p, V16 v) {
 }
 
 // Lanes 0-7 of gates times lanes 8-15 of values.
-GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) { _mm256_storeu_ps(p, _mm256_mul_ps(gates.a, values.b)); }
+GPT2_INLINE void store_gated8(float* p, V16 gates, V16 values) {
+  _mm256_storeu_ps(p, _mm256_mul_ps(gates.a, values.b));
+}
 
 GPT2_INLINE V16 add16(V16 x, V16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 GPT2_INLINE V16 sub16(V16 x, V16 y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 GPT2_INLINE V16 mul16(V16 x, V16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 GPT2_INLINE V16 div16(V16 x, V16 y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
 GPT2_INLINE V16 fma16(V16 x, V16 y, V16 z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
-// The larger (smaller) of limit and x; a NaN in x passes.
+// Returns the larger (smaller) of limit and x; a NaN in x passes.
 GPT2_INLINE V16 at_least16(V16 limit, V16 x) { return {_mm256_max_ps(limit.a, x.a), _mm256_max_ps(limit.b, x.b)}; }
 GPT2_INLINE V16 at_most16(V16 limit, V16 x) { return {_mm256_min_ps(limit.a, x.a), _mm256_min_ps(limit.b, x.b)}; }
 GPT2_INLINE M16 less16(V16 x, V16 y) {
@@ -115,7 +117,8 @@ GPT2_INLINE float max16(V16 v) {
   const __m128 c = _mm_max_ps(b, _mm_movehl_ps(b, b));
   return _mm_cvtss_f32(_mm_max_ss(c, _mm_movehdup_ps(c)));
 }
-// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+// Returns the larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity
+// and NaN.
 GPT2_INLINE __m256 larger_bits8(__m256 a, __m256 b) {
   return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
@@ -144,8 +147,8 @@ GPT2_INLINE void store16_i8(void* p, V16 v) {
                    _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
 }
 GPT2_INLINE const __m256i& words8(const void* p) { return *static_cast<const __m256i*>(p); }
-// The bits of `words` that a mask in memory keeps. In assembly because compilers keep the mask in a register, and spill a sum of the widest
-// tiles for it.
+// The bits of `words` that a mask in memory keeps. In assembly because compilers keep the mask in a register, and spill
+// a sum of the widest tiles for it.
 struct Mask {
   alignas(32) uint64_t bits[4];
 };
@@ -154,10 +157,11 @@ GPT2_INLINE __m256i masked(__m256i words, const Mask& mask) {
   __asm__("vpand %2, %1, %0" : "=x"(kept) : "x"(words), "m"(mask));
   return kept;
 }
-// The two bf16 of each lane of a line as float. The high ones are read again, for the same reason: 2 sums a line were spilled, and the
-// tile of 6 rows took twice the time.
+// Returns the two bf16 of each lane of a line as float. The high ones are read again, for the same reason: 2 sums a
+// line were spilled, and the tile of 6 rows took twice the time.
 GPT2_INLINE V16 bf16_low16(const unsigned char* line) {
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(words8(line), 16)), _mm256_castsi256_ps(_mm256_slli_epi32(words8(line + 32), 16))};
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(words8(line), 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(words8(line + 32), 16))};
 }
 static constexpr uint64_t kHighBits = 0xFFFF0000FFFF0000;
 static constexpr Mask kHighHalves = {{kHighBits, kHighBits, kHighBits, kHighBits}};

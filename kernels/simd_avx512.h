@@ -40,7 +40,7 @@ GPT2_INLINE V16 sub16(V16 a, V16 b) { return _mm512_sub_ps(a, b); }
 GPT2_INLINE V16 mul16(V16 a, V16 b) { return _mm512_mul_ps(a, b); }
 GPT2_INLINE V16 div16(V16 a, V16 b) { return _mm512_div_ps(a, b); }
 GPT2_INLINE V16 fma16(V16 a, V16 b, V16 c) { return _mm512_fmadd_ps(a, b, c); }
-// The larger (smaller) of limit and x; a NaN in x passes.
+// Returns the larger (smaller) of limit and x; a NaN in x passes.
 GPT2_INLINE V16 at_least16(V16 limit, V16 x) { return _mm512_max_ps(limit, x); }
 GPT2_INLINE V16 at_most16(V16 limit, V16 x) { return _mm512_min_ps(limit, x); }
 GPT2_INLINE M16 less16(V16 a, V16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
@@ -70,7 +70,8 @@ GPT2_INLINE float sum_tree16(V16 v) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 GPT2_INLINE float max16(V16 v) { return _mm512_reduce_max_ps(v); }
-// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+// Returns the larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity
+// and NaN.
 GPT2_INLINE V16 larger_bits16(V16 a, V16 b) {
   return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
@@ -90,8 +91,10 @@ GPT2_INLINE V16 to_float16(I16 x) { return _mm512_cvtepi32_ps(x); }
 GPT2_INLINE void store16_i8(void* p, V16 v) {
   _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
 }
-// The two bf16 of each lane as float.
-GPT2_INLINE V16 bf16_low16(const unsigned char* line) { return _mm512_castsi512_ps(_mm512_slli_epi32(iload16(line), 16)); }
+// Returns the two bf16 of each lane as float.
+GPT2_INLINE V16 bf16_low16(const unsigned char* line) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(iload16(line), 16));
+}
 GPT2_INLINE V16 bf16_high16(const unsigned char* line) {
   return _mm512_castsi512_ps(_mm512_and_si512(iload16(line), _mm512_set1_epi32(static_cast<int32_t>(0xFFFF0000u))));
 }

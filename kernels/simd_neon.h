@@ -1,4 +1,5 @@
-// 16 lanes of float on NEON: four q registers. The thin layer under the shared texts (*.inl); every tier has the same names.
+// 16 lanes of float on NEON: four q registers. The thin layer under the shared texts (*.inl); every tier has the same
+// names.
 #pragma once
 
 #include <arm_neon.h>
@@ -52,7 +53,7 @@ GPT2_INLINE M16 first_lanes(size_t n) {
   const uint32x4_t a = {0, 1, 2, 3}, b = vaddq_u32(a, four), c = vaddq_u32(b, four), d = vaddq_u32(c, four);
   return {vcltq_u32(a, count), vcltq_u32(b, count), vcltq_u32(c, count), vcltq_u32(d, count)};
 }
-// How many lanes are set.
+// Returns how many lanes are set.
 GPT2_INLINE size_t count_lanes(M16 m) {
   return 0u - vaddvq_u32(vaddq_u32(vaddq_u32(m.a, m.b), vaddq_u32(m.c, m.d)));
 }
@@ -72,7 +73,8 @@ GPT2_INLINE void store16_first(void* p, M16 lanes, V16 v) {
 GPT2_INLINE V16 load16_f16(const void* p) {
   const uint16_t* halves = static_cast<const uint16_t*>(p);
   const float16x8_t low = vreinterpretq_f16_u16(vld1q_u16(halves)), high = vreinterpretq_f16_u16(vld1q_u16(halves + 8));
-  return {vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)), vcvt_high_f32_f16(high)};
+  return {vcvt_f32_f16(vget_low_f16(low)), vcvt_high_f32_f16(low), vcvt_f32_f16(vget_low_f16(high)),
+          vcvt_high_f32_f16(high)};
 }
 GPT2_INLINE void store16_f16(void* p, V16 v) {
   uint16_t* halves = static_cast<uint16_t*>(p);
@@ -101,7 +103,8 @@ GPT2_INLINE V16 div16(V16 x, V16 y) {
 GPT2_INLINE V16 fma16(V16 x, V16 y, V16 z) {
   return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
 }
-// The larger (smaller) of limit and x; a NaN in x passes, and so does the sign of a zero in x. fmax would order the zeros.
+// Returns the larger (smaller) of limit and x; a NaN in x passes, and so does the sign of a zero in x. fmax would order
+// the zeros.
 GPT2_INLINE float32x4_t at_least4(float32x4_t limit, float32x4_t x) { return vbslq_f32(vcltq_f32(x, limit), limit, x); }
 GPT2_INLINE float32x4_t at_most4(float32x4_t limit, float32x4_t x) { return vbslq_f32(vcgtq_f32(x, limit), limit, x); }
 GPT2_INLINE V16 at_least16(V16 limit, V16 x) {
@@ -131,9 +134,12 @@ GPT2_INLINE float32x4_t scale_by_exponent4(float32x4_t p, float32x4_t t) {
   return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(p), vshlq_n_u32(vreinterpretq_u32_f32(t), 23)));
 }
 GPT2_INLINE V16 scale_by_exponent16(V16 p, V16 t) {
-  return {scale_by_exponent4(p.a, t.a), scale_by_exponent4(p.b, t.b), scale_by_exponent4(p.c, t.c), scale_by_exponent4(p.d, t.d)};
+  return {scale_by_exponent4(p.a, t.a), scale_by_exponent4(p.b, t.b), scale_by_exponent4(p.c, t.c),
+          scale_by_exponent4(p.d, t.d)};
 }
-GPT2_INLINE uint32x4_t not_finite4(float32x4_t x, uint32x4_t lanes) { return vbicq_u32(lanes, vceqzq_f32(vsubq_f32(x, x))); }
+GPT2_INLINE uint32x4_t not_finite4(float32x4_t x, uint32x4_t lanes) {
+  return vbicq_u32(lanes, vceqzq_f32(vsubq_f32(x, x)));
+}
 // All lanes finite?
 GPT2_INLINE bool all_finite16(V16 v, M16 lanes) {
   const uint32x4_t bad = vorrq_u32(vorrq_u32(not_finite4(v.a, lanes.a), not_finite4(v.b, lanes.b)),
@@ -160,7 +166,8 @@ GPT2_INLINE float sum_tree16(V16 v) {
   return vget_lane_f32(y, 0) + vget_lane_f32(y, 1);
 }
 GPT2_INLINE float max16(V16 v) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(v.a, v.b), vmaxq_f32(v.c, v.d))); }
-// The larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity and NaN.
+// Returns the larger of two magnitudes by their bits, which for numbers is their order and above which stand infinity
+// and NaN.
 GPT2_INLINE float32x4_t larger_bits4(float32x4_t x, float32x4_t y) {
   return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(x), vreinterpretq_u32_f32(y)));
 }
@@ -173,7 +180,9 @@ GPT2_INLINE float largest_bits16(V16 v) {
   __builtin_memcpy(&largest, &bits, sizeof largest);
   return largest;
 }
-GPT2_INLINE V16 to_float16(I16 x) { return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)}; }
+GPT2_INLINE V16 to_float16(I16 x) {
+  return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
+}
 // Whole numbers of -128..127 as bytes.
 GPT2_INLINE void store16_i8(void* p, V16 v) {
   const int16x8_t low = vqmovn_high_s32(vqmovn_s32(vcvtq_s32_f32(v.a)), vcvtq_s32_f32(v.b));

@@ -1,5 +1,6 @@
-// A tier's object: the shared texts over its own wrapper and tiles. The tier's file (isa_*.cpp) includes its wrapper and names its texts
-// of the register tile, of bf16 and of the integer dot products, its table and its GPT2_ISA name. Exports the table and nothing else.
+// A tier's object: the shared texts over its own wrapper and tiles. The tier's file (isa_*.cpp) includes its wrapper
+// and names its texts of the register tile, of bf16 and of the integer dot products, its table and its GPT2_ISA name.
+// Exports the table and nothing else.
 #include "kernels/kernels.h"
 #include "kernels/math_constants.h"
 #include "kernels/tables.h"

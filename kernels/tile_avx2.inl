@@ -6,8 +6,8 @@ static constexpr int kTileRows = 6, kTilePanels = 1;  // many rows
 static constexpr int kGemvPanels = 4;                 // one row: four streams of weights
 static constexpr int kAttentionRows = 6, kAttentionPanels = 1;
 
-// The tiles of few rows fetch the next panel of f32 and bf16 while they compute (product.inl): without it 8 rows of f32 took the time to
-// read the weights and then the time to multiply them, 12 operations a cycle of 32.
+// The tiles of few rows fetch the next panel of f32 and bf16 while they compute (product.inl): without it 8 rows of f32
+// took the time to read the weights and then the time to multiply them, 12 operations a cycle of 32.
 static constexpr bool kFetchAhead = true;
 
 struct F32Peak {

@@ -3,8 +3,9 @@ namespace gpt2 {
 namespace {
 
 static constexpr int kTileRows = 12, kTilePanels = 2;  // many rows
-// One row: four streams of weights, which is all that reading needs (99 to 100 % of the read probe). Software prefetch 512 to
-// 4096 bytes ahead cost 1 to 4 % in interleaved runs, transparent huge pages changed nothing: the hardware's prefetchers do.
+// One row: four streams of weights, which is all that reading needs (99 to 100 % of the read probe). Software prefetch
+// 512 to 4096 bytes ahead cost 1 to 4 % in interleaved runs, transparent huge pages changed nothing: the hardware's
+// prefetchers do.
 static constexpr int kGemvPanels = 4;
 static constexpr int kAttentionRows = 6, kAttentionPanels = 4;
 

@@ -1,6 +1,6 @@
-// The register tile for NEON: 5 rows x 1 panel (four q registers) keep 20 accumulators, four inputs of each row in 5 registers that
-// fmla takes by lane, and the parts of a line, in 32 registers. 6 rows would need a load and broadcast for each row and input, which
-// costs the pipes of the fmla's.
+// The register tile for NEON: 5 rows x 1 panel (four q registers) keep 20 accumulators, four inputs of each row in 5
+// registers that fmla takes by lane, and the parts of a line, in 32 registers. 6 rows would need a load and broadcast
+// for each row and input, which costs the pipes of the fmla's.
 namespace gpt2 {
 namespace {
 
@@ -19,7 +19,8 @@ struct F32Peak {
   GPT2_INLINE void step(Register& acc, Register w, Register x) { acc = vfmaq_f32(w, acc, x); }
 };
 
-// Accumulators of some rows and panels, by the four parts of a line: a part of the weights meets all rows before the next is loaded.
+// Accumulators of some rows and panels, by the four parts of a line: a part of the weights meets all rows before the
+// next is loaded.
 template <int kR, int kP>
 GPT2_INLINE void split(float32x4_t (&parts)[kP][4][kR], const V16 (&sums)[kR][kP]) {
 #pragma GCC unroll 8
@@ -44,8 +45,8 @@ GPT2_INLINE void join(V16 (&sums)[kR][kP], const float32x4_t (&parts)[kP][4][kR]
 
 template <int kLane>
 GPT2_INLINE V16 fma16_lane(V16 w, float32x4_t x, V16 acc) {
-  return {vfmaq_laneq_f32(acc.a, w.a, x, kLane), vfmaq_laneq_f32(acc.b, w.b, x, kLane), vfmaq_laneq_f32(acc.c, w.c, x, kLane),
-          vfmaq_laneq_f32(acc.d, w.d, x, kLane)};
+  return {vfmaq_laneq_f32(acc.a, w.a, x, kLane), vfmaq_laneq_f32(acc.b, w.b, x, kLane),
+          vfmaq_laneq_f32(acc.c, w.c, x, kLane), vfmaq_laneq_f32(acc.d, w.d, x, kLane)};
 }
 
 // One line of each panel times one input of each row.

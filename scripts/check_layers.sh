@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/convert, src/engine
-# <- src/measure <- tools. Fails on any other arrow,
-# on third-party headers outside the files that own them, and on flags that would change the arithmetic.
+# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/convert, src/engine <- src/measure
+# <- tools. Fails on any other arrow, on third-party headers outside the files that own them, on flags that would change
+# the arithmetic, on files over 600 lines and on lines over 120 columns.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bad=0
@@ -41,4 +41,7 @@ for file in $(find kernels src tools tests bench -name '*.h' -o -name '*.cpp' -o
   case $file in src/text/unicode_tables.cpp) continue ;; esac
   if ((lines > 600)); then complain "$file has $lines lines; split it"; fi
 done
+while IFS= read -r line; do complain "$line has more than 120 columns"; done \
+  < <(find kernels src tools -type f ! -name unicode_tables.cpp -exec \
+        env LC_ALL=C awk '{ line = $0; gsub(/[\200-\277]/, "", line) } length(line) > 120 { print FILENAME ":" FNR }' {} +)
 exit $bad

@@ -13,7 +13,8 @@ namespace gpt2 {
 std::vector<OptionGroup> BatchBenchCommand::options() {
   return {{"bench batch",
            {{"--batch", "", "Sequences together (default 16).", whole_value(batch_, 2, 256)},
-            {"--batch-prompts", "", "Prompts of 16 to 64 tokens, continued by 8 to 256 (default 200).", whole_value(values_.prompts, 1, 1u << 20)},
+            {"--batch-prompts", "", "Prompts of 16 to 64 tokens, continued by 8 to 256 (default 200).",
+             whole_value(values_.prompts, 1, 1u << 20)},
             {"--long-prompt", "", "Tokens of the prompt that is computed beside the others (default 900).",
              whole_value(values_.long_prompt, 1, 1u << 20)}}}};
 }
@@ -24,7 +25,8 @@ void BatchBenchCommand::run(const Setting& setting) const {
   options.engine.max_slots = batch_;
   options.repetitions = setting.repetitions;
   const uint32_t n_ctx = setting.model.config().n_ctx;
-  if (n_ctx < 128) fail(ExitCode::input, "bench batch: expected a model of at least 128 positions, found " + std::to_string(n_ctx));
+  if (n_ctx < 128)
+    fail(ExitCode::input, "bench batch: expected a model of at least 128 positions, found " + std::to_string(n_ctx));
   options.long_prompt = std::min(options.long_prompt, n_ctx - 64);
   BatchBenchmark benchmark(setting.model, options);
   BatchBenchResult result;

@@ -12,7 +12,7 @@ namespace gpt2 {
 
 class BatchBenchCommand {
  public:
-  // Their values are this object's.
+  // Returns the options; their values are stored in this object.
   std::vector<OptionGroup> options();
 
   struct Setting {

@@ -46,8 +46,8 @@ Figures figures_of(const SpeculationBenchResult& result, const SpeculationBenchC
   all.real("plain_step_ms", "target step T(1), ms", 1e3 * result.plain_step, 3);
   for (const uint32_t rows : kShownRows) {
     const double cost = result.relative_step[rows];
-    all.add("step_" + std::to_string(rows), "T(" + std::to_string(rows) + ") / T(1)", cost > 0 ? json_number(cost) : "null",
-        cost > 0 ? fixed(cost, 3) : "not measured");
+    all.add("step_" + std::to_string(rows), "T(" + std::to_string(rows) + ") / T(1)",
+            cost > 0 ? json_number(cost) : "null", cost > 0 ? fixed(cost, 3) : "not measured");
   }
   const SpeculationBenchResult::Allowed allowed = result.allowed();
   all.real("allowed_speedup", "allowed by a, c and T", allowed.speedup, 3);
@@ -93,16 +93,19 @@ std::vector<OptionGroup> SpeculationBenchCommand::options() {
       return set(text);
     };
   }
-  return {{"bench spec: prompts",
-           {{"-f,--file", "", "A prompt a line (-: stdin); with --prompts a text that prompts are cut from.",
-             name_value("FILE", file_)},
-            {"-e,--escape", "", "In a line, \\n, \\t, \\\\ and \\xNN stand for the bytes they name.", flag_value(escape_)},
-            {"--prompts", "", "Cut N prompts from the text, evenly spread.", whole_value(n_prompts_, 1, 1u << 20)},
-            {"--prompt-tokens", "", "Tokens of a prompt that is cut (default 64).", whole_value(prompt_tokens_, 1, 1u << 20)},
-            {"-n,--max-new-tokens", "", "Tokens generated for each (default 64).", whole_value(max_new_tokens_, 2, 1u << 20)},
-            {"-s,--seed", "", "Seed of the sampler (default 1).", seed_value(seed_)}}},
-          {"bench spec: speculation", speculation_.options()},
-          {"bench spec: sampling (default: --greedy)", std::move(sampling)}};
+  return {
+      {"bench spec: prompts",
+       {{"-f,--file", "", "A prompt a line (-: stdin); with --prompts a text that prompts are cut from.",
+         name_value("FILE", file_)},
+        {"-e,--escape", "", "In a line, \\n, \\t, \\\\ and \\xNN stand for the bytes they name.", flag_value(escape_)},
+        {"--prompts", "", "Cut N prompts from the text, evenly spread.", whole_value(n_prompts_, 1, 1u << 20)},
+        {"--prompt-tokens", "", "Tokens of a prompt that is cut (default 64).",
+         whole_value(prompt_tokens_, 1, 1u << 20)},
+        {"-n,--max-new-tokens", "", "Tokens generated for each (default 64).",
+         whole_value(max_new_tokens_, 2, 1u << 20)},
+        {"-s,--seed", "", "Seed of the sampler (default 1).", seed_value(seed_)}}},
+      {"bench spec: speculation", speculation_.options()},
+      {"bench spec: sampling (default: --greedy)", std::move(sampling)}};
 }
 
 std::vector<std::vector<int32_t>> SpeculationBenchCommand::read_prompts(const Model& model) const {

@@ -16,7 +16,7 @@ namespace gpt2 {
 
 class SpeculationBenchCommand {
  public:
-  // Their values are this object's.
+  // Returns the options; their values are stored in this object.
   std::vector<OptionGroup> options();
   bool wanted() const noexcept { return speculation_.wanted(); }
 

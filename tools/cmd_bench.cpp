@@ -32,7 +32,8 @@ std::string_view test_name(BenchTest test) {
 
 // "512,1024": whole numbers from `min`.
 OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
-  return {"N,...", "whole numbers from " + std::to_string(min) + ", with commas between them", [&out, min](std::string_view text) {
+  return {"N,...", "whole numbers from " + std::to_string(min) + ", with commas between them",
+          [&out, min](std::string_view text) {
             out.clear();
             for (const std::string& word : split_names(text)) {
               uint32_t number = 0;
@@ -46,51 +47,60 @@ OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
 class Bench final : public Command {
  public:
   CommandText text() const override {
-    return {"bench", "[spec|batch]", "Times a model against the machine's limits.",
-            "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
-            "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
-            "A percentage is the least time that the limits allow / the time taken. prefill: operations of the weights (2 "
-            "each for every token, the head for the last one only) / peak of their type + flops of causal attention / f32 "
-            "peak. decode: one token after another, from a depth on; (weight bytes + cache bytes) / read bandwidth. rows: one "
-            "step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / read "
-            "bandwidth.\n"
-            "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the kernels use "
-            "(fma; bf16, int8 and int4 as this CPU multiplies them) in registers; --peak prints them.\n"
-            "bench spec times generation with a draft against the same without, in turns, on the prompts of a file: medians of -r "
-            "repetitions, of the time after the prompt. Drafts of 1 to --draft-max tokens in turn measure how often a proposed "
-            "token is accepted (a), what a drafted token costs (c, in target steps) and what the target's step of k rows costs "
-            "(T(k)). They allow a speed-up of (1 - a^(k+1)) / ((1 - a) (k c + T(k+1) / T(1))) at the best k. The texts are "
-            "compared: a difference is an error (exit 1).\n"
-            "bench batch times prompts of different lengths in one continuous batch and, in turns, in fixed batches that are refilled "
-            "when all of their sequences have ended; and a long prompt that is computed beside running sequences.",
-            "gpt2 bench --shape 124M\n"
-            "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
-            "gpt2 bench --shape 355M --json > speed.json\n"
-            "gpt2 bench --peak\n"
-            "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt\n"
-            "gpt2 bench batch --shape 124M --dtype int8 --batch 16"};
+    return {
+        "bench", "[spec|batch]", "Times a model against the machine's limits.",
+        "Each sample stands between two probes of the limit that bounds it, so that a percentage compares what the "
+        "machine gave with what it could give at that moment; the rows are medians over the samples.\n"
+        "A percentage is the least time that the limits allow / the time taken. prefill: operations of the weights (2 "
+        "each for every token, the head for the last one only) / peak of their type + flops of causal attention / f32 "
+        "peak. decode: one token after another, from a depth on; (weight bytes + cache bytes) / read bandwidth. rows: "
+        "one step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / "
+        "read bandwidth.\n"
+        "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the "
+        "kernels use (fma; bf16, int8 and int4 as this CPU multiplies them) in registers; --peak prints them.\n"
+        "bench spec times generation with a draft against the same without, in turns, on the prompts of a file: "
+        "medians of -r repetitions, of the time after the prompt. Drafts of 1 to --draft-max tokens in turn measure "
+        "how often a proposed token is accepted (a), what a drafted token costs (c, in target steps) and what the "
+        "target's step of k rows costs (T(k)). They allow a speed-up of (1 - a^(k+1)) / ((1 - a) (k c + T(k+1) / "
+        "T(1))) at the best k. The texts are compared: a difference is an error (exit 1).\n"
+        "bench batch times prompts of different lengths in one continuous batch and, in turns, in fixed batches that "
+        "are refilled when all of their sequences have ended; and a long prompt that is computed beside running "
+        "sequences.",
+        "gpt2 bench --shape 124M\n"
+        "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
+        "gpt2 bench --shape 355M --json > speed.json\n"
+        "gpt2 bench --peak\n"
+        "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt\n"
+        "gpt2 bench batch --shape 124M --dtype int8 --batch 16"};
   }
 
   std::vector<OptionGroup> options() override {
     std::vector<Option> model = model_options(model_);
-    model.push_back({"--shape", "", "Random weights of a model's shape, made in memory: 82M, 124M, 355M, 774M or 1558M of GPT-2; SmolLM2-135M, SmolLM2-360M, Llama-3.2-1B or TinyLlama-1.1B.",
+    model.push_back({"--shape", "",
+                     "Random weights of a model's shape, made in memory: 82M, 124M, 355M, 774M or 1558M of GPT-2; "
+                     "SmolLM2-135M, SmolLM2-360M, Llama-3.2-1B or TinyLlama-1.1B.",
                      name_value("SHAPE", shape_)});
-    model.push_back({"--dtype", "", "Type of the random weights.", choice_value(dtype_, {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
+    model.push_back(
+        {"--dtype", "", "Type of the random weights.",
+         choice_value(dtype_,
+                      {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
-    std::vector<OptionGroup> groups = {{"What is timed",
-             {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
-              {"--decode", "", "Tokens generated one by one (default 32; 0: none).", list_value(decode_, 0)},
-              {"--rows", "", "Sequences of one step (default: none).", list_value(rows_, 0)},
-              {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
-              {"-r,--repetitions", "", "Samples of each row (default 5).", whole_value(repetitions_, 1, 1000)}}},
-            {"Output",
-             {{"--peak", "", "Print what this CPU multiplies each type with and how fast that is, and time nothing else.", flag_value(peak_, true)},
-              {"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
-              {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
-            {"Model", std::move(model)}};
+    std::vector<OptionGroup> groups = {
+        {"What is timed",
+         {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
+          {"--decode", "", "Tokens generated one by one (default 32; 0: none).", list_value(decode_, 0)},
+          {"--rows", "", "Sequences of one step (default: none).", list_value(rows_, 0)},
+          {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
+          {"-r,--repetitions", "", "Samples of each row (default 5).", whole_value(repetitions_, 1, 1000)}}},
+        {"Output",
+         {{"--peak", "", "Print what this CPU multiplies each type with and how fast that is, and time nothing else.",
+           flag_value(peak_, true)},
+          {"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
+          {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
+        {"Model", std::move(model)}};
     for (OptionGroup& group : spec_.options()) groups.push_back(std::move(group));
     for (OptionGroup& group : batch_.options()) groups.push_back(std::move(group));
     return groups;
@@ -103,7 +113,8 @@ class Bench final : public Command {
     if (operands.size() > known) {
       fail(ExitCode::usage, "bench: expected options, spec or batch, found \"" + printable(operands[known]) + "\"");
     }
-    if (!spec && spec_.wanted()) fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
+    if (!spec && spec_.wanted())
+      fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
     if (peak_) return print_peaks(choose_kernels());
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
     const KernelTable& kernels = choose_kernels();
@@ -131,8 +142,8 @@ class Bench final : public Command {
       results.push_back(benchmark.run(bench, repetitions_));
       bar.update(results.size(), cases.size());
     }
-    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name, benchmark.threads(),
-                         kv_type == KvType::f32 ? "f32" : "f16"};
+    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name,
+                         benchmark.threads(), kv_type == KvType::f32 ? "f32" : "f16"};
     write_output(format_ == BenchFormat::json ? as_json(results, shown)
                  : format_ == BenchFormat::csv ? as_csv(results, shown)
                                           : as_table(results, shown));
@@ -151,11 +162,12 @@ class Bench final : public Command {
     };
     Table table({Table::Align::left, Table::Align::left, Table::Align::right, Table::Align::left});
     for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
-      table.row({std::string(dtype_name(dtype)), kernels.probe_text(dtype), rate([&] { return probe.peak(dtype); }), "Gop/s"});
+      table.row({std::string(dtype_name(dtype)), kernels.probe_text(dtype), rate([&] { return probe.peak(dtype); }),
+                 "Gop/s"});
     }
     table.row({"read", "four streams a thread", rate([&] { return probe.read_bandwidth(); }), "GB/s"});
-    write_output(std::string(kernels.name) + ", " + std::to_string(team.size()) + (team.size() == 1 ? " thread\n" : " threads\n") +
-                 table.text());
+    write_output(std::string(kernels.name) + ", " + std::to_string(team.size()) +
+                 (team.size() == 1 ? " thread\n" : " threads\n") + table.text());
     return static_cast<int>(ExitCode::ok);
   }
 
@@ -179,8 +191,8 @@ class Bench final : public Command {
       if (n == 0) return;
       const uint64_t positions = uint64_t{depth} + (test == BenchTest::rows ? 1 : n);
       if (positions > config.n_ctx) {
-        say("note: " + std::string(test_name(test)) + " of " + std::to_string(n) + " at depth " + std::to_string(depth) +
-            " left out: the model has " + std::to_string(config.n_ctx) + " positions");
+        say("note: " + std::string(test_name(test)) + " of " + std::to_string(n) + " at depth " +
+            std::to_string(depth) + " left out: the model has " + std::to_string(config.n_ctx) + " positions");
       } else {
         cases.push_back({test, n, depth});
       }
@@ -195,8 +207,9 @@ class Bench final : public Command {
   }
 
   static std::string as_table(const std::vector<BenchResult>& results, const Shown& shown) {
-    std::string text = printable(shown.shape, 400) + ", " + shown.dtype + ", cache " + shown.kv_dtype + ", " + shown.isa + ", " +
-                       std::to_string(shown.threads) + (shown.threads == 1 ? " thread\n" : " threads\n");
+    std::string text = printable(shown.shape, 400) + ", " + shown.dtype + ", cache " + shown.kv_dtype + ", " +
+                       shown.isa + ", " + std::to_string(shown.threads) +
+                       (shown.threads == 1 ? " thread\n" : " threads\n");
     constexpr auto kRight = Table::Align::right, kLeft = Table::Align::left;
     Table table({kLeft, kRight, kRight, kRight, kRight, kRight, kLeft, kRight, kRight});
     table.row({"test", "n", "depth", "tokens/s", "ms", "reached", "", "limit", "% of limit (spread)"});
@@ -204,8 +217,8 @@ class Bench final : public Command {
       const bool read = r.limit == "read";
       const double reached = (read ? r.bytes : r.operations) * r.tokens_per_second() / r.bench.n;
       table.row({std::string(test_name(r.bench.test)), std::to_string(r.bench.n), std::to_string(r.bench.depth),
-                 fixed(r.tokens_per_second(), 1), fixed(1000 * r.bench.n / r.tokens_per_second(), 2), fixed(reached / 1e9, 1),
-                 read ? "GB/s" : "Gop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
+                 fixed(r.tokens_per_second(), 1), fixed(1000 * r.bench.n / r.tokens_per_second(), 2),
+                 fixed(reached / 1e9, 1), read ? "GB/s" : "Gop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
                  fixed(r.percent(), 1) + " (" + fixed(r.percent_low(), 1) + ".." + fixed(r.percent_high(), 1) + ")"});
     }
     return text + table.text();
@@ -213,14 +226,14 @@ class Bench final : public Command {
 
   static std::string as_csv(const std::vector<BenchResult>& results, const Shown& shown) {
     std::string text =
-        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,limit,limit_value,percent_of_limit,percent_low,percent_high,"
-        "operations,bytes\n";
+        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,limit,limit_value,"
+        "percent_of_limit,percent_low,percent_high,operations,bytes\n";
     for (const BenchResult& r : results) {
       std::ostringstream line;
-      line << test_name(r.bench.test) << ",\"" << shown.shape << "\"," << shown.dtype << ',' << shown.kv_dtype << ',' << shown.isa
-           << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ',' << r.tokens_per_second() << ','
-           << r.limit << ',' << r.limit_value() << ',' << r.percent() << ',' << r.percent_low() << ',' << r.percent_high() << ','
-           << r.operations << ',' << r.bytes << '\n';
+      line << test_name(r.bench.test) << ",\"" << shown.shape << "\"," << shown.dtype << ',' << shown.kv_dtype << ','
+           << shown.isa << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ','
+           << r.tokens_per_second() << ',' << r.limit << ',' << r.limit_value() << ',' << r.percent() << ','
+           << r.percent_low() << ',' << r.percent_high() << ',' << r.operations << ',' << r.bytes << '\n';
       text += line.str();
     }
     return text;

@@ -33,35 +33,37 @@ OptionValue keep_value(std::vector<KeepRule>& out) {
 class Convert final : public Command {
  public:
   CommandText text() const override {
-    return {"convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
-            "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and "
-            "the weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or "
-            "the name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
-            "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
-            "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The "
-            "same checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
-            "stays, and its target is written.",
-            "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
-            "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
-            "gpt2 inspect --verify model.gpt2"};
+    return {
+        "convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
+        "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and the "
+        "weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or the "
+        "name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
+        "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
+        "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The same "
+        "checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
+        "stays, and its target is written.",
+        "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
+        "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
+        "gpt2 inspect --verify model.gpt2"};
   }
 
   std::vector<OptionGroup> options() override {
-    return {{"Options",
-             {{"--dtype", "",
-               "Type of the matrices in DST (default f32). int8 has groups of 64 weights with a scale, int4 groups of 32; "
-               "in int4 files wte stays int8.",
-               choice_value(options_.dtype, kDTypes)},
-              {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
-               keep_value(options_.keep)},
-              {"--draft-vocab", "",
-               "For a draft (generate --draft-model): its head keeps only the N most frequent tokens of --text, which is all "
-               "that it can propose; a head of N rows costs less, and the text stays the same.",
-               whole_value(options_.draft_vocab, 1, kMaxVocab)},
-              {"--text", "", "The text whose tokens --draft-vocab counts (-: stdin).", name_value("FILE", text_)},
-              {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
-              {"-q,--quiet", "", "No progress, no warnings, no summary.", flag_value(verbosity_, Verbosity::quiet)},
-              verbose_option(verbosity_)}}};
+    return {
+        {"Options",
+         {{"--dtype", "",
+           "Type of the matrices in DST (default f32). int8 has groups of 64 weights with a scale, int4 groups of 32; "
+           "in int4 files wte stays int8.",
+           choice_value(options_.dtype, kDTypes)},
+          {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
+           keep_value(options_.keep)},
+          {"--draft-vocab", "",
+           "For a draft (generate --draft-model): its head keeps only the N most frequent tokens of --text, which is "
+           "all that it can propose; a head of N rows costs less, and the text stays the same.",
+           whole_value(options_.draft_vocab, 1, kMaxVocab)},
+          {"--text", "", "The text whose tokens --draft-vocab counts (-: stdin).", name_value("FILE", text_)},
+          {"-f,--force", "", "Replace DST if it is there.", flag_value(force_)},
+          {"-q,--quiet", "", "No progress, no warnings, no summary.", flag_value(verbosity_, Verbosity::quiet)},
+          verbose_option(verbosity_)}}};
   }
 
   int run(const std::vector<std::string>& operands) override {
@@ -112,7 +114,8 @@ class Convert final : public Command {
   void tell_leftovers(const OutputFile& file) const {
     if (verbosity_ == Verbosity::quiet) return;
     for (const std::string& name : file.leftovers()) {
-      say("warning: " + printable(name, 400) + ": part of a file, left by a run that was killed unless one is writing it now");
+      say("warning: " + printable(name, 400) +
+          ": part of a file, left by a run that was killed unless one is writing it now");
     }
   }
 

@@ -79,7 +79,8 @@ std::string builtin_text() {
 
 std::string model_text() {
   const char* path = std::getenv("GPT2_MODEL");
-  return path != nullptr && *path != '\0' ? "$GPT2_MODEL: " + printable(path, 400) : "the built-in one (GPT2_MODEL is not set)";
+  return path != nullptr && *path != '\0' ? "$GPT2_MODEL: " + printable(path, 400)
+                                          : "the built-in one (GPT2_MODEL is not set)";
 }
 
 // One finding for each place where -m NAME looks, in its order.
@@ -87,7 +88,8 @@ void append_places(std::vector<Finding>& findings) {
   for (const ModelPlace& place : model_places()) {
     std::string names;
     for (const std::string& name : names_in(place)) names += (names.empty() ? "" : ", ") + printable(name);
-    findings.push_back({"models, " + place.origin, printable(place.folder, 400) + ": " + (names.empty() ? "none" : names)});
+    findings.push_back(
+        {"models, " + place.origin, printable(place.folder, 400) + ": " + (names.empty() ? "none" : names)});
   }
 }
 
@@ -95,8 +97,9 @@ class Doctor final : public Command {
  public:
   CommandText text() const override {
     return {"doctor", "", "Shows what the program found on this machine and chose.",
-            "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, the folders where -m NAME looks, and the machine's limits by "
-            "short probes: read bandwidth (median of 3 passes over 512 MiB) and the multiply-add peaks of the chosen kernels.",
+            "CPU, kernels and threads with the reasons for the choice, memory, the built-in model, the folders where "
+            "-m NAME looks, and the machine's limits by short probes: read bandwidth (median of 3 passes over 512 MiB) "
+            "and the multiply-add peaks of the chosen kernels.",
             "gpt2 doctor\n"
             "GPT2_ISA=avx2 gpt2 doctor\n"
             "gpt2 doctor --json"};
@@ -110,19 +113,21 @@ class Doctor final : public Command {
   }
 
   int run(const std::vector<std::string>& operands) override {
-    if (!operands.empty()) fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
+    if (!operands.empty())
+      fail(ExitCode::usage, "doctor: expected options only, found \"" + printable(operands[0]) + "\"");
     const KernelTable& kernels = choose_kernels();
     const ThreadChoice choice = chosen_threads(threads_);
     ThreadTeam team(choice.threads);
-    std::vector<Finding> findings = {{"version", std::string(version())},
-                                     {"cpu", cpu_text()},
-                                     {"kernels", tiers_text(kernels)},
-                                     {"threads", threads_text(choice, team.size())},
-                                     {"memory", memory_text()},
-                                     {"huge pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
-                                     {"built-in model", builtin_text()},
-                                     {"model without -m", model_text()},
-                                     {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
+    std::vector<Finding> findings = {
+        {"version", std::string(version())},
+        {"cpu", cpu_text()},
+        {"kernels", tiers_text(kernels)},
+        {"threads", threads_text(choice, team.size())},
+        {"memory", memory_text()},
+        {"huge pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled")},
+        {"built-in model", builtin_text()},
+        {"model without -m", model_text()},
+        {"busy", fixed(100 * busy_fraction(0.1), 0) + " % of the CPUs, by other processes"}};
     append_places(findings);
     if (!no_probes_) probe(kernels, team, findings);
     write_output(json_ ? as_json(findings) : as_text(findings));
@@ -148,7 +153,8 @@ class Doctor final : public Command {
     std::string out;
     // A script reads a finding a line.
     if (!is_terminal(STDOUT_FILENO)) {
-      for (const Finding& finding : findings) out += finding.name + std::string(names + 2 - finding.name.size(), ' ') + finding.value + "\n";
+      for (const Finding& finding : findings)
+        out += finding.name + std::string(names + 2 - finding.name.size(), ' ') + finding.value + "\n";
       return out;
     }
     for (const Finding& finding : findings) append_wrapped_row(out, finding.name, names + 2, finding.value);

@@ -26,7 +26,8 @@ std::string dtypes_of(const Model& model) {
   std::map<DType, uint64_t> weights;
   for (const StoredTensor& tensor : model.file().tensors) {
     const Arrangement arrangement = tensor.spec.arrangement;
-    if (arrangement == Arrangement::vector || arrangement == Arrangement::rows || arrangement == Arrangement::bytes) continue;
+    if (arrangement == Arrangement::vector || arrangement == Arrangement::rows || arrangement == Arrangement::bytes)
+      continue;
     weights[tensor.dtype] += tensor.spec.rows * tensor.spec.cols;
   }
   std::string names;
@@ -63,44 +64,49 @@ struct Report {
 class Eval final : public Command {
  public:
   CommandText text() const override {
-    return {"eval", "perplexity FILE", "Measures how well a model predicts a text.",
-            "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; nothing "
-            "is put before it, or with --bos the beginning-of-text token, so that the text's first token is scored too. The model sees "
-            "it in windows of --window tokens that start --stride tokens apart. The first window scores all its tokens but the "
-            "first, each later one the tokens that no window before it has scored (its last --stride), so that every token of "
-            "the text but the first is scored once, with at least window - stride tokens before it where the text has them.\n"
-            "With NLL the sum of -log p over the scored tokens: token perplexity is exp(NLL / scored tokens), word perplexity "
-            "exp(NLL / words) for words between white space as wc -w counts them, bits per byte NLL / ln 2 / bytes of FILE.\n"
-            "--against compares with a reference model of the same vocabulary, usually the f32 file that a smaller one was "
-            "made from: mean and maximum over the scored tokens of KL(reference || model) in nats, and the share of tokens "
-            "where both hold the same token most likely (top-1 agreement).\n"
-            "The figures depend on model, text, window and stride alone, not on threads (bf16: and on the kernels).",
-            "gpt2 eval perplexity book.txt\n"
-            "gpt2 eval perplexity --bos sentence.txt\n"
-            "gpt2 eval perplexity -m int4.gpt2 --against f32.gpt2 book.txt\n"
-            "head -c 100000 book.txt | gpt2 eval perplexity --json -"};
+    return {
+        "eval", "perplexity FILE", "Measures how well a model predicts a text.",
+        "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; "
+        "nothing is put before it, or with --bos the beginning-of-text token, so that the text's first token is scored "
+        "too. The model sees it in windows of --window tokens that start --stride tokens apart. The first window "
+        "scores all its tokens but the first, each later one the tokens that no window before it has scored (its last "
+        "--stride), so that every token of the text but the first is scored once, with at least window - stride tokens "
+        "before it where the text has them.\n"
+        "With NLL the sum of -log p over the scored tokens: token perplexity is exp(NLL / scored tokens), word "
+        "perplexity exp(NLL / words) for words between white space as wc -w counts them, bits per byte NLL / ln 2 / "
+        "bytes of FILE.\n"
+        "--against compares with a reference model of the same vocabulary, usually the f32 file that a smaller one was "
+        "made from: mean and maximum over the scored tokens of KL(reference || model) in nats, and the share of tokens "
+        "where both hold the same token most likely (top-1 agreement).\n"
+        "The figures depend on model, text, window and stride alone, not on threads (bf16: and on the kernels).",
+        "gpt2 eval perplexity book.txt\n"
+        "gpt2 eval perplexity --bos sentence.txt\n"
+        "gpt2 eval perplexity -m int4.gpt2 --against f32.gpt2 book.txt\n"
+        "head -c 100000 book.txt | gpt2 eval perplexity --json -"};
   }
 
   std::vector<OptionGroup> options() override {
     std::vector<Option> model = model_options(model_);
-    model.insert(model.begin() + 1, {"--against", "", "The reference of a comparison: a .gpt2 file or a checkpoint directory.",
-                                     name_value("MODEL", against_)});
+    model.insert(model.begin() + 1,
+                 {"--against", "", "The reference of a comparison: a .gpt2 file or a checkpoint directory.",
+                  name_value("MODEL", against_)});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 models, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
-    return {{"Windows",
-             {{"--window", "", "Tokens that are seen together (default: n_positions of the model, at most 1024).",
-               whole_value(window_, 2, 1u << 30)},
-              {"--stride", "", "Tokens from one window's start to the next (default: half the window).",
-               whole_value(stride_, 1, 1u << 30)}}},
-            {"Text",
-             {{"--bos", "", "Put the beginning-of-text token first: every token of the text is scored, and one is enough.",
-               flag_value(bos_)}}},
-            {"Output",
-             {{"--json", "", "Print one JSON object.", flag_value(json_)},
-              {"-q,--quiet", "", "No progress.", flag_value(model_.verbosity, Verbosity::quiet)}}},
-            {"Models", std::move(model)}};
+    return {
+        {"Windows",
+         {{"--window", "", "Tokens that are seen together (default: n_positions of the model, at most 1024).",
+           whole_value(window_, 2, 1u << 30)},
+          {"--stride", "", "Tokens from one window's start to the next (default: half the window).",
+           whole_value(stride_, 1, 1u << 30)}}},
+        {"Text",
+         {{"--bos", "", "Put the beginning-of-text token first: every token of the text is scored, and one is enough.",
+           flag_value(bos_)}}},
+        {"Output",
+         {{"--json", "", "Print one JSON object.", flag_value(json_)},
+          {"-q,--quiet", "", "No progress.", flag_value(model_.verbosity, Verbosity::quiet)}}},
+        {"Models", std::move(model)}};
   }
 
   int run(const std::vector<std::string>& operands) override {
@@ -109,7 +115,8 @@ class Eval final : public Command {
                                 (operands.empty() ? "nothing" : "\"" + printable(operands[0]) + "\""));
     }
     if (operands.size() != 2) {
-      fail(ExitCode::usage, "eval perplexity: expected one FILE (- is stdin), found " + std::to_string(operands.size() - 1));
+      fail(ExitCode::usage,
+           "eval perplexity: expected one FILE (- is stdin), found " + std::to_string(operands.size() - 1));
     }
     const KernelTable& kernels = choose_kernels();
     const Model model = load_model(model_);
@@ -137,13 +144,14 @@ class Eval final : public Command {
  private:
   std::vector<TokenId> tokens_of(const std::string& text, const Model& model, const std::string& name) const {
     std::vector<TokenId> tokens;
-    if (bos_ && model.config().bos_token_id < 0) fail(ExitCode::input, "eval: --bos: the model has no beginning-of-text token");
+    if (bos_ && model.config().bos_token_id < 0)
+      fail(ExitCode::input, "eval: --bos: the model has no beginning-of-text token");
     if (bos_) tokens.push_back(model.config().bos_token_id);
     model.tokenizer().encode(text, Specials::as_text, tokens);
     if (tokens.size() < 2) {
-      fail(ExitCode::input, name + ": text: expected at least " + (bos_ ? "1 token, found 0"
-                                                                         : "2 tokens, found " + std::to_string(tokens.size()) +
-                                                                               " (--bos: 1 is enough)"));
+      fail(ExitCode::input, name + ": text: expected at least " +
+                                (bos_ ? "1 token, found 0"
+                                      : "2 tokens, found " + std::to_string(tokens.size()) + " (--bos: 1 is enough)"));
     }
     return tokens;
   }
@@ -155,7 +163,8 @@ class Eval final : public Command {
     Model reference = load_model(choice);
     if (const auto id = first_difference(model.tokenizer(), reference.tokenizer())) {
       fail(ExitCode::model, "--against " + printable(reference.name(), 400) + ": expected the tokenizer of " +
-                                printable(model.name(), 400) + ", found another from token " + std::to_string(*id) + " on");
+                                printable(model.name(), 400) + ", found another from token " + std::to_string(*id) +
+                                " on");
     }
     if (reference.config().n_vocab != model.config().n_vocab) {
       fail(ExitCode::model, "--against " + printable(reference.name(), 400) + ": n_vocab: expected " +
@@ -178,8 +187,8 @@ class Eval final : public Command {
     options.stride = stride_.value_or(options.window / 2);
     options.kv_type = kv_type_;
     if (options.window < 2 || options.window > n_ctx) {
-      fail(ExitCode::usage, "eval: --window: expected 2 to " + std::to_string(n_ctx) + ", the model's positions, found " +
-                                std::to_string(options.window));
+      fail(ExitCode::usage, "eval: --window: expected 2 to " + std::to_string(n_ctx) +
+                                ", the model's positions, found " + std::to_string(options.window));
     }
     if (options.stride >= options.window) {
       fail(ExitCode::usage, "eval: --stride: expected 1 to " + std::to_string(options.window - 1) +
@@ -211,15 +220,17 @@ std::string Eval::as_text(const Report& r) {
   constexpr auto kLeft = Table::Align::left;
   const auto scored = static_cast<double>(r.evaluation.n_scored);
   Table table({kLeft, kLeft});
-  table.row({"text", printable(r.file, 400) + ": " + std::to_string(r.n_bytes) + " bytes, " + std::to_string(r.n_words) +
-                         " words, " + std::to_string(r.evaluation.n_scored + (r.bos ? 0 : 1)) + " tokens"});
+  table.row({"text", printable(r.file, 400) + ": " + std::to_string(r.n_bytes) + " bytes, " +
+                         std::to_string(r.n_words) + " words, " +
+                         std::to_string(r.evaluation.n_scored + (r.bos ? 0 : 1)) + " tokens"});
   table.row({"model", printable(r.model, 400) + " (" + r.dtype + ")"});
   if (r.evaluation.divergence) table.row({"reference", printable(r.against, 400) + " (" + r.against_dtype + ")"});
-  table.row({"windows", std::to_string(r.window) + " tokens, " + std::to_string(r.stride) +
-                            " apart; every token " + (r.bos ? "" : "but the first ") + "scored once, " + std::to_string(r.evaluation.n_scored) +
+  table.row({"windows", std::to_string(r.window) + " tokens, " + std::to_string(r.stride) + " apart; every token " +
+                            (r.bos ? "" : "but the first ") + "scored once, " + std::to_string(r.evaluation.n_scored) +
                             " in all"});
   table.row({"token perplexity", significant(r.token_perplexity(), 8) + "  exp(NLL / scored tokens)"});
-  table.row({"word perplexity", r.n_words > 0 ? significant(r.word_perplexity(), 8) + "  exp(NLL / words)" : "no words"});
+  table.row(
+      {"word perplexity", r.n_words > 0 ? significant(r.word_perplexity(), 8) + "  exp(NLL / words)" : "no words"});
   table.row({"bits per byte", significant(r.bits_per_byte(), 8) + "  NLL / ln 2 / bytes"});
   if (const auto& divergence = r.evaluation.divergence) {
     table.row({"KL(reference || model)", "mean " + significant(divergence->mean, 4) + ", max " +

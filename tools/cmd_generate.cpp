@@ -1,4 +1,4 @@
-// gpt2 generate: a text goes in, its continuation comes out, token by token; or many texts, and theirs record by record.
+// gpt2 generate: continues one text token by token, or many texts record by record.
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -81,12 +81,12 @@ CommandText Generate::text() const {
       "generate", "[PROMPT]", "Continues a text.",
       "The prompt is PROMPT; or a file's text with -f; or, when neither is given and stdin is not a terminal, all of "
       "stdin. One newline (LF or CRLF) at the end of a file or of stdin is dropped, and UTF-8's byte order mark at its "
-      "beginning; nothing else is changed. A PROMPT of - stands "
-      "for stdin and can stand between other texts, which are joined to it. When PROMPT is given, stdin is not read. "
-      "An empty prompt starts from the model's beginning-of-text token.\n"
-      "Only generated text goes to stdout, and a newline after it if it does not end in one (--no-newline: none in a pipe). "
-      "It appears as soon as its bytes are whole characters: as they are in a "
-      "pipe; on a terminal, bytes that are no character as U+FFFD and control characters as \\xNN.\n"
+      "beginning; nothing else is changed. A PROMPT of - stands for stdin and can stand between other texts, which are "
+      "joined to it. When PROMPT is given, stdin is not read. An empty prompt starts from the model's "
+      "beginning-of-text token.\n"
+      "Only generated text goes to stdout, and a newline after it if it does not end in one (--no-newline: none in a "
+      "pipe). It appears as soon as its bytes are whole characters: as they are in a pipe; on a terminal, bytes that "
+      "are no character as U+FFFD and control characters as \\xNN.\n"
       "A token is drawn with the formulas and in the order of Hugging Face's generate: --logit-bias, "
       "--repetition-penalty, --no-repeat-ngram, --min-new-tokens, --forbid-token; then, unless --greedy takes the most "
       "likely token, --temperature, --top-k, --top-p, --min-p, --typical-p, each on what the one before has left. The "
@@ -95,15 +95,17 @@ CommandText Generate::text() const {
       "model's context is full; --json says which (finish_reason eos, stop, length, context), and no_token when the "
       "options forbid every token.\n"
       "Ctrl-C stops after the current token, a second one at once.\n"
-      "Many prompts (--lines, --null, --jsonl) are read as they come, computed together, and their results written in order "
-      "as soon as each is done; what a prompt gives depends on nothing beside it. A JSONL record is an object with prompt or "
-      "tokens, an id (a string or a whole number; default: its index from 0), and any option of prompt, length, choice, "
-      "samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record instead of the command "
-      "line's; the options' other names are keys too (max_tokens, n_predict, temp, ...), and null is as good as no key; lists as arrays, "
-      "logit_bias as {\"ID\": X}. A record has at most 16 MiB and 262144 values. Its result has id, index, sample, text, tokens, finish_reason, stop, "
-      "usage, seed, and made_from, a key of its prompt, options, seed, model and class of arithmetic, by which --resume knows what is "
-      "its own; its seed, made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its place (with --lines and --null an empty "
-      "text, and a line on stderr), the others go on, and the exit status is 6.",
+      "Many prompts (--lines, --null, --jsonl) are read as they come, computed together, and their results written in "
+      "order as soon as each is done; what a prompt gives depends on nothing beside it. A JSONL record is an object "
+      "with prompt or tokens, an id (a string or a whole number; default: its index from 0), and any option of prompt, "
+      "length, choice, samples and logprobs as a key (max_new_tokens, top_p, stop, ...), which counts for this record "
+      "instead of the command line's; the options' other names are keys too (max_tokens, n_predict, temp, ...), and "
+      "null is as good as no key; lists as arrays, logit_bias as {\"ID\": X}. A record has at most 16 MiB and 262144 "
+      "values. Its result has id, index, sample, text, tokens, finish_reason, stop, usage, seed, and made_from, a key "
+      "of its prompt, options, seed, model and class of arithmetic, by which --resume knows what is its own; its seed, "
+      "made from -s and its index, repeats it alone. A bad record gives an object with error {code, message} in its "
+      "place (with --lines and --null an empty text, and a line on stderr), the others go on, and the exit status is "
+      "6.",
       "gpt2 generate \"Once upon a time\"\n"
       "gpt2 generate --greedy -n 40 \"The old captain said\"\n"
       "gpt2 generate -m model.gpt2 -T 0.8 --top-p 0.95 -s 42 < prompt.txt\n"
@@ -120,29 +122,32 @@ std::vector<OptionGroup> Generate::options() {
       {"-f,--file", "", "Read the prompt, or many, from FILE (-: stdin).", name_value("FILE", file_)},
       {"--tokens", "", "The prompt as token ids: \"464,1545,318\".", text_value("IDS", tokens_)},
       {"-e,--escape", "",
-       "Backslash escapes in PROMPT, --lines and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a byte) "
-       "\\uHHHH \\UHHHHHHHH (a character).",
+       "Backslash escapes in PROMPT, --lines and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a "
+       "byte) \\uHHHH \\UHHHHHHHH (a character).",
        flag_value(escape_)}};
   for (Option& option : request_.prompt_options()) prompt.push_back(std::move(option));
   prompt.push_back({"--prompt-cache", "",
-                    "Keep the computed prompt in FILE: a later prompt that begins alike computes only the rest. The text is the same; a "
-                    "file of another model, or a damaged one, is made anew; a file that is no prompt cache is refused. Whole blocks of 64 "
-                    "tokens are kept, so a shorter prompt gives no file (-v says so).",
+                    "Keep the computed prompt in FILE: a later prompt that begins alike computes only the rest. The "
+                    "text is the same; a file of another model, or a damaged one, is made anew; a file that is no "
+                    "prompt cache is refused. Whole blocks of 64 tokens are kept, so a shorter prompt gives no file "
+                    "(-v says so).",
                     name_value("FILE", prompt_cache_)});
-  prompt.push_back({"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
-                    choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})});
+  prompt.push_back(
+      {"--echo", "", "Print the prompt before its continuation; auto: on a terminal (default).",
+       choice_value(echo_, {{"auto", Echo::automatic}, {"always", Echo::always}, {"never", Echo::never}})});
   OptionValue stats = choice_value(stats_, {{"", Stats::table}, {"json", Stats::json}});
   stats.metavar = "json";
   stats.expected = "--stats or --stats=json";
   stats.presence = OptionValue::Presence::optional;
-  std::vector<Option> output = {
-      {"--json", "",
-       "Print one JSON object instead of the text, as --jsonl does a line: id, index, sample, text, tokens, finish_reason (eos, stop, "
-       "length, context, no_token, interrupted), stop, usage {prompt_tokens, prompt_tokens_dropped, completion_tokens}, seed; and "
-       "timings. (Until version 0.3 the counts of usage stand beside it too.)",
-       flag_value(json_)}};
+  std::vector<Option> output = {{"--json", "",
+                                 "Print one JSON object instead of the text, as --jsonl does a line: id, index, "
+                                 "sample, text, tokens, finish_reason (eos, stop, length, context, no_token, "
+                                 "interrupted), stop, usage {prompt_tokens, prompt_tokens_dropped, completion_tokens}, "
+                                 "seed; and timings. (Until version 0.3 the counts of usage stand beside it too.)",
+                                 flag_value(json_)}};
   for (Option& option : request_.result_options()) output.push_back(std::move(option));
-  output.push_back({"--no-newline", "", "Do not end one text with a newline in a pipe or a file.", flag_value(no_newline_)});
+  output.push_back(
+      {"--no-newline", "", "Do not end one text with a newline in a pipe or a file.", flag_value(no_newline_)});
   output.push_back({"--stats", "", "Print times, rates, memory and seed on stderr.", std::move(stats)});
   std::vector<Option> many = many_.format_options();
   for (Option& option : many_.run_options()) many.push_back(std::move(option));
@@ -182,11 +187,13 @@ void Generate::note_on_prompt(const std::string& prompt) const {
 
 void Generate::note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const {
   const EngineOptions& options = engine.options();
-  if (model_.verbosity == Verbosity::quiet || (model_.verbosity != Verbosity::verbose && options.threads == wanted_threads)) return;
+  if (model_.verbosity == Verbosity::quiet ||
+      (model_.verbosity != Verbosity::verbose && options.threads == wanted_threads))
+    return;
   const std::string threads = "threads " + threads_text(engine_.thread_choice(), options.threads);
   if (model_.verbosity != Verbosity::verbose) return say(threads);
-  say("model " + printable(engine.model().name(), 400) + ", kernels " + std::string(options.kernels->name) + ", " + threads + ", " +
-      more + ", seed " + std::to_string(*request_.seed));
+  say("model " + printable(engine.model().name(), 400) + ", kernels " + std::string(options.kernels->name) + ", " +
+      threads + ", " + more + ", seed " + std::to_string(*request_.seed));
 }
 
 template <class Figures>
@@ -242,10 +249,12 @@ std::vector<int32_t> Generate::load_cache(Engine& engine) const {
 void Generate::save_cache(Engine& engine, const std::vector<int32_t>& prompt, const std::vector<int32_t>& known) const {
   const size_t whole = prompt.size() / kBlockPositions * kBlockPositions;
   if (whole == 0 && model_.verbosity == Verbosity::verbose) {
-    say(printable(*prompt_cache_, 400) + ": not written: the prompt has " + std::to_string(prompt.size()) + " tokens, and whole blocks of " +
-        std::to_string(kBlockPositions) + " are kept");
+    say(printable(*prompt_cache_, 400) + ": not written: the prompt has " + std::to_string(prompt.size()) +
+        " tokens, and whole blocks of " + std::to_string(kBlockPositions) + " are kept");
   }
-  if (known.size() >= whole && std::equal(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(whole), prompt.begin())) return;
+  if (known.size() >= whole &&
+      std::equal(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(whole), prompt.begin()))
+    return;
   save_prompt_cache(*prompt_cache_, prompt, engine, inputs());
 }
 
@@ -255,7 +264,8 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   options.engine.prefix_cache = prompt_cache_.has_value();
   options.engine.kv_blocks = 2 * blocks_of(model.config().n_ctx);
   if (!request_.resolve(model.config()).slide) {
-    options.engine.prefill_chunk = std::min(static_cast<uint32_t>(generation.prompt.size()), options.engine.prefill_chunk);
+    options.engine.prefill_chunk =
+        std::min(static_cast<uint32_t>(generation.prompt.size()), options.engine.prefill_chunk);
   }
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
@@ -264,7 +274,8 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   catch_interrupts();
   Batcher batcher(model, options);
   generation.threads = batcher.engine().options().threads;
-  note_on_machine(batcher.engine(), options.engine.threads, "prompt tokens " + std::to_string(generation.prompt.size()));
+  note_on_machine(batcher.engine(), options.engine.threads,
+                  "prompt tokens " + std::to_string(generation.prompt.size()));
   const std::vector<int32_t> known = prompt_cache_ ? load_cache(batcher.engine()) : std::vector<int32_t>();
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
@@ -295,7 +306,8 @@ int Generate::run_one(const std::optional<std::string>& prompt) {
 
 int Generate::run_many() {
   if (many_.resumes() && !request_.seed && !request_.sampling.is_greedy() && shows_notes(model_.verbosity)) {
-    say("note: --resume without --seed: records without a seed of their own get other texts than the run that began would give");
+    say("note: --resume without --seed: records without a seed of their own get other texts than the run that began "
+        "would give");
   }
   const std::string path = file_.value_or("-");
   LineReader input(path, many_.format() == RecordFormat::null ? '\0' : '\n', kMaxRecordBytes);
@@ -304,7 +316,8 @@ int Generate::run_many() {
   BatcherOptions options;
   options.engine = engine_.resolve(model);
   options.kv_memory = many_.kv_memory();
-  options.engine.max_slots = many_.batch() ? *many_.batch() : default_batch(model, options.engine.kv_type, options.kv_memory);
+  options.engine.max_slots =
+      many_.batch() ? *many_.batch() : default_batch(model, options.engine.kv_type, options.kv_memory);
   options.engine.prefix_cache = true;
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
@@ -321,7 +334,7 @@ int Generate::run_many() {
   run_options.basis = run_basis(model, options.engine, options.speculation);
   run_options.models = {&model};
   if (draft) run_options.models.push_back(&*draft);
-  // A line of progress between lines of results would be in nobody's way but the reader's.
+  // A line of progress between lines of results would disturb only the person who reads them.
   run_options.verbosity = is_terminal(STDOUT_FILENO) && !many_.writes_file() ? Verbosity::quiet : model_.verbosity;
   RecordRun run(run_options, input, parser, batcher, finished, output);
   run.run();

@@ -55,7 +55,8 @@ bool is_matrix(const StoredTensor& tensor) {
 
 // A wte that is not the head is only gathered from, a row a token.
 bool is_gathered(const StoredTensor& tensor, const Config& config) {
-  return tensor.spec.arrangement == Arrangement::rows || (tensor.spec.name == "wte.weight" && (!config.tied_lm_head || config.n_draft_vocab > 0));
+  return tensor.spec.arrangement == Arrangement::rows ||
+         (tensor.spec.name == "wte.weight" && (!config.tied_lm_head || config.n_draft_vocab > 0));
 }
 
 StepCost step_cost(const ModelFile& file) {

@@ -14,8 +14,9 @@ class Tokenize final : public Command {
  public:
   CommandText text() const override {
     return {"tokenize", "[TEXT]", "Prints the token ids of a text.",
-            "The text is TEXT, or a file's with -f, or all of stdin, to its last byte. Any bytes are a text; they "
-            "need not be UTF-8, but a file's byte order mark is passed over and UTF-16 refused. The ids stand on one line, separated by spaces.",
+            "The text is TEXT, or a file's with -f, or all of stdin, to its last byte. Any bytes are a text; they need "
+            "not be UTF-8, but a file's byte order mark is passed over and UTF-16 refused. The ids stand on one line, "
+            "separated by spaces.",
             "gpt2 tokenize \"Once upon a time\"\n"
             "gpt2 tokenize -m model.gpt2 < book.txt | wc -w\n"
             "gpt2 tokenize --json \"Hello\""};

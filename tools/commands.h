@@ -24,7 +24,7 @@ class Command {
  public:
   virtual ~Command() = default;
   virtual CommandText text() const = 0;
-  // Their values are this object's.
+  // Returns the options; their values are stored in this object.
   virtual std::vector<OptionGroup> options() = 0;
   // Runs after the options have been parsed; returns the exit code.
   virtual int run(const std::vector<std::string>& operands) = 0;
@@ -45,9 +45,9 @@ struct CommandEntry {
   std::unique_ptr<Command> (*make)();
 };
 
-// In the order in which help lists them.
+// Returns all commands in the order in which help lists them.
 std::span<const CommandEntry> all_commands();
-// nullptr if there is none of this name.
+// Returns the command of this name; nullptr if there is none.
 std::unique_ptr<Command> make_command(std::string_view name);
 
 }  // namespace gpt2

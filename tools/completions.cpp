@@ -24,7 +24,8 @@ bool may_lack_value(const Option& option) { return option.value.presence == Opti
 
 std::vector<Option> all_options(Command& command) {
   std::vector<Option> out;
-  for (OptionGroup& group : command.options()) std::move(group.options.begin(), group.options.end(), std::back_inserter(out));
+  for (OptionGroup& group : command.options())
+    std::move(group.options.begin(), group.options.end(), std::back_inserter(out));
   return out;
 }
 
@@ -47,7 +48,8 @@ std::string quoted(std::string_view text) {
 
 std::string bash_action(const Offers& offers) {
   if (offers.models) return "_gpt2_models \"$1\"";
-  if (offers.files) return offers.words.empty() ? "_gpt2_files" : "_gpt2_words_or_files \"" + joined(offers.words, " ") + "\"";
+  if (offers.files)
+    return offers.words.empty() ? "_gpt2_files" : "_gpt2_words_or_files \"" + joined(offers.words, " ") + "\"";
   return offers.words.empty() ? ":" : "_gpt2_words \"" + joined(offers.words, " ") + "\"";
 }
 
@@ -69,7 +71,8 @@ std::string bash_case(std::string_view name, Command& command) {
     if (!takes_value(option)) continue;
     out += "        " + bash_pattern(option) + ") " + bash_action(offers_of(option.value.metavar)) + "; return ;;\n";
   }
-  out += "      esac\n      if [[ $current == -* ]]; then\n        _gpt2_words \"" + joined(names, " ") + "\"\n      else\n";
+  out += "      esac\n      if [[ $current == -* ]]; then\n        _gpt2_words \"" + joined(names, " ") +
+         "\"\n      else\n";
   return out + "        " + bash_action(offers_of(command.text().operands)) + "\n      fi\n      ;;\n";
 }
 
@@ -102,11 +105,13 @@ std::string zsh_option(const Option& option, const std::string& name) {
 std::string zsh_case(std::string_view name, Command& command) {
   std::string out = "    " + std::string(name) + ")\n      _arguments -s -S : \\\n";
   for (const Option& option : all_options(command)) {
-    for (const std::string& option_name : split_names(option.names)) out += "        " + zsh_option(option, option_name) + " \\\n";
+    for (const std::string& option_name : split_names(option.names))
+      out += "        " + zsh_option(option, option_name) + " \\\n";
   }
   out += "        '(- *)-h[Short help with examples]' '(- *)--help[All options]'";
   const std::string_view operands = command.text().operands;
-  if (!operands.empty()) out += " \\\n        " + quoted("*:" + zsh_text(operands) + ":" + zsh_action(offers_of(operands)));
+  if (!operands.empty())
+    out += " \\\n        " + quoted("*:" + zsh_text(operands) + ":" + zsh_action(offers_of(operands)));
   return out + "\n      ;;\n";
 }
 
@@ -169,7 +174,8 @@ std::string bash_completion() {
       "}\n"
       "_gpt2_models() {\n"
       "  compopt -o filenames 2>/dev/null\n"
-      "  mapfile -t COMPREPLY < <(compgen -W \"$(\"$1\" __models 2>/dev/null)\" -- \"$current\"; compgen -f -- \"$current\")\n"
+      "  mapfile -t COMPREPLY < <(compgen -W \"$(\"$1\" __models 2>/dev/null)\" -- \"$current\"; compgen -f -- "
+      "\"$current\")\n"
       "}\n"
       "_gpt2() {\n"
       "  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
@@ -180,7 +186,8 @@ std::string bash_completion() {
       "    before=${COMP_WORDS[COMP_CWORD - 2]}=\n"
       "  fi\n"
       "  if ((COMP_CWORD == 1)); then\n";
-  out += "    _gpt2_words \"" + command_names() + " help -h --help --version\"\n    return\n  fi\n  case ${COMP_WORDS[1]} in\n";
+  out += "    _gpt2_words \"" + command_names() +
+         " help -h --help --version\"\n    return\n  fi\n  case ${COMP_WORDS[1]} in\n";
   for_commands([&](std::string_view name, Command& command) { out += bash_case(name, command); });
   return out + "    help) _gpt2_words \"" + command_names() + "\" ;;\n  esac\n}\ncomplete -F _gpt2 gpt2\n";
 }

@@ -10,14 +10,17 @@
 namespace gpt2 {
 namespace {
 
-// What the rows of a prompt may take beside the model. Every GPT-2 stays far below; a file of 35 MB can claim a width that does not.
+// What the rows of a prompt may take beside the model. Every GPT-2 stays far below; a file of 35 MB can claim a width
+// that does not.
 constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
 
 }  // namespace
 
 uint32_t prompt_rows(const Config& config, uint32_t wanted) {
-  // The residual stream, its norm and attention's output; queries, keys and values; the MLP, once more as its product wants it.
-  const uint64_t floats = uint64_t{4} * config.n_embd + uint64_t{3} * config.n_head * round_up(config.d_head, kPanelRows) +
+  // The residual stream, its norm and attention's output; queries, keys and values; the MLP, once more as its product
+  // wants it.
+  const uint64_t floats = uint64_t{4} * config.n_embd +
+                          uint64_t{3} * config.n_head * round_up(config.d_head, kPanelRows) +
                           uint64_t{2} * config.n_inner;
   return static_cast<uint32_t>(std::clamp<uint64_t>(kPromptMemory / (floats * sizeof(float)), 1, wanted));
 }

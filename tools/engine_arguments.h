@@ -12,17 +12,19 @@
 namespace gpt2 {
 
 inline constexpr char kThreadsHelp[] =
-    "Exactly so many threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is faster.";
-// What -t asks for, or the default, with the reason.
+    "Use exactly N threads. Default: at most $OMP_NUM_THREADS, else the usable physical cores; fewer where that is "
+    "faster.";
+// Returns the threads that -t asks for, or the default, with the reason.
 ThreadChoice chosen_threads(const std::optional<uint32_t>& asked);
 
 class EngineArguments {
  public:
-  // -t and --kv-dtype. Their values are this object's.
+  // Returns -t and --kv-dtype; their values are stored in this object.
   std::vector<Option> options();
-  // The kernels and threads of this machine where nothing else is asked for. Throws Error as choose_kernels() does.
+  // Returns the kernels and threads of this machine where nothing else is asked for. Throws Error as choose_kernels()
+  // does.
   EngineOptions resolve(const Model& model) const;
-  // How many threads, and why.
+  // Returns how many threads, and why.
   ThreadChoice thread_choice() const;
 
  private:
@@ -30,8 +32,8 @@ class EngineArguments {
   std::optional<KvType> kv_type_;
 };
 
-// The rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB whatever the widths
-// of a model are. No bit depends on it.
+// Returns the rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB
+// whatever the widths of a model are. No bit depends on it.
 uint32_t prompt_rows(const Config& config, uint32_t wanted);
 
 }  // namespace gpt2

@@ -12,8 +12,8 @@ namespace {
 struct Letter {
   char letter, byte;
 };
-constexpr Letter kLetters[] = {{'n', '\n'}, {'t', '\t'}, {'r', '\r'}, {'0', '\0'},   {'a', '\a'}, {'b', '\b'}, {'e', '\x1B'},
-                               {'f', '\f'}, {'v', '\v'}, {'"', '"'},  {'\'', '\''}, {'\\', '\\'}};
+constexpr Letter kLetters[] = {{'n', '\n'},   {'t', '\t'}, {'r', '\r'}, {'0', '\0'}, {'a', '\a'},  {'b', '\b'},
+                               {'e', '\x1B'}, {'f', '\f'}, {'v', '\v'}, {'"', '"'},  {'\'', '\''}, {'\\', '\\'}};
 
 // Exactly `digits` hexadecimal digits.
 std::optional<uint32_t> parse_hex(std::string_view text, size_t digits) {
@@ -63,8 +63,10 @@ std::string unescape(std::string_view text, std::string_view what) {
     if (text.empty()) break;
     const size_t length = append_escape(text, out);
     if (length == 0) {
-      fail(ExitCode::usage, std::string(what) + ": expected one of \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH \\uHHHH "
-                            "\\UHHHHHHHH, found \"" + printable(text.substr(0, 2)) + "\"");
+      fail(ExitCode::usage, std::string(what) +
+                                ": expected one of \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH \\uHHHH "
+                                "\\UHHHHHHHH, found \"" +
+                                printable(text.substr(0, 2)) + "\"");
     }
     text.remove_prefix(length);
   }

@@ -12,7 +12,7 @@ enum class BenchFormat { table, csv, json };
 
 class Figures {
  public:
-  // A name for machines, a name for people, the value as JSON and as text.
+  // Adds a figure: a name for machines, a name for people, the value as JSON and as text.
   void add(std::string key, std::string name, std::string json, std::string text);
   void real(std::string key, std::string name, double value, int digits);
   void whole(std::string key, std::string name, uint64_t value);

@@ -118,7 +118,8 @@ std::string sample_json(const Generation& g, const Sample& sample, const Tokeniz
       .real("decode_ms", rounded(sample.decode_ms))
       .real("prefill_tokens_per_s", rounded(prefill_rate(g)))
       .real("decode_tokens_per_s", rounded(per_second(steps_of(sample), sample.decode_ms)));
-  JsonObject result = result_object({"0", 0, g.prompt.size(), g.n_dropped, g.seed, g.lists_logprobs}, sample, tokenizer);
+  JsonObject result =
+      result_object({"0", 0, g.prompt.size(), g.n_dropped, g.seed, g.lists_logprobs}, sample, tokenizer);
   // The three counts stand in usage; here they are for readers of version 0.1, until 0.3.
   result.whole("prompt_tokens", g.prompt.size())
       .whole("prompt_tokens_dropped", g.n_dropped)

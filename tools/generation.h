@@ -22,7 +22,8 @@ struct Sample {
   std::string_view finish_reason;  // "eos", "stop", "length", "context", "no_token", "interrupted"
   std::optional<std::string> stop; // the stop string that ended it
   std::string text;                // without the end-of-text token and, unless it was asked for, the stop string
-  std::vector<TokenLogprob> logprobs;  // of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes
+  // Of the tokens, or of the prompt's if none was asked for; NaN for one that nothing precedes.
+  std::vector<TokenLogprob> logprobs;
   std::vector<std::vector<TokenLogprob>> top;  // the most likely tokens in the place of each
   double decode_ms = 0;
 };
@@ -31,14 +32,15 @@ struct Sample {
 class SampleBuilder {
  public:
   // `tokenizer` outlives it.
-  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop) : tokenizer_(tokenizer), stop_(std::move(stop)) {
+  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop)
+      : tokenizer_(tokenizer), stop_(std::move(stop)) {
     sample_.index = index;
   }
   // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
   void push(TokenId token, bool ends_text);
-  // Of the token that was pushed last: its own and that of the most likely.
+  // Adds the log-probabilities of the token that was pushed last: its own and those of the most likely tokens.
   void push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top);
-  // Nothing follows: what was held back is text, unless a stop string has ended it.
+  // Ends the sample: what was held back is text, unless a stop string has ended it.
   void finish(std::string_view reason);
   bool stopped() const noexcept { return stop_.matched(); }
   Sample& sample() noexcept { return sample_; }
@@ -59,7 +61,8 @@ struct Generation {
   std::string_view kernels;
   uint32_t threads = 0;
 
-  // Milliseconds. Prefill computes the prompt; decode is all after it: every token of a sample but the first costs one step.
+  // Milliseconds. Prefill computes the prompt; decode is all after it: every token of a sample but the first costs one
+  // step.
   double load_ms = 0, prefill_ms = 0;
   double first_token_ms = 0;  // from the start of the command
 
@@ -72,10 +75,10 @@ struct Generation {
   std::optional<SpeculationStats> speculation;
 };
 
-// What --logprobs asks for, as a JSON object; each token's text stands beside its id.
+// Returns what --logprobs asks for, as a JSON object; each token's text stands beside its id.
 std::string logprobs_json(const Sample& sample, const Tokenizer& tokenizer);
 
-// Of which prompt a sample is a continuation.
+// The prompt whose continuation a sample is.
 struct ResultOf {
   std::string id;  // as JSON
   uint64_t index = 0;
@@ -84,7 +87,7 @@ struct ResultOf {
   bool lists_logprobs = false;
   std::optional<uint64_t> made_from = std::nullopt;  // made_from.h; one prompt's results have none
 };
-// A result in the one form that --json and --jsonl have.
+// Returns a result in the one form that --json and --jsonl have.
 JsonObject result_object(const ResultOf& of, const Sample& sample, const Tokenizer& tokenizer);
 // What the process has used so far.
 struct ProcessUsage {
@@ -92,11 +95,11 @@ struct ProcessUsage {
   uint64_t major_faults = 0;
 };
 ProcessUsage process_usage();
-// One JSON object and a newline, for --json: a result and its times.
+// Returns one JSON object and a newline, for --json: a result and its times.
 std::string sample_json(const Generation& generation, const Sample& sample, const Tokenizer& tokenizer);
-// One JSON object and a newline, for --stats=json.
+// Returns one JSON object and a newline, for --stats=json.
 std::string stats_json(const Generation& generation);
-// A table for people, for --stats.
+// Returns a table for people, for --stats.
 std::string stats_table(const Generation& generation);
 
 }  // namespace gpt2

@@ -22,7 +22,8 @@ constexpr NamedText kEnvironment[] = {
     {"GPT2_MODEL", "The model of commands without -m: what -m takes."},
     {"GPT2_MODELS", "Folders where -m NAME looks first, with colons between them."},
     {"GPT2_ISA", "Forces a set of kernels by name (gpt2 --version -v lists them)."},
-    {"OMP_NUM_THREADS", "Threads of commands without -t. OpenMP's other variables hold too: places, limits, stack size."},
+    {"OMP_NUM_THREADS",
+     "Threads of commands without -t. OpenMP's other variables hold too: places, limits, stack size."},
     {"NO_COLOR", "If set, nothing is coloured."},
 };
 
@@ -166,8 +167,8 @@ void append_wrapped_row(std::string& out, const std::string& name, size_t column
 void fail_no_input(Command& command, std::string_view message) {
   const CommandText text = command.text();
   const std::string name(text.name);
-  fail(ExitCode::usage, name + ": " + std::string(message) + "; usage: gpt2 " + name + " [OPTION]... " + std::string(text.operands) +
-                            " (gpt2 " + name + " -h: examples and options)");
+  fail(ExitCode::usage, name + ": " + std::string(message) + "; usage: gpt2 " + name + " [OPTION]... " +
+                            std::string(text.operands) + " (gpt2 " + name + " -h: examples and options)");
 }
 
 std::string short_overview() {

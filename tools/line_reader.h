@@ -10,8 +10,8 @@ namespace gpt2 {
 
 class LineReader {
  public:
-  // The file ("-": stdin), its lines ended by `delimiter` or by the end; UTF-8's byte order mark before the first is passed over.
-  // Throws Error (exit 1) if it cannot be opened.
+  // Opens the file ("-": stdin), its lines ended by `delimiter` or by the end; UTF-8's byte order mark before the first
+  // is passed over. Throws Error (exit 1) if it cannot be opened.
   LineReader(const std::string& path, char delimiter, uint64_t limit);
 
   enum class Wait { no, yes };
@@ -22,14 +22,14 @@ class LineReader {
     foreign,   // all of the input is in foreign_encoding(), and the end comes next
     end,
   };
-  // The next line, without its delimiter, into `line`. Throws Error (exit 1) from reading.
+  // Reads the next line, without its delimiter, into `line`. Throws Error (exit 1) from reading.
   Got next(std::string& line, Wait wait);
 
   const std::string& name() const noexcept { return name_; }
   const char* foreign_encoding() const noexcept { return encoding_; }  // "UTF-16"; nullptr before Got::foreign
-  // Of the file up to the end of the last line.
+  // Returns the bytes of the file up to the end of the last line.
   uint64_t offset() const noexcept { return offset_; }
-  // Whether the last line had its delimiter.
+  // Returns whether the last line had its delimiter.
   bool complete() const noexcept { return complete_; }
 
  private:

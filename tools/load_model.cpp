@@ -38,11 +38,12 @@ Model convert_in_memory(const std::string& directory, const std::string& target,
 }  // namespace
 
 std::vector<Option> model_options(ModelChoice& choice) {
-  return {{"-m,--model", "",
-           "A .gpt2 file, the directory of a Hugging Face GPT-2 checkpoint, or the name of one in the folders that gpt2 "
-           "doctor lists (default: $GPT2_MODEL, else the built-in model).",
-           name_value("MODEL", choice.path)},
-          verbose_option(choice.verbosity)};
+  return {
+      {"-m,--model", "",
+       "A .gpt2 file, the directory of a Hugging Face checkpoint, or the name of one in the folders that gpt2 "
+       "doctor lists (default: $GPT2_MODEL, else the built-in model).",
+       name_value("MODEL", choice.path)},
+      verbose_option(choice.verbosity)};
 }
 
 Option verbose_option(Verbosity& verbosity) {

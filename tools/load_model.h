@@ -18,21 +18,23 @@ struct ModelChoice {
   Verbosity verbosity = Verbosity::normal;
 };
 
-// -m and -v, for a command's table.
+// Returns -m and -v, for a command's table.
 std::vector<Option> model_options(ModelChoice& choice);
 Option verbose_option(Verbosity& verbosity);
 
-// The files behind the choice; none of them for the built-in model. Throws Error (exit 3) for a name that nothing has.
+// Adds the files behind the choice; none of them for the built-in model. Throws Error (exit 3) for a name that nothing
+// has.
 void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs);
 
-// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head lacks tokens.
+// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head
+// lacks tokens.
 Model load_model(const ModelChoice& choice);
 
-// The same for any model, also one whose head lacks tokens, which can only draft.
+// Opens any model, also one whose head lacks tokens, which can only draft.
 Model load_any_model(const ModelChoice& choice);
 
-// The best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name, exit 5 for
-// one that cannot run here.
+// Returns the best kernels of this machine, or those that $GPT2_ISA names. Throws Error: exit 2 for an unknown name,
+// exit 5 for one that cannot run here.
 const KernelTable& choose_kernels();
 
 }  // namespace gpt2

@@ -8,7 +8,8 @@
 namespace gpt2 {
 namespace {
 
-// Values one after the other, each with its length where that varies, so that no two sequences of values are the same text.
+// Values one after the other, each with its length where that varies, so that no two sequences of values are the same
+// text.
 class Values {
  public:
   Values& add(uint64_t value) {
@@ -44,7 +45,10 @@ void add_arguments(const RequestArguments& a, Values& values) {
 }
 
 void add_sampling(const SamplingOptions& s, Values& values) {
-  values.add_all(s.logit_bias).add(s.repetition_penalty).add(uint64_t{s.no_repeat_ngram}).add(uint64_t{s.min_new_tokens});
+  values.add_all(s.logit_bias)
+      .add(s.repetition_penalty)
+      .add(uint64_t{s.no_repeat_ngram})
+      .add(uint64_t{s.min_new_tokens});
   values.add_all(s.forbidden).add(uint64_t{s.greedy});
   if (s.greedy) return;
   values.add(s.temperature).add(uint64_t{s.top_k}).add(s.top_p).add(s.min_p).add(s.typical_p);
@@ -54,7 +58,9 @@ void add_sampling(const SamplingOptions& s, Values& values) {
 
 std::string run_basis(const Model& model, const EngineOptions& engine, const SpeculationOptions& speculation) {
   Values values;
-  values.add(model.file().header_hash).add(static_cast<uint64_t>(engine.kv_type)).add(class_of_arithmetic(model, engine));
+  values.add(model.file().header_hash)
+      .add(static_cast<uint64_t>(engine.kv_type))
+      .add(class_of_arithmetic(model, engine));
   if (speculation.wanted() && speculation.verification == Verification::rejection) {
     values.add(uint64_t{speculation.draft != nullptr ? speculation.draft->file().header_hash : 0});
     values.add(uint64_t{speculation.lookup ? speculation.lookup_match : 0}).add(uint64_t{speculation.max_draft});

@@ -37,8 +37,8 @@ std::string capitals(std::string_view text) {
 std::string title(std::string_view page, std::string_view summary) {
   std::string name(summary);
   while (name.ends_with('.')) name.pop_back();
-  return ".TH " + capitals(page) + " 1 \"" + std::string(version_date()) + "\" \"gpt2 " + std::string(version()) + "\" \"User Commands\"\n.SH NAME\n" +
-         roff(page) + " \\- " + roff(name) + "\n";
+  return ".TH " + capitals(page) + " 1 \"" + std::string(version_date()) + "\" \"gpt2 " + std::string(version()) +
+         "\" \"User Commands\"\n.SH NAME\n" + roff(page) + " \\- " + roff(name) + "\n";
 }
 
 std::string section(std::string_view name) { return ".SH " + capitals(name) + "\n"; }

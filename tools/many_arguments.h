@@ -16,12 +16,14 @@ class ManyArguments {
   std::vector<Option> format_options();  // what the input is
   std::vector<Option> run_options();     // how it is done and where results go
 
-  // Whether the input is many prompts.
+  // Returns whether the input is many prompts.
   bool wanted() const noexcept { return lines_ || null_ || jsonl_; }
   // Throws Error (exit 2) for options that exclude or need each other; `json`: --json is given.
   void check(bool json) const;
 
-  RecordFormat format() const noexcept { return jsonl_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines; }
+  RecordFormat format() const noexcept {
+    return jsonl_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines;
+  }
   ReorderWindow::Order order() const noexcept;
   Shard shard() const noexcept { return shard_; }
   ResultFile open_output(const InputFiles& inputs, FinishedResults& finished) const;
@@ -31,7 +33,8 @@ class ManyArguments {
   bool writes_file() const noexcept { return output_ && *output_ != "-"; }
 
  private:
-  bool lines_ = false, null_ = false, jsonl_ = false, unordered_ = false, resume_ = false, force_ = false, is_shard_ = false;
+  bool lines_ = false, null_ = false, jsonl_ = false, unordered_ = false, resume_ = false, force_ = false,
+       is_shard_ = false;
   std::optional<uint32_t> batch_;
   std::optional<uint64_t> kv_memory_;
   std::optional<std::string> output_;

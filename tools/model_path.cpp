@@ -23,8 +23,8 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// $NAME, or FOLDER in the home directory; empty without either. A relative $NAME counts as unset, as the XDG base directory
-// specification has it.
+// $NAME, or FOLDER in the home directory; empty without either. A relative $NAME counts as unset, as the XDG base
+// directory specification has it.
 std::string base_folder(const char* name, const char* folder) {
   const std::string set = environment(name), home = environment("HOME");
   if (set.starts_with('/')) return set;
@@ -75,8 +75,8 @@ std::string hub_snapshot(const std::string& repository) {
   const bool plain = !revision.empty() && revision.find('/') == std::string::npos && revision[0] != '.';
   if (plain && is_checkpoint(snapshots + revision)) return snapshots + revision;
   const std::vector<std::string> revisions = entries_of(snapshots);
-  const auto last =
-      std::find_if(revisions.rbegin(), revisions.rend(), [&](const std::string& r) { return is_checkpoint(snapshots + r); });
+  const auto last = std::find_if(revisions.rbegin(), revisions.rend(),
+                                 [&](const std::string& r) { return is_checkpoint(snapshots + r); });
   return last == revisions.rend() ? "" : snapshots + *last;
 }
 
@@ -137,7 +137,8 @@ std::vector<ModelPlace> model_places() {
     if (end > 0) places.push_back({Kind::folder, "$GPT2_MODELS", list.substr(0, end)});
     list.erase(0, end + 1);
   }
-  const std::string data = base_folder("XDG_DATA_HOME", ".local/share"), cache = base_folder("XDG_CACHE_HOME", ".cache");
+  const std::string data = base_folder("XDG_DATA_HOME", ".local/share"),
+                    cache = base_folder("XDG_CACHE_HOME", ".cache");
   if (!data.empty()) places.push_back({Kind::folder, "data", data + "/gpt2/models"});
   if (!cache.empty()) places.push_back({Kind::folder, "cache", cache + "/gpt2/models"});
   const std::string hub = hub_folder();

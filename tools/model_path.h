@@ -1,4 +1,5 @@
-// Where models are: `-m NAME` looks in $GPT2_MODELS, the user's data and cache folders and the Hugging Face hub's cache.
+// Where models are: `-m NAME` looks in $GPT2_MODELS, the user's data and cache folders and the Hugging Face hub's
+// cache.
 #pragma once
 
 #include <string>
@@ -13,21 +14,22 @@ struct ModelPlace {
   std::string folder;
 };
 
-// In the order in which they are asked; those that exist and those that do not.
+// Returns the places in the order in which they are asked, whether they exist or not.
 std::vector<ModelPlace> model_places();
-// What -m finds there, sorted.
+// Returns what -m finds there, sorted.
 std::vector<std::string> names_in(const ModelPlace& place);
-// The names of all places, each once.
+// Returns the names of all places, each once.
 std::vector<std::string> model_names();
 
-// The file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other names are a path
-// last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that names every place looked.
+// Returns the file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other
+// names are a path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that
+// names every place looked.
 std::string find_model(const std::string& name);
 
-// The same for what is to be converted, which is a path first.
+// Returns what find_model() does for a model that is to be converted, which is a path first.
 std::string find_source(const std::string& name);
 
-// Where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
+// Returns where a converted model would be found by this name: the first folder's NAME.gpt2, without the organisation.
 std::string conversion_target(const std::string& name);
 
 }  // namespace gpt2

@@ -171,7 +171,8 @@ OptionValue token_value(std::function<void(int32_t token)> add, std::function<vo
 
 OptionValue pairs_value(std::string_view metavar, float most, std::function<void(int32_t token, float value)> add,
                         std::function<void()> clear) {
-  return {std::string(metavar), "a token id, a colon, and a number from -" + short_number(most) + " to " + short_number(most),
+  return {std::string(metavar),
+          "a token id, a colon, and a number from -" + short_number(most) + " to " + short_number(most),
           [most, add = std::move(add)](std::string_view text) {
             const size_t colon = std::min(text.find(':'), text.size());
             const auto token = parse_number<int32_t>(text.substr(0, colon), 0, std::numeric_limits<int32_t>::max());
@@ -179,7 +180,9 @@ OptionValue pairs_value(std::string_view metavar, float most, std::function<void
             if (token && value) add(*token, *value);
             return token && value;
           },
-          OptionValue::Presence::required, OptionValue::Form::pairs, std::move(clear)};
+          OptionValue::Presence::required,
+          OptionValue::Form::pairs,
+          std::move(clear)};
 }
 
 Offers offers_of(std::string_view placeholder) {
@@ -257,12 +260,21 @@ std::string_view substitute_for(std::string_view name) {
     std::string_view text;
   };
   constexpr std::string_view kBeams =
-      "there is no beam search; --greedy takes the most likely token each time, -N 4 draws 4 texts (with --json --logprobs 0: what each "
-      "token's probability was)";
-  constexpr std::string_view kPenalty = "tokens that were there are made less likely by --repetition-penalty X or --no-repeat-ngram N";
+      "there is no beam search; --greedy takes the most likely token each time, -N 4 draws 4 texts (with --json "
+      "--logprobs 0: what each token's probability was)";
+  constexpr std::string_view kPenalty =
+      "tokens that were there are made less likely by --repetition-penalty X or --no-repeat-ngram N";
   constexpr Substitute kSubstitutes[] = {
-      {"beam", kBeams}, {"num-beam", kBeams}, {"n-beam", kBeams}, {"use-beam", kBeams}, {"best-of", kBeams}, {"length-penalty", kBeams},
-      {"early-stopping", kBeams}, {"diversity-penalty", kBeams}, {"presence-penalty", kPenalty}, {"frequency-penalty", kPenalty},
+      {"beam", kBeams},
+      {"num-beam", kBeams},
+      {"n-beam", kBeams},
+      {"use-beam", kBeams},
+      {"best-of", kBeams},
+      {"length-penalty", kBeams},
+      {"early-stopping", kBeams},
+      {"diversity-penalty", kBeams},
+      {"presence-penalty", kPenalty},
+      {"frequency-penalty", kPenalty},
       {"do-sample", "tokens are drawn unless --greedy takes the most likely one"},
       {"max-length", "-n N (max_new_tokens) counts the new tokens, without the prompt"},
   };

@@ -79,8 +79,8 @@ OptionValue choice_value(T& out, std::vector<std::pair<std::string, typename std
   return value;
 }
 
-// What a shell can offer for a placeholder. Words in small letters stand for themselves ("f32|f16"); MODEL stands for the
-// names that -m finds and for files, FILE, DIR, SRC and DST for files; all else is the user's to write.
+// What a shell can offer for a placeholder. Words in small letters stand for themselves ("f32|f16"); MODEL stands for
+// the names that -m finds and for files, FILE, DIR, SRC and DST for files; all else is the user's to write.
 struct Offers {
   std::vector<std::string> words;
   bool files = false, models = false;
@@ -102,10 +102,11 @@ struct ParsedLine {
 ParsedLine parse_options(std::string_view command, const std::vector<OptionGroup>& groups,
                          std::vector<std::string> arguments);
 
-// What to use instead of an option that other programs have and this one does not, written with - or _; empty if it is none of these.
+// Returns what to use instead of an option that other programs have and this one does not, written with - or _; empty
+// if it is none of these.
 std::string_view substitute_for(std::string_view name);
 
-// The name nearest to `word`, for "did you mean"; empty if none is near.
+// Returns the name nearest to `word`, for "did you mean"; empty if none is near.
 std::string nearest_name(std::string_view word, const std::vector<std::string>& names);
 
 }  // namespace gpt2

@@ -1,4 +1,5 @@
-// Text as other programs write it: the byte order mark of UTF-8 is no text, and UTF-16 is named instead of read as noise.
+// Text as other programs write it: the byte order mark of UTF-8 is no text, and UTF-16 is named instead of read as
+// noise.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +8,11 @@
 
 namespace gpt2 {
 
-// Length of UTF-8's byte order mark at the beginning of `text`: 3, or 0 if there is none.
+// Returns the length of UTF-8's byte order mark at the beginning of `text`: 3, or 0 if there is none.
 size_t utf8_mark(std::string_view text) noexcept;
 
-// The name of a foreign encoding, nullptr for none: by the mark at the beginning, or because every second of the first bytes, four at
-// least, is NUL as in Latin letters of UTF-16.
+// Returns the name of a foreign encoding, nullptr for none: by the mark at the beginning, or because every second of
+// the first bytes, four at least, is NUL as in Latin letters of UTF-16.
 const char* foreign_encoding(std::string_view text) noexcept;
 // The same by the mark alone, for input in which NUL has a meaning of its own.
 const char* foreign_mark(std::string_view text) noexcept;

@@ -8,7 +8,8 @@
 namespace gpt2 {
 
 ProgressLine::ProgressLine(Verbosity verbosity)
-    : visible_(verbosity != Verbosity::quiet && is_terminal(STDERR_FILENO)), next_draw_(start_ + std::chrono::milliseconds(500)) {}
+    : visible_(verbosity != Verbosity::quiet && is_terminal(STDERR_FILENO)),
+      next_draw_(start_ + std::chrono::milliseconds(500)) {}
 
 ProgressLine::~ProgressLine() { clear(); }
 

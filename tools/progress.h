@@ -17,7 +17,7 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ~ProgressLine();  // takes the line off the screen
   void clear();
-  // Whether it is time to show something.
+  // Returns whether it is time to show something.
   bool due();
   // Cut to the terminal's width; `text` is ASCII.
   void show(const std::string& text);

@@ -4,7 +4,8 @@
 
 namespace gpt2 {
 
-std::vector<TokenScore> prompt_logprobs(const Engine& engine, const RequestArguments& arguments, std::span<const int32_t> prompt) {
+std::vector<TokenScore> prompt_logprobs(const Engine& engine, const RequestArguments& arguments,
+                                        std::span<const int32_t> prompt) {
   if (!arguments.logprobs || arguments.max_new_tokens > 0) return {};
   EvalOptions options;
   options.kernels = engine.options().kernels;

@@ -11,8 +11,9 @@
 
 namespace gpt2 {
 
-// The prompt's scores if `arguments` ask for them, else none: with the engine's model, arithmetic and threads. Throws Error (exit 3)
-// for logits that are not finite.
-std::vector<TokenScore> prompt_logprobs(const Engine& engine, const RequestArguments& arguments, std::span<const int32_t> prompt);
+// Returns the prompt's scores if `arguments` ask for them, else none: with the engine's model, arithmetic and threads.
+// Throws Error (exit 3) for logits that are not finite.
+std::vector<TokenScore> prompt_logprobs(const Engine& engine, const RequestArguments& arguments,
+                                        std::span<const int32_t> prompt);
 
 }  // namespace gpt2

@@ -21,7 +21,8 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-PromptRun::PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output, std::chrono::steady_clock::time_point start)
+PromptRun::PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output,
+                     std::chrono::steady_clock::time_point start)
     : batcher_(batcher), arguments_(arguments), output_(std::move(output)), start_(start) {}
 
 // Submits the samples from `first` on.
@@ -40,7 +41,8 @@ void PromptRun::take(const Event& event, Generation& generation, SampleBuilder& 
   const size_t before = builder.sample().text.size();
   builder.push(*event.token, event.finish == FinishReason::eos);
   if (generation.lists_logprobs) {
-    builder.push_logprobs({*event.token, event.logprob}, event.top.first(std::min<size_t>(event.top.size(), *arguments_.logprobs)));
+    builder.push_logprobs({*event.token, event.logprob},
+                          event.top.first(std::min<size_t>(event.top.size(), *arguments_.logprobs)));
   }
   if (out != nullptr) out->push(std::string_view(builder.sample().text).substr(before));
   if (generation.n_tokens == 0) generation.first_token_ms = milliseconds_since(start_);
@@ -51,13 +53,15 @@ void PromptRun::take(const Event& event, Generation& generation, SampleBuilder& 
   ++generation.n_tokens;
 }
 
-// Steps until the sample ends or a signal comes; text goes to `out` (nullptr: nowhere) as soon as no stop string can begin in it.
+// Steps until the sample ends or a signal comes; text goes to `out` (nullptr: nowhere) as soon as no stop string can
+// begin in it.
 void PromptRun::continue_sample(Generation& generation, SampleBuilder& builder, TextStream* out) {
   Sample& sample = builder.sample();
   std::string_view reason = "interrupted";
   auto start = Clock::now();
   bool computes_prompt = sample.index == 0;
-  for (FinishReason finish = FinishReason::running; finish == FinishReason::running && !builder.stopped() && !interrupt_flag();) {
+  for (FinishReason finish = FinishReason::running;
+       finish == FinishReason::running && !builder.stopped() && !interrupt_flag();) {
     const std::span<const Event> events = batcher_.step();
     if (computes_prompt) generation.prefill_ms = milliseconds_since(start);
     for (const Event& event : events) {

@@ -20,11 +20,13 @@ class PromptRun {
     bool newline = true;  // a text that is whole ends its line
     std::optional<std::string> echo;
   };
-  // `batcher` has nothing to do and one slot, so that samples follow one another. It outlives the run. `start`: of the command.
-  PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output, std::chrono::steady_clock::time_point start);
+  // `batcher` has nothing to do and one slot, so that samples follow one another. It outlives the run. `start`: when
+  // the command began.
+  PromptRun(Batcher& batcher, const RequestArguments& arguments, Output output,
+            std::chrono::steady_clock::time_point start);
 
-  // Writes the samples of generation.prompt, or as much of them as comes before a signal, and fills in what they took. Throws
-  // Error: exit 3 for logits that are not finite, exit 1 if stdout fails.
+  // Writes the samples of generation.prompt, or as much of them as comes before a signal, and fills in what they took.
+  // Throws Error: exit 3 for logits that are not finite, exit 1 if stdout fails.
   void write_samples(Generation& generation);
 
  private:

@@ -56,7 +56,8 @@ std::optional<std::string> text_of(const Json& json, OptionValue::Form form) {
   }
 }
 
-// Where the value stands that is one too many, without reading the others: each but the first follows a mark of JSON's structure.
+// Where the value stands that is one too many, without reading the others: each but the first follows a mark of JSON's
+// structure.
 std::optional<size_t> value_past(std::string_view text, size_t most) {
   size_t n_values = 1;
   bool inside = false;
@@ -83,7 +84,8 @@ struct RecordParser::Fault {
   size_t offset = 0;
 };
 
-RecordParser::RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped, std::string source)
+RecordParser::RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped,
+                           std::string source)
     : model_(model),
       defaults_(defaults),
       options_(arguments_.options()),
@@ -109,7 +111,9 @@ Record RecordParser::too_long(RecordPlace place, uint64_t limit) const {
   return failed(place, "expected at most " + std::to_string(limit) + " bytes, found more");
 }
 
-Record RecordParser::foreign(RecordPlace place, const char* encoding) const { return failed(place, encoding_fault(encoding)); }
+Record RecordParser::foreign(RecordPlace place, const char* encoding) const {
+  return failed(place, encoding_fault(encoding));
+}
 
 Record RecordParser::failed(RecordPlace place, const std::string& message) const {
   Record record;
@@ -146,14 +150,17 @@ Record RecordParser::parse(std::string_view text, RecordPlace place) {
 
 void RecordParser::parse_object(std::string_view text, Record& record) {
   if (const auto offset = value_past(text, kMaxRecordValues)) {
-    throw Fault{ExitCode::input, "expected at most " + std::to_string(kMaxRecordValues) + " values in a record, found more", *offset};
+    throw Fault{ExitCode::input,
+                "expected at most " + std::to_string(kMaxRecordValues) + " values in a record, found more", *offset};
   }
   Json json;
   if (const auto fault = read_json(text, json)) {
-    throw Fault{ExitCode::input, "expected " + fault->expected + ", found " + printable(fault->found, 200), fault->offset};
+    throw Fault{ExitCode::input, "expected " + fault->expected + ", found " + printable(fault->found, 200),
+                fault->offset};
   }
   const size_t begin = text.find_first_not_of(kSpaces);
-  if (json.kind != Json::Kind::object) throw Fault{ExitCode::input, "expected an object, found " + json.describe(), begin};
+  if (json.kind != Json::Kind::object)
+    throw Fault{ExitCode::input, "expected an object, found " + json.describe(), begin};
   // First of all, so that a failure bears it.
   if (const Json* id = json.find("id")) {
     const std::string own = id_text(*id);
@@ -165,13 +172,15 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
     return (member.first == "prompt" || member.first == "tokens") && is_present(&member.second);
   };
   const auto place = std::find_if(json.object.begin(), json.object.end(), is_prompt);
-  if (place == json.object.end()) throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found neither", begin};
+  if (place == json.object.end())
+    throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found neither", begin};
   if (std::find_if(place + 1, json.object.end(), is_prompt) != json.object.end()) {
     throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found both", place->offset};
   }
   try {
     if (place->first == "prompt") {
-      record.prompt = model_.tokenizer().encode(place->second.string, arguments_.special ? Specials::parse : Specials::as_text);
+      record.prompt =
+          model_.tokenizer().encode(place->second.string, arguments_.special ? Specials::parse : Specials::as_text);
     }
     finish(record);
   } catch (const Error& error) {
@@ -186,7 +195,9 @@ const Option& RecordParser::option_of(const Json::Member& member) {
     if (std::find(keys_[i].begin(), keys_[i].end(), key) == keys_[i].end()) continue;
     if (is_present(&member.second)) {
       if (written_[i] != nullptr) {
-        throw Fault{ExitCode::input, quoted(key) + ": expected each option once, found " + quoted(*written_[i]) + " before it", member.offset};
+        throw Fault{ExitCode::input,
+                    quoted(key) + ": expected each option once, found " + quoted(*written_[i]) + " before it",
+                    member.offset};
       }
       written_[i] = &key;
     }
@@ -197,9 +208,11 @@ const Option& RecordParser::option_of(const Json::Member& member) {
   const std::string near = nearest_name(key, all);
   const std::string_view substitute =
       key == "n" ? "\"max_new_tokens\" is the length, \"samples\" the number of texts" : substitute_for(key);
-  throw Fault{ExitCode::input, "unknown key " + quoted(key) + (!substitute.empty() ? ": " + std::string(substitute)
-                                                               : near.empty()      ? ""
-                                                                                   : "; did you mean \"" + near + "\"?"),
+  throw Fault{ExitCode::input,
+              "unknown key " + quoted(key) +
+                  (!substitute.empty() ? ": " + std::string(substitute)
+                   : near.empty()      ? ""
+                                       : "; did you mean \"" + near + "\"?"),
               member.offset};
 }
 
@@ -208,7 +221,8 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
   const std::string& key = member.first;
   const Json& value = member.second;
   const auto wrong = [&](std::string_view expected) {
-    return Fault{ExitCode::input, quoted(key) + ": expected " + std::string(expected) + ", found " + value.describe(), member.offset};
+    return Fault{ExitCode::input, quoted(key) + ": expected " + std::string(expected) + ", found " + value.describe(),
+                 member.offset};
   };
   if (key == "id") {
     if (is_present(&value) && id_text(value).empty()) throw wrong("a string or a whole number");
@@ -225,7 +239,9 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
       arguments_.resolve(model_.config());
     } catch (const Error& error) {
       const std::string_view message = error.what();  // "--top-k: expected .."
-      throw Fault{ExitCode::input, quoted(key) + std::string(message.substr(std::min(message.find(':'), message.size()))), member.offset};
+      throw Fault{ExitCode::input,
+                  quoted(key) + std::string(message.substr(std::min(message.find(':'), message.size()))),
+                  member.offset};
     }
   }
 }
@@ -235,8 +251,10 @@ void RecordParser::set_tokens(const Json::Member& member, Record& record) const 
   record.prompt.reserve(member.second.array.size());
   for (const Json& id : member.second.array) {
     if (id.kind != Json::Kind::integer || id.integer < 0 || id.integer >= n_vocab) {
-      throw Fault{ExitCode::input, "\"tokens\": expected token ids from 0 to " + std::to_string(n_vocab - 1) + ", found " + id.describe(),
-                  member.offset};
+      throw Fault{
+          ExitCode::input,
+          "\"tokens\": expected token ids from 0 to " + std::to_string(n_vocab - 1) + ", found " + id.describe(),
+          member.offset};
     }
     record.prompt.push_back(static_cast<int32_t>(id.integer));
   }
@@ -247,7 +265,9 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
   const OptionValue& value = option.value;
   const Json& json = member.second;
   const auto wrong = [&](const Json& found) {
-    return Fault{ExitCode::input, quoted(member.first) + ": expected " + expected_of(option) + ", found " + found.describe(), member.offset};
+    return Fault{ExitCode::input,
+                 quoted(member.first) + ": expected " + expected_of(option) + ", found " + found.describe(),
+                 member.offset};
   };
   if (value.form == OptionValue::Form::flag) {
     if (json.kind != Json::Kind::boolean) throw wrong(json);
@@ -262,8 +282,10 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
       if (!is_present(&number)) continue;
       const auto text = text_of(number, OptionValue::Form::number);
       if (!text || !value.set(name + ":" + *text)) {
-        throw Fault{ExitCode::input, quoted(member.first) + ": expected " + value.expected + ", found " + quoted(name) + " and " +
-                                         number.describe(), offset};
+        throw Fault{ExitCode::input,
+                    quoted(member.first) + ": expected " + value.expected + ", found " + quoted(name) + " and " +
+                        number.describe(),
+                    offset};
       }
     }
     return;
@@ -282,7 +304,8 @@ void RecordParser::finish(Record& record) const {
   if (record.n_dropped > 0) record.prompt.shrink_to_fit();  // it waits for its turn among many
   record.n_prompt = record.prompt.size();
   record.request = arguments_.resolve(model_.config());
-  record.request.seed = arguments_.seed ? *arguments_.seed : drawn_seed(record_seed(defaults_.seed.value_or(0), record.index));
+  record.request.seed =
+      arguments_.seed ? *arguments_.seed : drawn_seed(record_seed(defaults_.seed.value_or(0), record.index));
 }
 
 std::string id_text(const Json& json) {

@@ -1,4 +1,5 @@
-// One record of an input of many prompts: a line of text or a JSON object becomes a prompt and a request, or the reason why not.
+// One record of an input of many prompts: a line of text or a JSON object becomes a prompt and a request, or the reason
+// why not.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace gpt2 {
 
-// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once it is read.
+// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once
+// it is read.
 // --help tells it.
 inline constexpr size_t kMaxRecordValues = size_t{1} << 18;
 
@@ -43,18 +45,20 @@ struct RecordPlace {
 
 class RecordParser {
  public:
-  // `defaults`: what the command line says; its seed makes those of records without one. `escaped`: backslash escapes stand in lines.
-  // `source` names the input in messages. `model` outlives the parser. Throws Error for defaults that do not fit the model.
-  RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped, std::string source);
+  // `defaults`: what the command line says; its seed makes those of records without one. `escaped`: backslash escapes
+  // stand in lines. `source` names the input in messages. `model` outlives the parser. Throws Error for defaults that
+  // do not fit the model.
+  RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped,
+               std::string source);
   RecordParser(const RecordParser&) = delete;
 
   // Never throws for what stands in the record: that is its failure.
   Record parse(std::string_view text, RecordPlace place);
-  // The record of a line that was too long to be read, or of an input in a foreign encoding.
+  // Returns the record of a line that was too long to be read, or of an input in a foreign encoding.
   Record too_long(RecordPlace place, uint64_t limit) const;
   Record foreign(RecordPlace place, const char* encoding) const;
   const Tokenizer& tokenizer() const noexcept { return model_.tokenizer(); }
-  // Whether a line stands for no record.
+  // Returns whether a line stands for no record.
   bool skips(std::string_view line) const;
 
  private:
@@ -78,7 +82,7 @@ class RecordParser {
   std::string source_;
 };
 
-// An id as it stands in a result; empty if it is neither a string nor a whole number.
+// Returns an id as it stands in a result; empty if it is neither a string nor a whole number.
 std::string id_text(const Json& json);
 
 }  // namespace gpt2

@@ -147,7 +147,8 @@ void RecordRun::hand_over_samples() {
     const uint64_t place = window_.expect();
     if (submission.n_samples == 0) submission.id = place;
     Running& running =
-        running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}}).first->second;
+        running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}})
+            .first->second;
     for (const TokenScore& score : scores) running.builder.push_logprobs(score.token, score.top);
     ++current_->n_open;
     ++submission.n_samples;
@@ -178,7 +179,8 @@ void RecordRun::take(const Event& event) {
   } else {
     builder.finish(finish_reason_name(event.finish));
     const Sample& sample = builder.sample();
-    result = options_.json ? result_json(open->record, sample, parser_.tokenizer()) : result_text(sample.text, options_.format);
+    result = options_.json ? result_json(open->record, sample, parser_.tokenizer())
+                           : result_text(sample.text, options_.format);
   }
   Open& record = *open;
   running_.erase(found);
@@ -203,8 +205,8 @@ void RecordRun::release(Open& open) {
 
 void RecordRun::show_progress(double seconds) {
   const auto tokens = static_cast<double>(batcher_.stats().generated_tokens);
-  progress_.show(human_count(static_cast<double>(n_records_ - open_.size())) + " records, " + human_count(tokens / std::max(seconds, 1e-9)) +
-                 " tokens/s");
+  progress_.show(human_count(static_cast<double>(n_records_ - open_.size())) + " records, " +
+                 human_count(tokens / std::max(seconds, 1e-9)) + " tokens/s");
 }
 
 void RecordRun::report(RecordStats& stats) const {

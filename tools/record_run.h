@@ -1,5 +1,5 @@
-// Many prompts through the batcher: records are read ahead, run together, and their results come out in order. What is read and not
-// yet written is bounded, so an endless input takes constant memory.
+// Many prompts through the batcher: records are read ahead, run together, and their results come out in order. What is
+// read and not yet written is bounded, so an endless input takes constant memory.
 #pragma once
 
 #include <cstdint>
@@ -39,11 +39,12 @@ struct RecordRunOptions {
 
 class RecordRun {
  public:
-  // All of them outlive the run. `finished`: results that are not computed again.
-  RecordRun(const RecordRunOptions& options, LineReader& input, RecordParser& parser, Batcher& batcher, FinishedResults& finished,
-            ResultFile& output);
+  // All references outlive the run. `finished`: results that are not computed again.
+  RecordRun(const RecordRunOptions& options, LineReader& input, RecordParser& parser, Batcher& batcher,
+            FinishedResults& finished, ResultFile& output);
 
-  // Until the input ends or a signal comes; then everything that is done and in turn is written. Throws Error from reading and writing.
+  // Runs until the input ends or a signal comes; then everything that is done and in turn is written. Throws Error from
+  // reading and writing.
   void run();
   // Fills in what was counted.
   void report(RecordStats& stats) const;
@@ -94,7 +95,8 @@ class RecordRun {
   double seconds_ = 0;
 };
 
-// A result as it is written: an object, or text whose end is a newline (control characters and backslashes escaped) or NUL.
+// Returns a result as it is written: an object, or text whose end is a newline (control characters and backslashes
+// escaped) or NUL.
 std::string result_json(const Record& record, const Sample& sample, const Tokenizer& tokenizer);
 std::string failure_json(const Record& record, std::optional<uint32_t> sample);
 std::string result_text(std::string_view text, RecordFormat format);

@@ -57,16 +57,18 @@ std::string stats_table(const RecordStats& s) {
   Table table({Table::Align::left, Table::Align::left});
   table.row({"model", s.model});
   table.row({"load", fixed(s.load_ms, 1) + " ms"});
-  table.row({"records", number(s.n_records) + ", " + number(s.n_failed) + " failed, " + number(s.n_results) + " results written, " +
-                            number(s.n_resumed) + " there before"});
-  table.row({"prompts", number(s.engine.prompt_tokens) + " tokens, " + number(s.engine.cached_tokens) + " of them found computed"});
+  table.row({"records", number(s.n_records) + ", " + number(s.n_failed) + " failed, " + number(s.n_results) +
+                            " results written, " + number(s.n_resumed) + " there before"});
+  table.row({"prompts", number(s.engine.prompt_tokens) + " tokens, " + number(s.engine.cached_tokens) +
+                            " of them found computed"});
   table.row({"generated", number(s.engine.generated_tokens) + " tokens in " + human_time(s.seconds) + ", " +
                               fixed(per_second(s.engine.generated_tokens, s.seconds), 1) + " tokens/s, " +
                               fixed(per_second(s.n_records, s.seconds), 1) + " records/s"});
   table.row({"steps", number(s.engine.steps) + ", " + number(s.engine.computed_rows) + " rows"});
-  table.row({"batch", number(s.batch) + " slots, " + fixed(busy_percent(s.engine), 1) + " % busy while records waited, " +
-                          number(s.engine.preemptions) + " preemptions"});
-  table.row({"cache", number(s.engine.pool_blocks) + " blocks, " + human_bytes(static_cast<double>(s.engine.pool_bytes))});
+  table.row({"batch", number(s.batch) + " slots, " + fixed(busy_percent(s.engine), 1) +
+                          " % busy while records waited, " + number(s.engine.preemptions) + " preemptions"});
+  table.row(
+      {"cache", number(s.engine.pool_blocks) + " blocks, " + human_bytes(static_cast<double>(s.engine.pool_bytes))});
   if (s.speculation) {
     for (const auto& [name, text] : speculation_rows(*s.speculation)) table.row({name, text});
   }

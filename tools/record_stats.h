@@ -24,7 +24,7 @@ struct RecordStats {
   std::optional<SpeculationStats> speculation;
 };
 
-// One JSON object and a newline.
+// Returns one JSON object and a newline.
 std::string stats_json(const RecordStats& stats);
 std::string stats_table(const RecordStats& stats);
 

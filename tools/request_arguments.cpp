@@ -15,27 +15,30 @@ constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
 std::vector<Option> RequestArguments::prompt_options() {
   return {{"--special", "", "Read <|endoftext|> in the prompt as the special token, not as text.", flag_value(special)},
           {"--on-overflow", "",
-           "Prompt and text longer than the model's context. stop (default): the text ends where the context does; slide: it "
-           "goes on, and the oldest half of what the model sees is forgotten; error: refused if -n tokens cannot fit after the "
-           "prompt; truncate-left: the prompt's beginning is dropped as far as -n tokens need, at most to half of the context. "
-           "Without truncate-left a prompt that is longer is an error.",
+           "What to do where prompt and text outgrow the model's context. stop (default): the text ends; "
+           "slide: it goes on, and the older half of what the model sees is forgotten; error: refused if -n tokens "
+           "cannot fit after the prompt; truncate-left: the prompt's beginning is dropped as far as -n tokens need, at "
+           "most to half of the context. Without truncate-left a prompt that is longer is an error.",
            choice_value(overflow, {{"stop", Overflow::stop},
                                    {"error", Overflow::error},
                                    {"truncate-left", Overflow::truncate_left},
                                    {"slide", Overflow::slide}})},
-          {"--keep", "", "With --on-overflow slide: never forget the first N tokens (default 0; less than half the context).",
+          {"--keep", "",
+           "With --on-overflow slide: never forget the first N tokens (default 0; less than half the context).",
            whole_value(keep, 0, kMax)}};
 }
 
 std::vector<Option> RequestArguments::length_options() {
-  return {{"-n,--max-new-tokens", "--max-tokens,--max-completion-tokens,--n-predict,--num-predict,--predict",
-           "Tokens to generate at most (default 256). The end of the model's context is always an end, but for --on-overflow "
-           "slide; 0 only computes the prompt.",
-           whole_value(max_new_tokens, 0, kMax)},
-          {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos)},
-          {"--stop", "--reverse-prompt,--stop-sequences,--stop-strings",
-           "End before TEXT, however its bytes fall into tokens; can be given several times.", texts_value("TEXT", stops)},
-          {"--include-stop", "--include-stop-str-in-output", "Print the --stop text that ended the text.", flag_value(include_stop)}};
+  return {
+      {"-n,--max-new-tokens", "--max-tokens,--max-completion-tokens,--n-predict,--num-predict,--predict",
+       "Generate at most N tokens (default 256). The text also ends where the context is full, except with "
+       "--on-overflow slide; 0 only computes the prompt.",
+       whole_value(max_new_tokens, 0, kMax)},
+      {"--ignore-eos", "", "Go on after the end-of-text token.", flag_value(ignore_eos)},
+      {"--stop", "--reverse-prompt,--stop-sequences,--stop-strings",
+       "End before TEXT, however its bytes fall into tokens; can be given several times.", texts_value("TEXT", stops)},
+      {"--include-stop", "--include-stop-str-in-output", "Print the --stop text that ended the text.",
+       flag_value(include_stop)}};
 }
 
 std::vector<Option> RequestArguments::sample_options() {
@@ -50,9 +53,10 @@ std::vector<Option> RequestArguments::sample_options() {
 
 std::vector<Option> RequestArguments::result_options() {
   return {{"--logprobs", "--top-logprobs,--n-probs",
-           "With JSON: the natural logarithm of each token's probability before temperature and filters, and of the K (0 to 20) "
-           "most likely tokens: logprobs {token_logprobs, tokens, top}, where tokens and top hold objects {token, text, logprob} (and bytes "
-           "where those are no whole characters). With -n 0: of the prompt's tokens, null for the first.",
+           "With JSON: the natural logarithm of each token's probability before temperature and filters, and of the K "
+           "(0 to 20) most likely tokens: logprobs {token_logprobs, tokens, top}, where tokens and top hold objects "
+           "{token, text, logprob} (and bytes where those are no whole characters). With -n 0: of the prompt's tokens, "
+           "null for the first.",
            [this] {
              OptionValue value = whole_value(logprobs, 0, kMaxLogprobs);
              value.metavar = "K";
@@ -102,8 +106,8 @@ size_t RequestArguments::fit(std::vector<int32_t>& prompt, uint32_t n_ctx) const
   }
   if (overflow == Overflow::error && n_prompt > room) {
     fail(ExitCode::input, "the prompt has " + std::to_string(n_prompt) + " tokens and -n asks for " +
-                              std::to_string(max_new_tokens) + " more, the model's context has only " + std::to_string(n_ctx) +
-                              " (--on-overflow error)");
+                              std::to_string(max_new_tokens) + " more, the model's context has only " +
+                              std::to_string(n_ctx) + " (--on-overflow error)");
   }
   return 0;
 }
@@ -114,7 +118,8 @@ StopMatcher RequestArguments::stop_matcher() const {
 
 void begin_text(const Config& config, std::vector<int32_t>& prompt) {
   if (!prompt.empty()) return;
-  if (config.bos_token_id < 0) fail(ExitCode::input, "the prompt is empty, and the model has no beginning-of-text token");
+  if (config.bos_token_id < 0)
+    fail(ExitCode::input, "the prompt is empty, and the model has no beginning-of-text token");
   prompt.push_back(config.bos_token_id);
 }
 

@@ -1,5 +1,5 @@
-// What one request asks for: the options of `generate` that a record of its input can set for itself. A value: a record's is a
-// copy of the command line's, changed.
+// What one request asks for: the options of `generate` that a record of its input can set for itself. A value: a
+// record's is a copy of the command line's, changed.
 #pragma once
 
 #include <cstdint>
@@ -25,26 +25,27 @@ struct RequestArguments {
   Overflow overflow = Overflow::stop;
   std::optional<uint64_t> seed;
 
-  // By the groups of the help. Their values are this object's.
+  // Return the options by the groups of the help; their values are stored in this object.
   std::vector<Option> prompt_options();
   std::vector<Option> length_options();
   std::vector<Option> sample_options();
   std::vector<Option> result_options();
-  // All of them and those of sampling.
+  // Returns all of them and those of sampling.
   std::vector<Option> options();
 
-  // For the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a --keep that leaves no room.
+  // Returns the request for the engine. Throws Error: exit 4 for a token that the model does not have, exit 2 for a
+  // --keep that leaves no room.
   Request resolve(const Config& config) const;
-  // Makes a prompt fit the context as --on-overflow says; returns how many tokens at its beginning are dropped for it. Throws
-  // Error (exit 4) if it cannot.
+  // Makes a prompt fit the context as --on-overflow says; returns how many tokens at its beginning are dropped for it.
+  // Throws Error (exit 4) if it cannot.
   size_t fit(std::vector<int32_t>& prompt, uint32_t n_ctx) const;
   StopMatcher stop_matcher() const;
 };
 
-// A seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
+// Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
 constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
 
-// An empty prompt becomes the beginning-of-text token. Throws Error (exit 4) if the model has none.
+// Makes an empty prompt the beginning-of-text token. Throws Error (exit 4) if the model has none.
 void begin_text(const Config& config, std::vector<int32_t>& prompt);
 
 }  // namespace gpt2

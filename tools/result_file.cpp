@@ -33,8 +33,8 @@ bool take_front(std::string_view& text, std::string_view expected) {
 }  // namespace
 
 void FinishedResults::fail_at(uint64_t line, const std::string& expected, const std::string& found) const {
-  fail(ExitCode::usage, printable(path_, 400) + ":" + std::to_string(line) + ": expected " + expected + ", found " + found +
-                            " (--resume goes on with the same input and options)");
+  fail(ExitCode::usage, printable(path_, 400) + ":" + std::to_string(line) + ": expected " + expected + ", found " +
+                            found + " (--resume goes on with the same input and options)");
 }
 
 uint64_t FinishedResults::read(const std::string& path) {
@@ -50,20 +50,26 @@ uint64_t FinishedResults::read(const std::string& path) {
     add(text, line);
     end = reader.offset();
   }
-  if (!begins_result(text)) fail_at(line, "a result, or the beginning of one that broke off", "\"" + printable(text) + "\"");
+  if (!begins_result(text))
+    fail_at(line, "a result, or the beginning of one that broke off", "\"" + printable(text) + "\"");
   return end;
 }
 
 void FinishedResults::add(std::string_view text, uint64_t line) {
   Json json;
   const bool is_json = !read_json(text, json);
-  const Json *index = json.find("index"), *id = json.find("id"), *sample = json.find("sample"), *error = json.find("error");
-  const auto counts = [](const Json* number) { return number != nullptr && number->kind == Json::Kind::integer && number->integer >= 0; };
+  const Json *index = json.find("index"), *id = json.find("id"), *sample = json.find("sample"),
+             *error = json.find("error");
+  const auto counts = [](const Json* number) {
+    return number != nullptr && number->kind == Json::Kind::integer && number->integer >= 0;
+  };
   const bool fits = is_json && counts(index) && id != nullptr && !id_text(*id).empty() &&
                     (counts(sample) ? sample->integer <= kMaxSample : sample == nullptr && error != nullptr);
   if (!fits) fail_at(line, "a result with id, index and sample", "\"" + printable(text) + "\"");
   const Json* key = json.find(kMadeFrom);
-  if (key == nullptr) fail_at(line, std::string(kMadeFrom) + " in each result", "none: an older version of gpt2 wrote it; nobody can tell what it was made from");
+  if (key == nullptr)
+    fail_at(line, std::string(kMadeFrom) + " in each result",
+            "none: an older version of gpt2 wrote it; nobody can tell what it was made from");
   const std::optional<uint64_t> made_from = parse_hex64(key->string);
   if (!made_from) fail_at(line, std::string(kMadeFrom) + " of 16 hexadecimal digits", key->describe());
   Finished& finished = results_[static_cast<uint64_t>(index->integer)];
@@ -75,7 +81,8 @@ void FinishedResults::add(std::string_view text, uint64_t line) {
     if (error != nullptr) ++n_failed_;
   }
   if (finished.made_from != *made_from || finished.id != id_text(*id)) {
-    fail_at(line, "results of " + record + " that were made from the same", "another than in line " + std::to_string(finished.line));
+    fail_at(line, "results of " + record + " that were made from the same",
+            "another than in line " + std::to_string(finished.line));
   }
   const bool whole = sample == nullptr;
   if (finished.whole || (whole && !finished.samples.empty()) ||
@@ -91,7 +98,8 @@ std::optional<FinishedResults::Finished> FinishedResults::take(const Record& rec
   Finished finished = std::move(found->second);
   results_.erase(found);
   const std::string name = "record " + std::to_string(record.index);
-  if (finished.id != record.id) fail_at(finished.line, name + " with the id " + printable(record.id), "the id " + printable(finished.id));
+  if (finished.id != record.id)
+    fail_at(finished.line, name + " with the id " + printable(record.id), "the id " + printable(finished.id));
   const uint32_t n_samples = record.arguments.n_samples;
   if (!finished.samples.empty() && *finished.samples.rbegin() >= n_samples) {
     fail_at(finished.line, name + " with " + std::to_string(n_samples) + " samples",
@@ -107,12 +115,14 @@ std::optional<FinishedResults::Finished> FinishedResults::take(const Record& rec
 void FinishedResults::check_all_taken() const {
   if (results_.empty()) return;
   const auto& [index, finished] = *results_.begin();
-  fail_at(finished.line, "results of the input's records", "one of record " + std::to_string(index) + ", which it does not have");
+  fail_at(finished.line, "results of the input's records",
+          "one of record " + std::to_string(index) + ", which it does not have");
 }
 
 // Everything behind the first members is JSON, which has no control characters.
 bool begins_result(std::string_view text) {
-  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
+  const bool plain =
+      std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
   if (!plain || !take_front(text, "{\"id\":")) return false;
   if (text.starts_with('"')) {
     size_t i = 1;
@@ -128,14 +138,16 @@ bool begins_result(std::string_view text) {
 }
 
 // Opened and locked first, then looked at: what is decided here is still so when it is written to.
-ResultFile::ResultFile(const std::string& path, Existing existing, const InputFiles& inputs, FinishedResults& finished) : path_(path) {
+ResultFile::ResultFile(const std::string& path, Existing existing, const InputFiles& inputs, FinishedResults& finished)
+    : path_(path) {
   const OutputPath target = output_path(path, inputs);
   const bool absent = target.kind == OutputPath::Kind::absent;
   const auto fail_exists = [&] {
     fail(ExitCode::usage, printable(path, 400) + ": exists already; --resume goes on with it, --force replaces it");
   };
   if (target.kind == OutputPath::Kind::regular && existing == Existing::refuse) fail_exists();
-  file_ = FileDescriptor(open(target.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (absent ? O_CREAT | O_EXCL : 0), 0666));
+  file_ = FileDescriptor(
+      open(target.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (absent ? O_CREAT | O_EXCL : 0), 0666));
   if (absent && file_.get() < 0 && errno == EEXIST) fail_exists();
   struct stat info = {};
   if (file_.get() < 0 || fstat(file_.get(), &info) != 0) fail_errno(path, "write", errno);
@@ -143,7 +155,8 @@ ResultFile::ResultFile(const std::string& path, Existing existing, const InputFi
   if (!S_ISREG(info.st_mode)) return;
   // A file system without locks is used without.
   if (flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    fail(ExitCode::usage, printable(path, 400) + ": expected a file of this run alone, found one that another run is writing");
+    fail(ExitCode::usage,
+         printable(path, 400) + ": expected a file of this run alone, found one that another run is writing");
   }
   if (absent) return;
   const uint64_t end = existing == Existing::resume ? finished.read(target.path) : 0;
@@ -157,7 +170,8 @@ void ResultFile::write(std::string_view result) {
 
 void ResultFile::sync() {
   // Pipes and devices cannot be synced.
-  if (file_.get() >= 0 && fsync(file_.get()) != 0 && errno != EINVAL && errno != EROFS) fail_errno(path_, "sync", errno);
+  if (file_.get() >= 0 && fsync(file_.get()) != 0 && errno != EINVAL && errno != EROFS)
+    fail_errno(path_, "sync", errno);
 }
 
 }  // namespace gpt2

@@ -27,13 +27,13 @@ class FinishedResults {
     bool has(uint32_t sample) const { return whole || samples.contains(sample); }
   };
 
-  // Reads them; returns where the last whole line ends: behind it stands nothing, or a result that broke off. Throws Error (exit 2)
-  // for anything else, and for a result that is there twice.
+  // Reads them; returns where the last whole line ends: behind it stands nothing, or a result that broke off. Throws
+  // Error (exit 2) for anything else, and for a result that is there twice.
   uint64_t read(const std::string& path);
-  // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another record's, or were
-  // made from something else.
+  // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another
+  // record's, or were made from something else.
   std::optional<Finished> take(const Record& record);
-  // All records were seen. Throws Error (exit 2) if there are results of more.
+  // Throws Error (exit 2) if there are results of records beyond those that were seen.
   void check_all_taken() const;
   uint64_t failed() const noexcept { return n_failed_; }  // records with an error
 
@@ -46,20 +46,20 @@ class FinishedResults {
   uint64_t n_failed_ = 0;
 };
 
-// Whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
+// Returns whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
 bool begins_result(std::string_view text);
 
 class ResultFile {
  public:
   enum class Existing { refuse, replace, resume };
-  // stdout.
+  // Writes to stdout.
   ResultFile() = default;
-  // A file, which is locked as long as this object lives; `resume`: writes behind what `finished` finds there. A FIFO or a device is
-  // written to. Throws Error: exit 1 if it cannot be written; exit 2 if it is one of `inputs`, there and Existing::refuse, or
-  // locked by another run.
+  // Opens a file and locks it as long as this object lives; `resume`: writes behind what `finished` finds there. A FIFO
+  // or a device is written to. Throws Error: exit 1 if it cannot be written; exit 2 if it is one of `inputs`, there and
+  // Existing::refuse, or locked by another run.
   ResultFile(const std::string& path, Existing existing, const InputFiles& inputs, FinishedResults& finished);
 
-  // Throws Error (exit 1) if it fails.
+  // Writes one result whole. Throws Error (exit 1) if it fails.
   void write(std::string_view result);
   // Waits until all of it is stored.
   void sync();

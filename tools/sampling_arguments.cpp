@@ -23,9 +23,12 @@ std::vector<Option> SamplingArguments::options() {
   constexpr uint32_t kMax = std::numeric_limits<uint32_t>::max();
   return {
       {"--logit-bias", "", "Add X, from -1000 to 1000, to the logit of token ID; can be given for several tokens.",
-       pairs_value("ID:X", kMostBias,
-                   [this](int32_t token, float bias) { values_.logit_bias.push_back({token, bias}); },
-                   [this] { values_.logit_bias.clear(); })},
+       pairs_value(
+           "ID:X", kMostBias,
+           [this](int32_t token, float bias) {
+             values_.logit_bias.push_back({token, bias});
+           },
+           [this] { values_.logit_bias.clear(); })},
       {"--repetition-penalty", "--repeat-penalty",
        "Divide the logits of tokens of the prompt and the text so far by X; multiply those below 0 (default 1: off).",
        real_value(values_.repetition_penalty, 0.001f, 1000)},
@@ -35,11 +38,12 @@ std::vector<Option> SamplingArguments::options() {
       {"--min-new-tokens", "--min-tokens", "No end-of-text token before N tokens were generated (default 0).",
        whole_value(values_.min_new_tokens, 0, kMax)},
       {"--forbid-token", "", "Never choose token ID; can be given for several tokens.",
-       token_value([this](int32_t token) { values_.forbidden.push_back(token); }, [this] { values_.forbidden.clear(); })},
+       token_value([this](int32_t token) { values_.forbidden.push_back(token); },
+                   [this] { values_.forbidden.clear(); })},
       {"--greedy", "", "Now take the most likely token, as -T 0; what follows does not apply.",
        flag_value(values_.greedy)},
       {"-T,--temperature", "--temp",
-       "Divide the logits by X (default 1): below 1 plainer, above 1 wilder; 0: --greedy.",
+       "Divide the logits by X (default 1): low X favours the likely tokens, high X the rest; 0: --greedy.",
        real_value(values_.temperature, 0, 1000)},
       {"--top-k", "", "Keep the N most likely tokens, and those as likely as the last (default 50; 0: all).",
        whole_value(values_.top_k, 0, kMax)},

@@ -12,11 +12,11 @@ namespace gpt2 {
 
 class SamplingArguments {
  public:
-  // In the order in which they apply. Their values are this object's.
+  // Returns the options in the order in which they apply; their values are stored in this object.
   std::vector<Option> options();
-  // What they ask for. Throws Error (exit 4) for a token that the model does not have.
+  // Returns what they ask for. Throws Error (exit 4) for a token that the model does not have.
   SamplingOptions resolve(const Config& config) const;
-  // Whether they take the most likely token.
+  // Returns whether they take the most likely token.
   bool is_greedy() const noexcept;
 
  private:

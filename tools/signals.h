@@ -13,7 +13,7 @@ struct Interrupted {};
 // A file that reaches the shell's size limit makes write fail; it does not end the program.
 void ignore_file_size_signal();
 
-// From here on SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
+// Makes SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
 void catch_interrupts();
 const std::atomic<bool>& interrupt_flag() noexcept;
 
@@ -22,8 +22,8 @@ const std::atomic<bool>& interrupt_flag() noexcept;
 // Ends the program by this signal's default action.
 [[noreturn]] void end_by_signal(int signal);
 
-// A read from a mapped file that has become shorter raises SIGBUS: from here on that is exit 3 with a line that names the file in
-// which the address lies. `unfinished`, a file that would be left behind, is removed.
+// A read from a mapped file that has become shorter raises SIGBUS: from here on that is exit 3 with a line that names
+// the file in which the address lies. `unfinished`, a file that would be left behind, is removed.
 void report_truncated_files(const std::string& unfinished = "");
 
 }  // namespace gpt2

@@ -8,7 +8,9 @@ namespace {
 
 constexpr uint32_t kShortestMatch = 2, kLongestMatch = 64;
 
-double share(uint64_t part, uint64_t whole) { return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
+double share(uint64_t part, uint64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
 
 template <class Text>
 std::string join(size_t n, std::string_view between, Text text) {
@@ -36,24 +38,26 @@ std::vector<Option> SpeculationArguments::options() {
     lookup_ = kShortestMatch;
     return true;
   };
-  return {{"--draft-model", "--model-draft",
-           "A small model with the same tokenizer that proposes tokens; the model verifies several of them in one step. The "
-           "text is the same, only sooner.",
-           name_value("FILE|DIR", draft_)},
-          {"--draft-lookup", "",
-           "Propose what followed the last tokens where they stood before, in prompt or text, if at least N (default 2) of "
-           "them match; before the draft model is asked.",
-           std::move(lookup)},
-          {"--draft-max", "", "Tokens proposed for one step at most (default 15).", whole_value(max_draft_, 1, kMaxDraft)},
-          {"--spec", "",
-           "auto (default where a draft is named): as many tokens as measured costs and acceptance make worth while, none "
-           "where that is fastest; by rejection as many as the draft is sure of, whatever they cost, so that a seed repeats its text; "
-           "force: as many as may be; off.",
-           choice_value(policy_, {{"off", DraftPolicy::off}, {"auto", DraftPolicy::automatic}, {"force", DraftPolicy::force}})},
-          {"--spec-verify", "",
-           "coupled (default): a proposed token stays where it is the one that would be drawn anyway; rejection: where the "
-           "rule of Leviathan et al. 2023 accepts it, the distribution is the same and the text another.",
-           choice_value(verification_, {{"coupled", Verification::coupled}, {"rejection", Verification::rejection}})}};
+  return {
+      {"--draft-model", "--model-draft",
+       "A small model with the same tokenizer that proposes tokens; the model verifies several of them in one step. "
+       "The text is the same, only sooner.",
+       name_value("FILE|DIR", draft_)},
+      {"--draft-lookup", "",
+       "Propose what followed the last tokens where they stood before, in prompt or text, if at least N (default 2) of "
+       "them match; before the draft model is asked.",
+       std::move(lookup)},
+      {"--draft-max", "", "Tokens proposed for one step at most (default 15).", whole_value(max_draft_, 1, kMaxDraft)},
+      {"--spec", "",
+       "auto (default where a draft is named): as many tokens as measured costs and acceptance make worth while, none "
+       "where that is fastest; by rejection as many as the draft is sure of, whatever they cost, so that a seed "
+       "repeats its text; force: as many as may be; off.",
+       choice_value(policy_,
+                    {{"off", DraftPolicy::off}, {"auto", DraftPolicy::automatic}, {"force", DraftPolicy::force}})},
+      {"--spec-verify", "",
+       "coupled (default): a proposed token stays where it is the one that would be drawn anyway; rejection: where the "
+       "rule of Leviathan et al. 2023 accepts it, the distribution is the same and the text another.",
+       choice_value(verification_, {{"coupled", Verification::coupled}, {"rejection", Verification::rejection}})}};
 }
 
 std::optional<Model> SpeculationArguments::load_draft(Verbosity verbosity) const {
@@ -119,8 +123,9 @@ std::vector<std::pair<std::string, std::string>> speculation_rows(const Speculat
   rows.emplace_back("lengths", join(s.lengths.size(), " ", [&](size_t i) { return std::to_string(s.lengths[i]); }) +
                                    " steps with 0, 1, 2, .. tokens proposed");
   rows.emplace_back("speculation", "draft " + fixed(1e3 * s.draft_seconds, 1) + " ms, verify " +
-                                       fixed(1e3 * s.verify_seconds, 1) + " ms, speed-up " + fixed(s.measured_speedup(), 2) +
-                                       " (predicted " + fixed(s.predicted_speedup(), 2) + ")");
+                                       fixed(1e3 * s.verify_seconds, 1) + " ms, speed-up " +
+                                       fixed(s.measured_speedup(), 2) + " (predicted " +
+                                       fixed(s.predicted_speedup(), 2) + ")");
   return rows;
 }
 

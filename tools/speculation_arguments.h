@@ -13,16 +13,16 @@ namespace gpt2 {
 
 class SpeculationArguments {
  public:
-  // Their values are this object's.
+  // Returns the options; their values are stored in this object.
   std::vector<Option> options();
-  // Whether a draft is named and not switched off.
+  // Returns whether a draft is named and not switched off.
   bool wanted() const noexcept { return policy_ != DraftPolicy::off && (draft_ || lookup_ > 0); }
   // Opens the draft model, if one is named. Throws Error (exit 3).
   std::optional<Model> load_draft(Verbosity verbosity) const;
   void add_inputs(InputFiles& inputs) const;
   // `draft`: what load_draft gave.
   SpeculationOptions resolve(const Model* draft) const;
-  // Tokens that may be proposed for a step.
+  // Returns tokens that may be proposed for a step.
   uint32_t max_draft() const noexcept { return max_draft_; }
 
  private:
@@ -33,11 +33,11 @@ class SpeculationArguments {
   Verification verification_ = Verification::coupled;
 };
 
-// Tokens accepted of a step's proposal.
+// Returns how many tokens of a step's proposal were accepted on average.
 double mean_accepted(const SpeculationStats& stats);
-// One JSON object.
+// Returns one JSON object.
 std::string speculation_json(const SpeculationStats& stats);
-// Names and texts of a table's rows.
+// Returns names and texts of a table's rows.
 std::vector<std::pair<std::string, std::string>> speculation_rows(const SpeculationStats& stats);
 
 }  // namespace gpt2

@@ -14,8 +14,8 @@ void write_output(std::string_view bytes);
 // Closes stdout: what a file system reports late is noticed here. Throws Error (exit 1).
 void close_output();
 
-// The text of all of stdin, or of a file ("-": stdin), without UTF-8's byte order mark. Throws Error: exit 1 if it cannot be read,
-// exit 4 past `limit` bytes and for UTF-16.
+// Returns the text of all of stdin, or of a file ("-": stdin), without UTF-8's byte order mark. Throws Error: exit 1 if
+// it cannot be read, exit 4 past `limit` bytes and for UTF-16.
 std::string read_stdin(uint64_t limit);
 std::string read_input_file(const std::string& path, uint64_t limit);
 

@@ -8,26 +8,27 @@
 namespace gpt2 {
 
 bool is_terminal(int fd) noexcept;
-// A terminal whose user has not said otherwise with $NO_COLOR (https://no-color.org) or TERM=dumb.
+// Returns whether it is a terminal whose user has not forbidden colours by $NO_COLOR (https://no-color.org) or
+// TERM=dumb.
 bool shows_colors(int fd) noexcept;
-// Columns of the terminal behind stderr; 80 if it does not say.
+// Returns the columns of the terminal behind stderr; 80 if it does not say.
 uint32_t terminal_width() noexcept;
 
 enum class Verbosity { normal, verbose, quiet };
 
-// Notes are for a terminal, or for whoever asks with -v.
+// Returns whether to show notes: on a terminal, or where -v asks for them.
 bool shows_notes(Verbosity verbosity) noexcept;
-// Whether a line of progress stands on stderr. It is taken off before a message, and when a signal ends the program.
+// Says whether a line of progress stands on stderr. It is taken off before a message, and when a signal ends the
+// program.
 void set_progress_drawn(bool drawn) noexcept;
-// Takes it off; a signal handler may call it.
+// Takes the line of progress off; a signal handler may call it.
 void erase_progress() noexcept;
-
-// Writes to stderr; nobody is told if that fails.
+// Writes to stderr; a failure is ignored, as there is no place left to report it.
 void write_stderr(std::string_view text) noexcept;
-// One line on stderr: "gpt2: MESSAGE".
+// Writes one line to stderr: "gpt2: MESSAGE".
 void say(std::string_view message);
 
-// `text` (valid UTF-8) with control characters other than newline and tab as \xNN: shown, not executed.
+// Returns `text` (valid UTF-8) with control characters other than newline and tab as \xNN: shown, not executed.
 std::string without_controls(std::string_view text);
 
 }  // namespace gpt2

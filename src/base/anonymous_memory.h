@@ -14,7 +14,7 @@ class AnonymousMemory {
   AnonymousMemory& operator=(AnonymousMemory&& other) noexcept;
   ~AnonymousMemory();
 
-  // Asks for large pages, for memory that is read in pieces all over; a wish.
+  // Asks for large pages, for memory that is read in pieces all over. The system may not give them.
   void prefer_huge_pages() noexcept;
 
   unsigned char* data() noexcept { return data_; }

@@ -12,7 +12,8 @@ std::string cgroup_folder(const std::string& controller) {
     if (first == std::string::npos || second == std::string::npos) continue;
     std::istringstream names(line.substr(first + 1, second - first - 1));
     bool found = controller.empty() && second == first + 1;
-    for (std::string name; std::getline(names, name, ',');) found = found || (!controller.empty() && name == controller);
+    for (std::string name; std::getline(names, name, ',');)
+      found = found || (!controller.empty() && name == controller);
     if (found) return line.substr(second + 1);
   }
   return "";

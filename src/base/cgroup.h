@@ -5,8 +5,8 @@
 
 namespace gpt2 {
 
-// This process's folder in a hierarchy: the third field of the line of /proc/self/cgroup whose second field lists `controller` ("" for
-// version 2).
+// Returns this process's folder in a hierarchy: the third field of the line of /proc/self/cgroup whose second field
+// lists `controller` ("" for version 2).
 std::string cgroup_folder(const std::string& controller);
 
 // Calls visit(folder) for the process's group and each of its parents, below `mount`.

@@ -16,7 +16,7 @@ inline std::optional<uint64_t> checked_mul(uint64_t a, uint64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? std::nullopt : std::optional<uint64_t>(product);
 }
 
-// The smallest multiple of `unit` (> 0) that is at least n; n is known to be far from 2^64.
+// Returns the smallest multiple of `unit` (> 0) that is at least n; n is known to be far from 2^64.
 constexpr uint64_t round_up(uint64_t n, uint64_t unit) { return (n + unit - 1) / unit * unit; }
 
 }  // namespace gpt2

@@ -14,7 +14,8 @@ void fail_model(std::string_view file, std::string_view item, std::string_view e
 }
 
 void fail_errno(std::string_view file, std::string_view action, int error_number) {
-  fail(ExitCode::internal, printable(file, 400) + ": cannot " + std::string(action) + ": " + std::strerror(error_number));
+  fail(ExitCode::internal,
+       printable(file, 400) + ": cannot " + std::string(action) + ": " + std::strerror(error_number));
 }
 
 size_t utf8_sequence_length(std::string_view text) {

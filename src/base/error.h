@@ -24,17 +24,18 @@ class Error : public std::runtime_error {
 
 [[noreturn]] void fail(ExitCode code, const std::string& message);
 
-// "FILE: ITEM: expected EXPECTED, found FOUND" with control characters escaped; exit code 3.
+// Throws Error "FILE: ITEM: expected EXPECTED, found FOUND" with control characters escaped; exit code 3.
 [[noreturn]] void fail_model(std::string_view file, std::string_view item, std::string_view expected,
                              std::string_view found);
 
-// "FILE: cannot ACTION: reason" from errno; exit code 1.
+// Throws Error "FILE: cannot ACTION: reason" from errno; exit code 1.
 [[noreturn]] void fail_errno(std::string_view file, std::string_view action, int error_number);
 
-// Text that is safe in a one-line message: control and non-UTF-8 bytes as \xNN, cut after `limit` bytes.
+// Returns `text` made safe for a one-line message: control and non-UTF-8 bytes as \xNN, cut after `limit` bytes.
 std::string printable(std::string_view text, size_t limit = 80);
 
-// Length of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), 0 if there is none.
+// Returns the length of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), 0 if there is
+// none.
 size_t utf8_sequence_length(std::string_view text);
 
 namespace detail {

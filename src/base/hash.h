@@ -12,7 +12,7 @@ namespace gpt2 {
 
 uint64_t xxh3(std::span<const std::byte> bytes);
 
-// The same over bytes that come in pieces.
+// Computes xxh3() of bytes that come in pieces.
 class Xxh3Stream {
  public:
   Xxh3Stream();
@@ -27,7 +27,7 @@ class Xxh3Stream {
 };
 
 std::string hex64(uint64_t value);  // 16 digits, lower case
-// Reads what hex64 writes, and nothing else.
+// Returns the number that hex64() wrote so; nullopt for any other text.
 std::optional<uint64_t> parse_hex64(std::string_view text);
 
 }  // namespace gpt2

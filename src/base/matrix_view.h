@@ -12,10 +12,11 @@ template <class T>
 class MatrixView {
  public:
   MatrixView() = default;
-  MatrixView(T* data, size_t rows, size_t cols, size_t stride) : data_(data), rows_(rows), cols_(cols), stride_(stride) {
+  MatrixView(T* data, size_t rows, size_t cols, size_t stride)
+      : data_(data), rows_(rows), cols_(cols), stride_(stride) {
     GPT2_CHECK(stride >= cols);
   }
-  // A view that reads of one that writes.
+  // A view that can write is also one that reads.
   operator MatrixView<const T>() const noexcept { return {data_, rows_, cols_, stride_}; }
   size_t rows() const noexcept { return rows_; }
   size_t cols() const noexcept { return cols_; }

@@ -61,6 +61,8 @@ uint64_t address_space() {
 
 }  // namespace
 
-uint64_t available_memory() { return std::max(kLeast, std::min({system_available(), cgroup_available(), address_space()})); }
+uint64_t available_memory() {
+  return std::max(kLeast, std::min({system_available(), cgroup_available(), address_space()}));
+}
 
 }  // namespace gpt2

@@ -5,7 +5,8 @@
 
 namespace gpt2 {
 
-// Bytes: the least of what the system has available, what the cgroups (version 1 and 2) leave and RLIMIT_AS; at least 64 MiB.
+// Returns bytes: the least of what the system has, the cgroups (version 1 and 2) leave and RLIMIT_AS allows, but at
+// least 64 MiB.
 uint64_t available_memory();
 
 }  // namespace gpt2

@@ -1,16 +1,16 @@
-// exp, log, sine and cosine in double from additions, multiplications and divisions alone, so that every machine gives the same bits
-// (those of C libraries differ). Errors below 1e-15 relative; for sampling and statistics, not kernels.
+// exp, log, sine and cosine in double from additions, multiplications and divisions alone, so that every machine gives
+// the same bits (those of C libraries differ). Errors below 1e-15 relative; for sampling and statistics, not kernels.
 #pragma once
 
 namespace gpt2 {
 
-// x in [-700, 700] (clamped).
+// Returns exp(x); x is clamped to [-700, 700].
 double portable_exp(double x);
-// x > 0, finite and normal.
+// Returns log(x) for x > 0, finite and normal.
 double portable_log(double x);
-// log(1 - v) for 0 <= v < 1, exact to the last bits also for tiny v.
+// Returns log(1 - v) for 0 <= v < 1, exact to the last bits also for tiny v.
 double portable_log1m(double v);
-// Absolute errors below 1e-14; NaN for |x| above 2^21.
+// Sine and cosine of one angle, with absolute errors below 1e-14; NaN for |x| above 2^21.
 struct SineCosine {
   double sine, cosine;
 };

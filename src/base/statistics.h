@@ -5,9 +5,10 @@
 
 namespace gpt2 {
 
-// The mean of the two in the middle where their number is even; 0 of nothing.
+// Returns the value in the middle, or the mean of the two in the middle where their number is even; 0 if there are
+// none.
 double median(std::vector<double> values);
-// The q-quantile by nearest rank; 0 of nothing.
+// Returns the q-quantile by nearest rank; 0 if there are no values.
 double quantile(std::vector<double> values, double q);
 
 }  // namespace gpt2

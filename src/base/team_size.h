@@ -13,11 +13,11 @@ class TeamSize {
  public:
   explicit TeamSize(uint32_t most);  // >= 1
 
-  // Threads for the coming step of this many rows, 1 .. most.
+  // Returns the threads for the coming step of this many rows, 1 .. most.
   uint32_t next(uint32_t rows) const noexcept;
-  // The same between trials.
+  // Returns the threads for such a step between trials.
   uint32_t settled(uint32_t rows) const noexcept { return kinds_[kind_of(rows)].count; }
-  // How that step went: its seconds, and the seconds that its threads slept in it, summed.
+  // Learns how that step went: its seconds, and the seconds that its threads slept in it, summed.
   void record(uint32_t rows, double seconds, double slept) noexcept;
 
  private:

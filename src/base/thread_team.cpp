@@ -231,7 +231,8 @@ ThreadChoice choose_threads() {
     reason << "cgroup quota of " << quota << " CPUs";
     return {std::max(1u, static_cast<uint32_t>(std::floor(quota))), reason.str()};
   }
-  return {cores, std::to_string(cores) + (cores == 1 ? " physical core" : " physical cores") + " within the affinity mask"};
+  return {cores,
+          std::to_string(cores) + (cores == 1 ? " physical core" : " physical cores") + " within the affinity mask"};
 }
 
 }  // namespace gpt2

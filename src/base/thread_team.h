@@ -1,8 +1,8 @@
 // The thread team: one OpenMP parallel region that lasts as long as the team. Its threads wait for steps, and between
-// the phases of a step, by WaitWord: microseconds of spinning, then sleep, so that nobody is woken where steps follow
-// each other and no core is burnt where another program needs it. libgomp's own waits, which spin for milliseconds, are
-// met when the team ends only.
-// Work is split statically, so which thread computes what depends on the thread count alone (and no bit on either).
+// the phases of a step, by WaitWord: they spin for microseconds and then sleep, so that no thread is woken where steps
+// follow each other and no core is burnt where another program needs it. libgomp's own waits, which spin for
+// milliseconds, are met when the team ends only. Work is split statically, so which thread computes what depends on the
+// thread count alone (and no bit on either).
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ class Worker {
   Worker(ThreadTeam& team, uint32_t index, uint32_t phase) : team_(team), index_(index), phase_(phase) {}
   uint32_t index() const noexcept { return index_; }
   uint32_t count() const noexcept;
-  // This worker's contiguous share of n items; shares differ by at most one item.
+  // Returns this worker's contiguous share of n items; shares differ by at most one item.
   Range share(size_t n) const noexcept;
   // Waits until every worker of the step is here. A worker that comes early fetches what is upcoming into its cache.
   void barrier(const Upcoming& upcoming = {}) noexcept;
@@ -56,8 +56,9 @@ enum class TeamUse : uint8_t {
 
 class ThreadTeam {
  public:
-  // 1 <= n_threads <= kMaxThreads; the OpenMP runtime may give fewer (OMP_THREAD_LIMIT, OMP_DYNAMIC,
-  // OMP_MAX_ACTIVE_LEVELS). Throws Error (usage) where OMP_STACKSIZE leaves the threads less than kMinStack.
+  // Starts the threads, 1 <= n_threads <= kMaxThreads; the OpenMP runtime may give fewer (OMP_THREAD_LIMIT,
+  // OMP_DYNAMIC, OMP_MAX_ACTIVE_LEVELS). Throws Error (usage) where OMP_STACKSIZE leaves the threads less than
+  // kMinStack.
   explicit ThreadTeam(uint32_t n_threads, TeamUse use = TeamUse::all);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
@@ -75,7 +76,7 @@ class ThreadTeam {
   void run(Body&& body) noexcept {
     run(n_threads_, body);
   }
-  // Seconds that the threads of the last step slept in it because others were not there, summed.
+  // Returns the seconds that the threads of the last step slept in it because others were not there, summed.
   double slept() const noexcept { return slept_.load(std::memory_order_relaxed); }
 
   static constexpr uint32_t kMaxThreads = 256;
@@ -102,14 +103,15 @@ class ThreadTeam {
   alignas(128) std::atomic<uint32_t> arrived_{0};  // at the barrier, or at the step's end
 };
 
-// How many threads to use when nobody says: physical cores within the affinity mask and the cgroup's CPU quota.
+// How many threads to use where no option says it: physical cores within the affinity mask and the cgroup's CPU quota.
 struct ThreadChoice {
   uint32_t threads = 1;  // at most
   std::string reason;  // "2 physical cores", "OMP_NUM_THREADS", "cgroup quota of 1.5 CPUs", ...
   TeamUse use = TeamUse::what_pays;
 };
 ThreadChoice choose_threads();
-// "2 (-t)"; "1 (-t; OpenMP gives 1 of 2)" where the team that was made for a choice is smaller.
+// Returns the choice for people: "2 (-t)"; "1 (-t; OpenMP gives 1 of 2)" where the team that was made for a choice is
+// smaller.
 std::string threads_text(const ThreadChoice& choice, uint32_t given);
 
 }  // namespace gpt2

@@ -1,5 +1,5 @@
 // A word that one thread sets and others wait for: they spin for a while and then sleep in the kernel (futex), so that
-// a core is never burnt for somebody who does not run. Made of std::atomic and the futex call alone, which
+// no core is burnt for a thread that does not run. Made of std::atomic and the futex call alone, which
 // ThreadSanitizer understands.
 #pragma once
 
@@ -21,7 +21,7 @@ class alignas(128) WaitWord {  // two cache lines: neighbours are fetched in pai
  public:
   uint32_t value() const noexcept { return value_.load(std::memory_order_acquire); }
 
-  // What was written before is seen by whoever then sees `value`. Costs a call of the kernel where somebody sleeps.
+  // Sets the value; whoever sees it also sees what was written before. Calls the kernel where a thread sleeps.
   void set(uint32_t value) noexcept {
     // In one order with the sleepers' count: either the sleeper sees the value, or this sees the sleeper.
     value_.store(value);

@@ -22,10 +22,11 @@ void check_kind(Reader& in, std::vector<std::string>& warnings) {
   if (architectures == nullptr) return;
   if (architectures->kind != Json::Kind::array) in.refuse("architectures", "an array", *architectures);
   for (const Json& name : architectures->array) {
-    if (name.string == "GPT2LMHeadModel" || name.string == "GPT2Model" || name.string == "GPT2DoubleHeadsModel") continue;
+    if (name.string == "GPT2LMHeadModel" || name.string == "GPT2Model" || name.string == "GPT2DoubleHeadsModel")
+      continue;
     if (type == nullptr && !name.string.starts_with("GPT2")) in.refuse("architectures", "\"GPT2LMHeadModel\"", name);
-    warnings.push_back(printable(in.file(), 400) + ": architectures: expected \"GPT2LMHeadModel\", found " + name.describe() +
-                       ": taken as a language model all the same");
+    warnings.push_back(printable(in.file(), 400) + ": architectures: expected \"GPT2LMHeadModel\", found " +
+                       name.describe() + ": taken as a language model all the same");
   }
 }
 

@@ -20,8 +20,8 @@ struct ConfigFile {
 
 // `text` is the file's content, `file` its path for messages. A known key whose value changes the arithmetic and is not
 // supported (an unknown model_type, add_cross_attention true, reorder_and_upcast_attn true is fine (same result),
-// quantization_config, an unknown activation_function) is an Error that names key and value. Known inert keys are ignored.
-// Token ids below 0 are unset; others that the embeddings do not have are left out with a warning.
+// quantization_config, an unknown activation_function) is an Error that names key and value. Known inert keys are
+// ignored. Token ids below 0 are unset; others that the embeddings do not have are left out with a warning.
 ConfigFile parse_config(std::string_view text, std::string_view file);
 
 // The ids of generation_config.json, which win over those of config.json where they name any token.

@@ -8,8 +8,8 @@
 namespace gpt2 {
 namespace {
 
-// Keys that say nothing about the arithmetic of one forward pass: dropout, heads for other tasks, generation defaults and
-// book-keeping of the transformers library.
+// Keys that say nothing about the arithmetic of one forward pass: dropout, heads for other tasks, generation defaults
+// and book-keeping of the transformers library.
 constexpr std::string_view kInert[] = {
     "_attn_implementation", "_name_or_path", "architectures", "attention_dropout", "attention_softmax_in_fp32",
     "attn_implementation", "attn_pdrop", "bad_words_ids", "begin_suppress_tokens", "chunk_size_feed_forward",
@@ -114,7 +114,8 @@ std::vector<std::string> ConfigReader::unknown_keys() const {
   std::vector<std::string> warnings;
   for (const auto& [key, unused, place] : json_.object) {
     const bool known = std::find(known_.begin(), known_.end(), key) != known_.end();
-    if (!known && !is_inert(key)) warnings.push_back(printable(file_, 400) + ": unknown key \"" + printable(key) + "\" ignored");
+    if (!known && !is_inert(key))
+      warnings.push_back(printable(file_, 400) + ": unknown key \"" + printable(key) + "\" ignored");
   }
   return warnings;
 }

@@ -27,7 +27,8 @@ class ConfigReader {
   void refuse_if_used(std::string_view key, std::string_view expected);
   // An error unless the flag is `wanted` or absent.
   void require_flag(std::string_view key, bool wanted);
-  // The token ids of a number or an array of them that are below n_vocab; nothing for those below 0, which mean "unset".
+  // The token ids of a number or an array of them that are below n_vocab; nothing for those below 0, which mean
+  // "unset".
   std::vector<int32_t> tokens(std::string_view key, uint32_t n_vocab, std::vector<std::string>& warnings);
   // A warning for each key that was not asked for and is not known to say nothing of the arithmetic.
   std::vector<std::string> unknown_keys() const;

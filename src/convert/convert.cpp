@@ -61,7 +61,8 @@ ConfigFile read_config(const std::string& directory) {
   return file;
 }
 
-std::unique_ptr<ParameterSource> open_source(NamedTensors& tensors, ConfigFile& file, std::vector<std::string>& warnings) {
+std::unique_ptr<ParameterSource> open_source(NamedTensors& tensors, ConfigFile& file,
+                                             std::vector<std::string>& warnings) {
   if (file.architecture == nullptr) return std::make_unique<Gpt2Source>(tensors, file.config, warnings);
   return std::make_unique<FamilySource>(tensors, *file.architecture, file, warnings);
 }
@@ -74,16 +75,17 @@ uint64_t count_parameters(const Config& config) {
 
 }  // namespace
 
-std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
-                                      uint32_t n) {
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids,
+                                      std::string_view text, uint32_t n) {
   if (n > tokenizer.n_tokens()) {
-    fail(ExitCode::input, "--draft-vocab: expected at most the tokenizer's " + std::to_string(tokenizer.n_tokens()) + " tokens, found " +
-                              std::to_string(n));
+    fail(ExitCode::input, "--draft-vocab: expected at most the tokenizer's " + std::to_string(tokenizer.n_tokens()) +
+                              " tokens, found " + std::to_string(n));
   }
   std::vector<uint64_t> counts(tokenizer.n_tokens(), 0);
   for (const int32_t token : tokenizer.encode(text)) ++counts[static_cast<size_t>(token)];
   for (const int32_t eos : eos_token_ids) {
-    if (static_cast<size_t>(eos) < counts.size()) counts[static_cast<size_t>(eos)] = std::numeric_limits<uint64_t>::max();
+    if (static_cast<size_t>(eos) < counts.size())
+      counts[static_cast<size_t>(eos)] = std::numeric_limits<uint64_t>::max();
   }
   std::vector<uint32_t> ids(counts.size());
   std::iota(ids.begin(), ids.end(), 0u);
@@ -100,7 +102,8 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   Config& config = config_file.config;
   std::vector<std::string> warnings = std::move(config_file.warnings);
   const Checkpoint checkpoint = Checkpoint::open(directory);
-  NamedTensors tensors(checkpoint, config_file.architecture != nullptr ? config_file.architecture->prefix : kGpt2Prefix);
+  NamedTensors tensors(checkpoint,
+                       config_file.architecture != nullptr ? config_file.architecture->prefix : kGpt2Prefix);
   const std::unique_ptr<ParameterSource> source = open_source(tensors, config_file, warnings);
   TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
   warnings.insert(warnings.end(), tokenizer.warnings.begin(), tokenizer.warnings.end());

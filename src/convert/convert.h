@@ -22,14 +22,16 @@ struct ConvertOptions {
   std::string draft_text;    // where their frequencies come from
 };
 
-// The n tokens that a draft may propose: the end-of-text tokens, then the most frequent of `text`, ties and what the text does not have
-// by the lowest id, which in BPE is about the frequency. Ascending. Throws Error (exit 4) if there are no n.
-std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids, std::string_view text,
-                                      uint32_t n);
+// The n tokens that a draft may propose: the end-of-text tokens, then the most frequent of `text`, ties and what the
+// text does not have by the lowest id, which in BPE is about the frequency. Ascending. Throws Error (exit 4) if there
+// are no n.
+std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids,
+                                      std::string_view text, uint32_t n);
 
-// Reads DIR/config.json, generation_config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that every tensor
-// of the schema is there in its shape and as F32, F16, BF16 or F64 (gpt2_source.h), and writes the file.
-// Throws Error (exit 3) naming file and item, before anything is written to `sink` but for weights that no scale can hold.
+// Reads DIR/config.json, generation_config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that
+// every tensor of the schema is there in its shape and as F32, F16, BF16 or F64 (gpt2_source.h), and writes the file.
+// Throws Error (exit 3) naming file and item, before anything is written to `sink` but for weights that no scale can
+// hold.
 ConvertReport convert_checkpoint(const std::string& directory, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress);
 

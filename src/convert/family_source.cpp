@@ -111,8 +111,8 @@ void FamilySource::check_shape(const NamedTensor& tensor, uint64_t rows, uint64_
   if (!tensor.is_float()) fail_model(tensor.file, tensor.full_name, "F32, F16, BF16 or F64", tensor.dtype);
 }
 
-// Buffers are left out silently, as is a head that equals a tied wte; layers that the configuration does not have are an
-// error.
+// Buffers are left out silently, as is a head that equals a tied wte; layers that the configuration does not have are
+// an error.
 void FamilySource::check_unused(std::vector<std::string>& warnings) const {
   std::set<const NamedTensor*> used;
   for (const auto& [name, pieces] : pieces_) {

@@ -15,9 +15,9 @@ namespace gpt2 {
 
 class FamilySource final : public ParameterSource {
  public:
-  // Checks that every tensor that `file.config` needs is there in shape and type; adds to `warnings` what is left out. A
-  // head that is there and differs from wte is not tied, whatever the configuration says. Throws Error (exit 3) naming
-  // file and tensor.
+  // Checks that every tensor that `file.config` needs is there in shape and type; adds to `warnings` what is left out.
+  // A head that is there and differs from wte is not tied, whatever the configuration says. Throws Error (exit 3)
+  // naming file and tensor.
   FamilySource(const NamedTensors& tensors, const Architecture& architecture, ConfigFile& file,
                std::vector<std::string>& warnings);
 

@@ -14,7 +14,9 @@ uint8_t byte_at(const std::byte* block, size_t i) { return static_cast<uint8_t>(
 uint16_t bits16(const std::byte* block, size_t i) {
   return static_cast<uint16_t>(byte_at(block, i) | byte_at(block, i + 1) << 8);
 }
-uint32_t bits32(const std::byte* block, size_t i) { return bits16(block, i) | static_cast<uint32_t>(bits16(block, i + 2)) << 16; }
+uint32_t bits32(const std::byte* block, size_t i) {
+  return bits16(block, i) | static_cast<uint32_t>(bits16(block, i + 2)) << 16;
+}
 float half(const std::byte* block, size_t i) { return f16_to_float(bits16(block, i)); }
 
 // Nibble i of a block of 32: the low halves of 16 bytes, then the high ones.
@@ -60,7 +62,8 @@ void decode_q8_0(const std::byte* block, float* out) {
   for (size_t i = 0; i < kSmallBlock; ++i) out[i] = static_cast<float>(codes.codes[i]) * f16_to_float(codes.scale);
 }
 
-// 16 groups of 16: (d x low nibble) x code - (dmin x high nibble); 16 scale bytes, 64 bytes of 2-bit codes, f16 d, f16 dmin.
+// 16 groups of 16: (d x low nibble) x code - (dmin x high nibble); 16 scale bytes, 64 bytes of 2-bit codes, f16 d, f16
+// dmin.
 void decode_q2_k(const std::byte* block, float* out) {
   const float d = half(block, 80), dmin = half(block, 82);
   for (size_t i = 0; i < kBlock; ++i) {
@@ -72,7 +75,8 @@ void decode_q2_k(const std::byte* block, float* out) {
   }
 }
 
-// 16 groups of 16: (d x scale) x code; 32 bytes of inverted third bits, 64 bytes of 2-bit codes, 12 bytes of 6-bit scales, f16 d.
+// 16 groups of 16: (d x scale) x code; 32 bytes of inverted third bits, 64 bytes of 2-bit codes, 12 bytes of 6-bit
+// scales, f16 d.
 void decode_q3_k(const std::byte* block, float* out) {
   const std::byte* packed = block + 96;
   const float d = half(block, 108);
@@ -93,14 +97,15 @@ struct ScaleMin {
   float scale, least;
 };
 ScaleMin scale_min(const std::byte* packed, size_t group) {
-  if (group < 4) return {static_cast<float>(byte_at(packed, group) & 63u), static_cast<float>(byte_at(packed, group + 4) & 63u)};
+  if (group < 4)
+    return {static_cast<float>(byte_at(packed, group) & 63u), static_cast<float>(byte_at(packed, group + 4) & 63u)};
   const uint32_t both = byte_at(packed, group + 4);
   return {static_cast<float>((both & 15u) | (byte_at(packed, group - 4) >> 6) << 4),
           static_cast<float>(both >> 4 | (byte_at(packed, group) >> 6) << 4)};
 }
 
-// 8 groups of 32: (d x scale) x code - (dmin x minimum); f16 d, f16 dmin, 12 bytes of scales, then for Q5_K 32 bytes of fifth bits, 128
-// bytes of nibbles.
+// 8 groups of 32: (d x scale) x code - (dmin x minimum); f16 d, f16 dmin, 12 bytes of scales, then for Q5_K 32 bytes of
+// fifth bits, 128 bytes of nibbles.
 void decode_q4_k_or_q5_k(const std::byte* block, bool has_fifth_bits, float* out) {
   const float d = half(block, 0), dmin = half(block, 2);
   const std::byte* fifth = block + 16;
@@ -136,7 +141,8 @@ void decode_iq4_nl(const std::byte* block, float* out) {
   for (size_t i = 0; i < kSmallBlock; ++i) out[i] = d * static_cast<float>(kNonLinear[nibble(block + 2, i)]);
 }
 
-// 8 groups of 32: (d x (scale - 32)) x table[code]; f16 d, 16 bits of high scale bits, 4 bytes of low ones, 128 bytes of nibbles.
+// 8 groups of 32: (d x (scale - 32)) x table[code]; f16 d, 16 bits of high scale bits, 4 bytes of low ones, 128 bytes
+// of nibbles.
 void decode_iq4_xs(const std::byte* block, float* out) {
   const float d = half(block, 0);
   const uint32_t high_bits = bits16(block, 2);
@@ -144,7 +150,8 @@ void decode_iq4_xs(const std::byte* block, float* out) {
     const uint32_t low = byte_at(block, 4 + group / 2) >> (group % 2 * 4) & 15u, high = high_bits >> (group * 2) & 3u;
     const float scale = d * static_cast<float>(static_cast<int32_t>(low | high << 4) - 32);
     const std::byte* codes = block + 8 + group * 16;
-    for (size_t i = 0; i < kSmallBlock; ++i) out[group * 32 + i] = scale * static_cast<float>(kNonLinear[nibble(codes, i)]);
+    for (size_t i = 0; i < kSmallBlock; ++i)
+      out[group * 32 + i] = scale * static_cast<float>(kNonLinear[nibble(codes, i)]);
   }
 }
 
@@ -185,11 +192,15 @@ bool can_decode(GgufType type) { return find_decoder(type) != nullptr; }
 void decode_blocks(GgufType type, std::span<const std::byte> blocks, std::span<float> out) {
   const Decode decode = find_decoder(type);
   const GgufTypeInfo& info = gguf_type_info(type);
-  GPT2_CHECK(decode != nullptr && out.size() % info.weights == 0 && blocks.size() == out.size() / info.weights * info.bytes);
-  for (size_t i = 0; i < out.size() / info.weights; ++i) decode(blocks.data() + i * info.bytes, out.data() + i * info.weights);
+  GPT2_CHECK(decode != nullptr && out.size() % info.weights == 0 &&
+             blocks.size() == out.size() / info.weights * info.bytes);
+  for (size_t i = 0; i < out.size() / info.weights; ++i)
+    decode(blocks.data() + i * info.bytes, out.data() + i * info.weights);
 }
 
-bool has_scaled_codes(GgufType type) { return type == GgufType::q4_0 || type == GgufType::q5_0 || type == GgufType::q8_0; }
+bool has_scaled_codes(GgufType type) {
+  return type == GgufType::q4_0 || type == GgufType::q5_0 || type == GgufType::q8_0;
+}
 
 ScaledCodes scaled_codes(GgufType type, const std::byte* block) {
   GPT2_CHECK(has_scaled_codes(type));

@@ -45,8 +45,8 @@ void Gpt2Source::settle_head(NamedTensors& tensors, Config& config, std::vector<
     tensors.rename(kHead, std::string(kEmbedding));
   } else if (wte != nullptr && config.tied_lm_head && !same_values(*wte, *head)) {
     config.tied_lm_head = false;
-    warnings.push_back(printable(head->file, 400) + ": " + printable(head->full_name) + " differs from " + printable(wte->full_name) +
-                       ": the head is not tied, whatever config.json says");
+    warnings.push_back(printable(head->file, 400) + ": " + printable(head->full_name) + " differs from " +
+                       printable(wte->full_name) + ": the head is not tied, whatever config.json says");
   }
 }
 
@@ -58,7 +58,8 @@ void Gpt2Source::settle_layout(const Config& config, std::vector<std::string>& w
     if (c_attn == nullptr || c_attn->shape != linear) return;
   }
   linear_ = true;
-  warnings.push_back(printable(tensors_.origin(), 400) + ": matrices are stored as nn.Linear has them, [outputs, inputs], and taken so");
+  warnings.push_back(printable(tensors_.origin(), 400) +
+                     ": matrices are stored as nn.Linear has them, [outputs, inputs], and taken so");
 }
 
 bool Gpt2Source::is_transposed(const TensorSpec& spec) const { return is_block_matrix(spec) && !linear_; }
@@ -69,7 +70,8 @@ void Gpt2Source::check(const Config& config) const {
       check_tensor(spec.name, {spec.rows});
       continue;
     }
-    check_tensor(spec.name, is_transposed(spec) ? std::vector{spec.cols, spec.rows} : std::vector{spec.rows, spec.cols});
+    check_tensor(spec.name,
+                 is_transposed(spec) ? std::vector{spec.cols, spec.rows} : std::vector{spec.rows, spec.cols});
     if (!spec.bias.empty()) check_tensor(spec.bias, {spec.rows});
   }
 }
@@ -81,13 +83,14 @@ void Gpt2Source::check_tensor(const std::string& name, const std::vector<uint64_
     const bool placeholder = tensor->size() == 0;
     fail_model(tensor->file, tensor->full_name, "shape " + shape_text(shape),
                shape_text(tensor->shape) +
-                   (placeholder ? ", a place-holder of DeepSpeed's ZeRO-3 (gather the weights with its zero_to_fp32.py)" : ""));
+                   (placeholder ? ", a place-holder of DeepSpeed's ZeRO-3 (gather the weights with its zero_to_fp32.py)"
+                                : ""));
   }
   if (!tensor->is_float()) fail_model(tensor->file, tensor->full_name, "F32, F16, BF16 or F64", tensor->dtype);
 }
 
-// Tensors that are no part of the model: masks silently, layers that the configuration does not have as an error, the rest with a
-// warning.
+// Tensors that are no part of the model: masks silently, layers that the configuration does not have as an error, the
+// rest with a warning.
 void Gpt2Source::check_unused(const Config& config, std::vector<std::string>& warnings) const {
   std::set<std::string, std::less<>> used;
   for (const TensorSpec& spec : model_schema(config)) {
@@ -100,7 +103,8 @@ void Gpt2Source::check_unused(const Config& config, std::vector<std::string>& wa
     if (layer_of(name) >= config.n_layer) {
       fail_model(tensor.file, tensor.full_name, "no layer past " + std::to_string(config.n_layer - 1), "this tensor");
     }
-    unused.push_back(printable(tensor.file, 400) + ": tensor " + printable(tensor.full_name) + " left out: not part of GPT-2");
+    unused.push_back(printable(tensor.file, 400) + ": tensor " + printable(tensor.full_name) +
+                     " left out: not part of GPT-2");
   }
   add_first_few(warnings, unused, "tensors left out");
 }

@@ -1,5 +1,5 @@
-// GPT-2's own checkpoints: which tensor is which, and how it is stored. Another architecture of the family is another file like
-// this one.
+// GPT-2's own checkpoints: which tensor is which, and how it is stored. Another architecture of the family is another
+// file like this one.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ inline constexpr std::string_view kGpt2Prefix = "transformer.";
 
 class Gpt2Source final : public ParameterSource {
  public:
-  // Decides what the tensors say better than the configuration, which it corrects: a head alone stands for wte, and a head that
-  // differs from wte is none of it (config.tied_lm_head becomes false). Then checks that every tensor that `config` needs is
-  // there, in shape and type. Adds to `warnings`; throws Error (exit 3) naming file and tensor.
+  // Decides what the tensors say better than the configuration, which it corrects: a head alone stands for wte, and a
+  // head that differs from wte is none of it (config.tied_lm_head becomes false). Then checks that every tensor that
+  // `config` needs is there, in shape and type. Adds to `warnings`; throws Error (exit 3) naming file and tensor.
   Gpt2Source(NamedTensors& tensors, Config& config, std::vector<std::string>& warnings);
 
   void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) override;

@@ -35,7 +35,9 @@ T load(const std::byte* data, uint64_t index) {
 
 }  // namespace
 
-bool NamedTensor::is_float() const noexcept { return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64"; }
+bool NamedTensor::is_float() const noexcept {
+  return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
+}
 
 uint64_t NamedTensor::size() const noexcept {
   uint64_t n = 1;
@@ -86,7 +88,12 @@ NamedTensors::NamedTensors(const Checkpoint& checkpoint, std::string_view prefix
     }
     std::string_view name = without_wrappers(full);
     if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-    NamedTensor named = {full, file, tensor.info.dtype, tensor.info.shape, tensor.data, [&checkpoint, &tensor] { checkpoint.drop(tensor); }};
+    NamedTensor named = {full,
+                         file,
+                         tensor.info.dtype,
+                         tensor.info.shape,
+                         tensor.data,
+                         [&checkpoint, &tensor] { checkpoint.drop(tensor); }};
     const auto [other, added] = tensors_.emplace(name, std::move(named));
     if (!added) fail_model(file, full, "one tensor of this name", "another as " + other->second.full_name);
   }

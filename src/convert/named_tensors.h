@@ -1,5 +1,6 @@
-// The tensors of a source as conversion sees them: by name, each in some type and shape, read as floats. Names are those of the
-// architecture: what wrappers put before them has been taken off, here and nowhere else. Knows no tensor's meaning.
+// The tensors of a source as conversion sees them: by name, each in some type and shape, read as floats. Names are
+// those of the architecture: what wrappers put before them has been taken off, here and nowhere else. Knows no tensor's
+// meaning.
 #pragma once
 
 #include <cstddef>
@@ -34,9 +35,9 @@ bool same_values(const NamedTensor& a, const NamedTensor& b);
 
 class NamedTensors {
  public:
-  // Takes wrappers' prefixes off ("module.", "_orig_mod.", "base_model.", "base_model.model.", in any number) and then the
-  // architecture's own (`prefix`, "transformer."). Views `checkpoint`. Throws Error (exit 3) where two tensors get one name, or where
-  // they are those of an adapter beside its base.
+  // Takes wrappers' prefixes off ("module.", "_orig_mod.", "base_model.", "base_model.model.", in any number) and then
+  // the architecture's own (`prefix`, "transformer."). Views `checkpoint`. Throws Error (exit 3) where two tensors get
+  // one name, or where they are those of an adapter beside its base.
   NamedTensors(const Checkpoint& checkpoint, std::string_view prefix);
 
   const NamedTensor* find(std::string_view name) const;

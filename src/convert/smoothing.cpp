@@ -17,7 +17,8 @@ constexpr double kMaxExponent = 8;
 constexpr uint64_t kBlock = 16;
 
 const TensorSpec& find_spec(const std::vector<TensorSpec>& schema, std::string_view name) {
-  const auto found = std::find_if(schema.begin(), schema.end(), [&](const TensorSpec& spec) { return spec.name == name; });
+  const auto found =
+      std::find_if(schema.begin(), schema.end(), [&](const TensorSpec& spec) { return spec.name == name; });
   GPT2_CHECK(found != schema.end());
   return *found;
 }
@@ -77,7 +78,8 @@ SmoothedSource::SmoothedSource(const Config& config, ParameterSource& source, co
       const DType dtype = matrix_dtype(matrix, options);
       // A norm that two matrices read would need factors that suit both.
       const bool wanted = has_scales(dtype) && config.residual != Residual::parallel_one_norm;
-      pairs_.push_back({norm, matrix, wanted ? factors(find_spec(schema, matrix), dtype, norm, squares) : std::vector<float>()});
+      pairs_.push_back(
+          {norm, matrix, wanted ? factors(find_spec(schema, matrix), dtype, norm, squares) : std::vector<float>()});
       add_projection(find_spec(schema, projection), squares);
     }
   }
@@ -105,7 +107,8 @@ std::vector<float> SmoothedSource::factors(const TensorSpec& matrix, DType dtype
                                            const std::vector<double>& feature_squares) {
   const size_t n = feature_squares.size();
   const std::vector<float> weight = read_all(source_, std::string(norm) + ".weight", n);
-  const std::vector<float> bias = config_.norm == Norm::layer ? read_all(source_, std::string(norm) + ".bias", n) : std::vector<float>(n, 0.0f);
+  const std::vector<float> bias =
+      config_.norm == Norm::layer ? read_all(source_, std::string(norm) + ".bias", n) : std::vector<float>(n, 0.0f);
   std::vector<double> columns(n, 0.0);
   std::vector<float> largest(n, 0.0f);
   each_row(source_, matrix, [&](uint64_t, const float* row) {
@@ -157,7 +160,8 @@ void SmoothedSource::read_rows(const TensorSpec& spec, uint64_t first, uint64_t 
 void SmoothedSource::read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) {
   source_.read_vector(name, first, count, out);
   const auto pair = std::find_if(pairs_.begin(), pairs_.end(), [&](const Pair& p) {
-    return name.starts_with(p.norm) && (name.substr(p.norm.size()) == ".weight" || name.substr(p.norm.size()) == ".bias");
+    return name.starts_with(p.norm) &&
+           (name.substr(p.norm.size()) == ".weight" || name.substr(p.norm.size()) == ".bias");
   });
   if (pair == pairs_.end() || pair->factor.empty()) return;
   for (uint64_t i = 0; i < count; ++i) out[i] /= pair->factor[first + i];

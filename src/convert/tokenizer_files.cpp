@@ -45,11 +45,14 @@ std::pair<std::string, std::string> split_merge(std::string_view line, std::stri
   return {std::string(line.substr(0, space)), std::string(line.substr(space + 1))};
 }
 
-// A merge makes a token of the vocabulary, and a token has few ways to be made (two, in the largest that are published).
+// A merge makes a token of the vocabulary, and a token has few ways to be made (two, in the largest that are
+// published).
 void check_merge_count(const Vocabulary& vocabulary, std::string_view file) {
   const size_t most = 16 * (vocabulary.tokens.size() + 16);
   if (vocabulary.merges.size() < most) return;
-  fail_model(file, "merges", "at most " + std::to_string(most) + " for " + std::to_string(vocabulary.tokens.size()) + " tokens", "more");
+  fail_model(file, "merges",
+             "at most " + std::to_string(most) + " for " + std::to_string(vocabulary.tokens.size()) + " tokens",
+             "more");
 }
 
 void read_merges_text(std::string_view text, std::string_view file, Vocabulary& vocabulary) {
@@ -155,10 +158,12 @@ class TokenizerJson {
     const Json* regex = steps.size() == 1 ? steps[0]->find("use_regex") : nullptr;
     if (steps.size() != 1 || !is_type(*steps[0], "ByteLevel") || (regex != nullptr && !is_true(regex))) {
       const Json* type = steps.size() == 1 ? steps[0]->find("type") : pre->find("type");
-      fail_model(path_, "pre_tokenizer", "ByteLevel with GPT-2's own split rule", type == nullptr ? "no type" : type->describe());
+      fail_model(path_, "pre_tokenizer", "ByteLevel with GPT-2's own split rule",
+                 type == nullptr ? "no type" : type->describe());
     }
     if (const Json* prefix = steps[0]->find("add_prefix_space"); !is_absent(prefix)) {
-      if (prefix->kind != Json::Kind::boolean) fail_model(path_, "pre_tokenizer.add_prefix_space", "true or false", prefix->describe());
+      if (prefix->kind != Json::Kind::boolean)
+        fail_model(path_, "pre_tokenizer.add_prefix_space", "true or false", prefix->describe());
       prefix_space_ = prefix->boolean;
     }
     const Json* decoder = json_.find("decoder");
@@ -221,7 +226,8 @@ class TokenizerJson {
       if (is_type(*step, "ByteLevel")) continue;
       if (!is_type(*step, "TemplateProcessing")) {
         const Json* type = step->find("type");
-        fail_model(path_, "post_processor", "ByteLevel or TemplateProcessing", type == nullptr ? step->describe() : type->describe());
+        fail_model(path_, "post_processor", "ByteLevel or TemplateProcessing",
+                   type == nullptr ? step->describe() : type->describe());
       }
       const Json* single = step->find("single");
       if (single == nullptr || single->kind != Json::Kind::array) {
@@ -249,8 +255,10 @@ class TokenizerJson {
       const Json* tokens = step.find("special_tokens");
       const Json* token = tokens == nullptr ? nullptr : tokens->find(name->string);
       const Json* ids = token == nullptr ? nullptr : token->find("ids");
-      if (ids == nullptr || ids->array.empty()) fail_model(path_, item, "a token of post_processor.special_tokens", name->describe());
-      for (const Json& id : ids->array) vocabulary_.rules.before_text.push_back(static_cast<TokenId>(token_id(id, path_, item)));
+      if (ids == nullptr || ids->array.empty())
+        fail_model(path_, item, "a token of post_processor.special_tokens", name->describe());
+      for (const Json& id : ids->array)
+        vocabulary_.rules.before_text.push_back(static_cast<TokenId>(token_id(id, path_, item)));
     }
     if (!text_seen) fail_model(path_, "post_processor.single", "the text", "none");
   }
@@ -264,7 +272,8 @@ class TokenizerJson {
 // What stands beside the vocabulary: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
 class TokenizerConfig {
  public:
-  TokenizerConfig(const std::string& directory, Vocabulary& vocabulary) : directory_(directory), vocabulary_(vocabulary) {
+  TokenizerConfig(const std::string& directory, Vocabulary& vocabulary)
+      : directory_(directory), vocabulary_(vocabulary) {
     config_ = read("tokenizer_config.json");
   }
 
@@ -306,9 +315,11 @@ class TokenizerConfig {
       const std::string item = "added_tokens_decoder." + key;
       uint32_t id = 0;
       const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
-      if (error != std::errc() || end != key.data() + key.size()) fail_model(file, item, "a token id", "\"" + key + "\"");
+      if (error != std::errc() || end != key.data() + key.size())
+        fail_model(file, item, "a token id", "\"" + key + "\"");
       const Json* content = token.find("content");
-      if (content == nullptr || content->kind != Json::Kind::string) fail_model(file, item, "an object with content", token.describe());
+      if (content == nullptr || content->kind != Json::Kind::string)
+        fail_model(file, item, "an object with content", token.describe());
       AddedToken added = read_flags(token, file, item);
       added.text = content->string;
       added.id = id;
@@ -336,7 +347,8 @@ class TokenizerConfig {
   void read_roles() {
     for (const auto& [key, value, place] : config_.object) read_role(key, value, "tokenizer_config.json");
     if (has_decoder_) return;
-    for (const auto& [key, value, place] : read("special_tokens_map.json").object) read_role(key, value, "special_tokens_map.json");
+    for (const auto& [key, value, place] : read("special_tokens_map.json").object)
+      read_role(key, value, "special_tokens_map.json");
   }
 
   void read_role(const std::string& key, const Json& value, const char* file) {
@@ -353,7 +365,8 @@ class TokenizerConfig {
     const Json* content = value.kind == Json::Kind::object ? value.find("content") : &value;
     if (content == nullptr || content->kind != Json::Kind::string || content->string.empty()) return;
     if (AddedToken* known = find_added(content->string)) {
-      if (std::find(from_added_json_.begin(), from_added_json_.end(), known->text) != from_added_json_.end()) known->normalized = false;
+      if (std::find(from_added_json_.begin(), from_added_json_.end(), known->text) != from_added_json_.end())
+        known->normalized = false;
       known->special = true;
       return;
     }
@@ -382,7 +395,8 @@ class TokenizerConfig {
 
   void set_prefix_space(bool has_tokenizer_json, bool json_prefix_space) {
     const Json* type = config_.find("tokenizer_class");
-    const bool takes_json = type != nullptr && (type->string == "PreTrainedTokenizerFast" || type->string == "TokenizersBackend");
+    const bool takes_json =
+        type != nullptr && (type->string == "PreTrainedTokenizerFast" || type->string == "TokenizersBackend");
     const Json* prefix = config_.find("add_prefix_space");
     if (!is_absent(prefix) && prefix->kind != Json::Kind::boolean) {
       fail_model(path("tokenizer_config.json"), "add_prefix_space", "true or false", prefix->describe());
@@ -432,8 +446,9 @@ void prefer_vocabulary_ids(Vocabulary& vocabulary) {
   for (AddedToken& token : vocabulary.added) {
     const auto known = ids.find(token.text);
     if (known == ids.end() || known->second == token.id) continue;
-    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token.text) + "\": its id " +
-                                  std::to_string(token.id) + " is not taken, the vocabulary has it as " + std::to_string(known->second));
+    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token.text) +
+                                  "\": its id " + std::to_string(token.id) +
+                                  " is not taken, the vocabulary has it as " + std::to_string(known->second));
     token.id = known->second;
   }
 }
@@ -450,7 +465,8 @@ void prefer_vocabulary_ids(Vocabulary& vocabulary) {
 }  // namespace
 
 Vocabulary read_vocabulary(const std::string& directory) {
-  const std::string vocab = directory + "/vocab.json", merges = directory + "/merges.txt", tokenizer = directory + "/tokenizer.json";
+  const std::string vocab = directory + "/vocab.json", merges = directory + "/merges.txt",
+                    tokenizer = directory + "/tokenizer.json";
   Vocabulary vocabulary;
   const bool whole = file_exists(tokenizer);
   bool prefix_space = false;

@@ -11,8 +11,8 @@ namespace gpt2 {
 namespace {
 
 constexpr uint32_t kDefaultBatch = 32;
-// Prompts may make a step this much longer than the running sequences alone: their gaps stay below 3 times the usual with room for what
-// varies, and a prompt takes about 1 + 1 / 1.35 times what it takes alone.
+// Prompts may make a step this much longer than the running sequences alone: their gaps stay below 3 times the usual
+// with room for what varies, and a prompt takes about 1 + 1 / 1.35 times what it takes alone.
 constexpr double kPromptShare = 1.35;
 constexpr uint32_t kFirstPromptRows = 32, kLeastPromptRows = 8;
 // Weights of a measurement in the running means; a prompt's rows cost more the further it is.
@@ -24,10 +24,12 @@ EngineOptions with_pool(const Model& model, const BatcherOptions& options) {
   EngineOptions engine = options.engine;
   engine.max_draft = options.speculation.wanted() ? options.speculation.max_draft : 0;
   if (engine.kv_blocks > 0) return engine;
-  const size_t block = KvLayout(model.config(), engine.kv_type).block_bytes(), context = blocks_of(model.config().n_ctx);
+  const size_t block = KvLayout(model.config(), engine.kv_type).block_bytes(),
+               context = blocks_of(model.config().n_ctx);
   const size_t most = context * (2 * size_t{engine.max_slots} + 1);
   const size_t affordable = static_cast<size_t>(usable_memory(options.kv_memory) / block);
-  engine.kv_blocks = std::clamp(affordable, context + 1, options.kv_memory > 0 ? std::max(affordable, context + 1) : most);
+  engine.kv_blocks =
+      std::clamp(affordable, context + 1, options.kv_memory > 0 ? std::max(affordable, context + 1) : most);
   return engine;
 }
 
@@ -48,7 +50,8 @@ uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory) {
 Batcher::Batcher(const Model& model, const BatcherOptions& options)
     : model_(model), engine_(model, with_pool(model, options)), scheduler_(limits_of(engine_, options.speculation)) {
   const EngineOptions& engine = engine_.options();
-  if (options.speculation.wanted()) speculation_.emplace(model, options.speculation, *engine.kernels, engine_.team(), engine.max_slots);
+  if (options.speculation.wanted())
+    speculation_.emplace(model, options.speculation, *engine.kernels, engine_.team(), engine.max_slots);
   speculated_parts_.reserve(engine.max_slots);
   ids_.reserve(engine.max_slots);
   rows_.reserve(engine.max_slots);
@@ -78,8 +81,8 @@ void Batcher::submit(Submission submission) {
   }
 }
 
-// What prompts may add to a step: all it holds while most slots are empty and enough wait to fill half of those (4,000 records of 1 to
-// 4 tokens: 1.25 times as many a second).
+// What prompts may add to a step: all it holds while most slots are empty and enough wait to fill half of those (4,000
+// records of 1 to 4 tokens: 1.25 times as many a second).
 uint32_t Batcher::prompt_rows() const {
   const size_t slots = engine_.options().max_slots, running = scheduler_.running();
   if (2 * running < slots && 2 * scheduler_.waiting() >= slots - running) return engine_.options().prefill_chunk;
@@ -90,7 +93,9 @@ uint32_t Batcher::prompt_rows() const {
 }
 
 void Batcher::measure(double seconds) {
-  const auto mix = [](double& mean, double value, double newest) { mean = mean == 0 ? value : (1 - newest) * mean + newest * value; };
+  const auto mix = [](double& mean, double value, double newest) {
+    mean = mean == 0 ? value : (1 - newest) * mean + newest * value;
+  };
   if (n_decoded_ > 0 && n_prompt_rows_ == 0) mix(step_seconds_, seconds, kNewestStep);
   if (n_decoded_ == 0 || n_prompt_rows_ == 0 || step_seconds_ == 0) return;
   mix(row_seconds_, std::max(0.0, seconds - step_seconds_) / n_prompt_rows_, kNewestRow);
@@ -119,7 +124,7 @@ std::span<const Event> Batcher::step() {
   return events_;
 }
 
-// Carries out what the scheduler decides, until it is rows.
+// Carries out what the scheduler decides until it decides which rows to compute.
 std::span<const PlannedRows> Batcher::schedule() {
   const uint32_t rows = prompt_rows();
   for (;;) {
@@ -158,7 +163,8 @@ void Batcher::preempt(SequenceId id) {
 void Batcher::update(SequenceId id) {
   const SlotId slot = samples_.at(id).slot;
   const Sequence& text = engine_.sequence(slot);
-  scheduler_.update(id, {text.n_known(), text.n_computed(), speculation_ ? engine_.draft_room(slot) : 0, text.dropped > 0});
+  scheduler_.update(id,
+                    {text.n_known(), text.n_computed(), speculation_ ? engine_.draft_room(slot) : 0, text.dropped > 0});
 }
 
 // The plan as rows of the engine's batch, with what is proposed to follow.
@@ -225,7 +231,7 @@ void Batcher::report(SequenceId id, const StepResult& result) {
   update(id);
 }
 
-// The sample has ended, or nobody wants it: its place in the batch or in the queue and, with the last one, its job are gone.
+// Removes a sample that has ended or was cancelled from the batch or the queue, and with the last one its job.
 void Batcher::finish(SequenceId id) {
   const auto found = samples_.find(id);
   const Sample& sample = found->second;
@@ -261,8 +267,9 @@ void Batcher::cancel(uint64_t id) {
 }
 
 void Batcher::fail_stuck() const {
-  const std::string state = "something moves; " + std::to_string(scheduler_.running()) + " run, " + std::to_string(scheduler_.waiting()) +
-                            " wait, " + std::to_string(engine_.available_blocks()) + " of " + std::to_string(stats_.pool_blocks) +
+  const std::string state = "something moves; " + std::to_string(scheduler_.running()) + " run, " +
+                            std::to_string(scheduler_.waiting()) + " wait, " +
+                            std::to_string(engine_.available_blocks()) + " of " + std::to_string(stats_.pool_blocks) +
                             " blocks are free";
   detail::check_failed(state.c_str(), __FILE__, __LINE__);
 }

@@ -1,5 +1,5 @@
-// Many requests over one engine: they wait, run together, share what their prompts have in common, and report token by token. What a
-// request gives does not depend on what runs beside it.
+// Many requests over one engine: they wait, run together, share what their prompts have in common, and report token by
+// token. What a request gives does not depend on what runs beside it.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,12 @@ namespace gpt2 {
 struct BatcherOptions {
   SpeculationOptions speculation;  // no draft: none; engine.max_draft is taken from it
   EngineOptions engine;     // kv_blocks is taken from kv_memory where it is 0
-  uint64_t kv_memory = 0;   // bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice
+  // Bytes of the pool; 0: half of the memory that the process may use, at most what the slots can fill twice.
+  uint64_t kv_memory = 0;
 };
 
-// Slots that suit a model: as many sequences as share its weights well, if their caches fit `kv_memory` (0: as above).
+// Returns the slots that suit a model: as many sequences as share its weights well, if their caches fit `kv_memory` (0:
+// as above).
 uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory);
 
 struct Submission {
@@ -57,12 +59,12 @@ class Batcher {
   Batcher(const Model& model, const BatcherOptions& options);
   ~Batcher();
 
-  // Joins the queue; any time between steps.
+  // Adds a request to the queue, at any time between steps. Requires 1 .. n_ctx tokens and an id of its own.
   void submit(Submission submission);
-  // Schedules and computes one step, and says what happened; valid until the next call. Empty only if nothing is unfinished, or a prompt
-  // is still being computed.
+  // Schedules and computes one step and returns what happened, valid until the next call. Empty only if nothing is
+  // unfinished, or a prompt is still being computed.
   std::span<const Event> step();
-  // No more of it: a stop string was found, or nobody wants it.
+  // Ends a sample, or all of a request's: a stop string was found, or the caller wants no more.
   void cancel(uint64_t id, uint32_t sample);
   void cancel(uint64_t id);
 
@@ -70,7 +72,7 @@ class Batcher {
   const BatcherStats& stats() const noexcept { return stats_; }
   const Engine& engine() const noexcept { return engine_; }
   Engine& engine() noexcept { return engine_; }
-  // nullptr without speculation.
+  // Returns nullptr without speculation.
   const SpeculationStats* speculation_stats() const noexcept { return speculation_ ? &speculation_->stats() : nullptr; }
 
  private:

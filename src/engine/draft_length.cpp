@@ -33,7 +33,8 @@ void StepCosts::observe(uint32_t rows, double seconds) noexcept {
     seconds_[knot] = unit;
   } else {
     // The first measurement of a number of rows may have met cold caches: the second outweighs it if it is less.
-    const double weight = counts_[knot] == 1 && unit < seconds_[knot] ? 0.75 : std::max(1 / kWindow, 1.0 / (counts_[knot] + 1));
+    const double weight =
+        counts_[knot] == 1 && unit < seconds_[knot] ? 0.75 : std::max(1 / kWindow, 1.0 / (counts_[knot] + 1));
     const double change = std::clamp(unit / seconds_[knot] - 1, -kMostChange, kMostChange);
     seconds_[knot] *= 1 + weight * change;
   }
@@ -155,7 +156,8 @@ LengthAnswer LengthPolicy::lookup_length(const LengthQuestion& question, uint32_
 }
 
 LengthAnswer LengthPolicy::model_length(const LengthQuestion& question, uint32_t sequences) const noexcept {
-  return choose(question, sequences, [&](uint32_t i) { return acceptance(DraftSource::model).rate(question.drafted + i); });
+  return choose(question, sequences,
+                [&](uint32_t i) { return acceptance(DraftSource::model).rate(question.drafted + i); });
 }
 
 bool LengthPolicy::is_worth_a_row(double survival, uint32_t rows, uint32_t sequences) const noexcept {

@@ -1,5 +1,5 @@
-// How many tokens to draft: costs and acceptance as they are measured, and from them the length that maximises expected tokens
-// per second, none included. Arithmetic on what it is told; runs no model and reads no clock.
+// How many tokens to draft: costs and acceptance as they are measured, and from them the length that maximises expected
+// tokens per second, none included. Arithmetic on what it is told; runs no model and reads no clock.
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@ namespace gpt2 {
 
 inline constexpr uint32_t kMaxDraft = 15;  // a step verifies at most 16 rows of a sequence
 
-// Seconds of a step by its number of rows. What was not measured is taken from the nearest numbers of rows that were, along a
-// line that rises by kSlope of one row's cost per row.
+// Seconds of a step by its number of rows. What was not measured is taken from the nearest numbers of rows that were,
+// along a line that rises by kSlope of one row's cost per row.
 class StepCosts {
  public:
   static constexpr double kSlope = 0.06;
@@ -24,8 +24,9 @@ class StepCosts {
   double of(uint32_t rows) const noexcept;
 
  private:
-  static constexpr std::array<uint32_t, 33> kKnots = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,  12,  13,  14,  15,  16,  20,
-                                                      24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512};
+  static constexpr std::array<uint32_t, 33> kKnots = {1,  2,  3,  4,  5,   6,   7,   8,   9,   10,  11,
+                                                      12, 13, 14, 15, 16,  20,  24,  28,  32,  40,  48,
+                                                      56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512};
   static double line(uint32_t rows) noexcept { return 1 + kSlope * (rows - 1); }
   static size_t knot_below(uint32_t rows) noexcept;
   double measured(uint32_t rows) const noexcept;
@@ -41,7 +42,8 @@ enum class DraftSource : uint8_t { lookup, model };
 // The draft's confidence in a token in steps of 0 .. kConfidences - 1.
 inline constexpr uint32_t kConfidences = 8;
 uint32_t lookup_confidence(uint32_t match_length) noexcept;  // by the length of the match that ends before the token
-uint32_t model_confidence(double margin) noexcept;           // by how far the draft's best score is above its second best
+// Returns the step by how far the draft's best score is above its second best.
+uint32_t model_confidence(double margin) noexcept;
 
 // How often proposed tokens are accepted when all before them were: running rates by confidence and by position, old
 // observations slowly forgotten. Starts from a guess that a few observations outweigh.
@@ -84,8 +86,9 @@ struct LengthAnswer {
   double gain = 0;    // expected seconds that they save; 0 if more = 0
 };
 
-// The number of further tokens with the largest  expected tokens / rate - cost,  where `next(i)` is the probability that
-// the i-th of them (from 0) is accepted when those before were. `rate`: tokens per second that a second is worth.
+// Returns the number of further tokens with the largest  expected tokens / rate - cost,  where `next(i)` is the
+// probability that the i-th of them (from 0) is accepted when those before were. `rate`: tokens per second that a
+// second is worth.
 template <class Next>
 LengthAnswer best_length(const LengthQuestion& question, const StepCosts& target, double rate, Next next) {
   LengthAnswer best;
@@ -101,15 +104,16 @@ LengthAnswer best_length(const LengthQuestion& question, const StepCosts& target
   return best;
 }
 
-// Keeps speculation from ever costing more than it may: what steps took beyond what their tokens would have taken without it.
+// Keeps speculation from costing more than it may: counts what steps took beyond their tokens' time without it.
 class Ledger {
  public:
-  // What may be lost: this share of the time so far, and the time of so many plain steps to learn from.
+  // What may be lost: kShare of the time so far, and the time of kLesson plain steps to learn from.
   static constexpr double kShare = 0.012, kLesson = 1.0, kSavings = 4.0;
 
-  // A step with speculation: `saved` seconds (negative: lost) against no speculation, of `seconds` that it took.
+  // Learns of a step with speculation: `saved` seconds (negative: lost) against no speculation, of `seconds` that it
+  // took.
   void observe(double saved, double seconds, double plain_step) noexcept;
-  // Whether `risk` seconds more may be lost.
+  // Returns whether `risk` seconds more may be lost.
   bool allows(double risk, double plain_step) const noexcept;
 
  private:
@@ -132,18 +136,18 @@ struct StepOutcome {
   double draft_seconds = 0, verify_seconds = 0;
 };
 
-// All that decides a length, for the sequences of one engine. Without measurements it asks for plain steps, to have them.
+// Decides every length for the sequences of one engine. Without measurements it asks for plain steps, to make some.
 class LengthPolicy {
  public:
-  // How many of the tokens that a match of this length proposes.
+  // Returns how many of the tokens that follow a match of this length to propose.
   LengthAnswer lookup_length(const LengthQuestion& question, uint32_t match_length, uint32_t sequences) const noexcept;
-  // How many further tokens of the draft model.
+  // Returns how many further tokens the draft model is to propose.
   LengthAnswer model_length(const LengthQuestion& question, uint32_t sequences) const noexcept;
 
-  // Whether a token that is accepted with this probability is worth the last of `rows` rows.
+  // Returns whether a token that is accepted with this probability is worth the last of `rows` rows.
   bool is_worth_a_row(double survival, uint32_t rows, uint32_t sequences) const noexcept;
 
-  // A proposed token that was accepted, or the first of its sequence that was not.
+  // Learns of a proposed token that was accepted, or of the first of its sequence that was not.
   void observe_token(DraftSource source, uint32_t position, uint32_t confidence, bool accepted) noexcept;
   void finish_step(const StepOutcome& outcome) noexcept;
 
@@ -163,8 +167,9 @@ class LengthPolicy {
   RunningRatio speedup_;
 };
 
-// The speed-up that k drafted tokens give when each is accepted with probability a, a draft step costs c target steps and the
-// target's step of k + 1 rows costs `relative_step` steps of one row: Leviathan et al. 2023, theorem 3.8, with that cost.
+// Returns the speed-up that k drafted tokens give when each is accepted with probability a, a draft step costs c target
+// steps and the target's step of k + 1 rows costs `relative_step` steps of one row: Leviathan et al. 2023, theorem 3.8,
+// with that cost.
 double expected_speedup(double a, uint32_t k, double c, double relative_step) noexcept;
 
 }  // namespace gpt2

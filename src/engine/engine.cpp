@@ -8,7 +8,8 @@
 
 namespace gpt2 {
 std::string_view Engine::nonfinite_reason() const noexcept {
-  return pool_.overflowed() ? "logits are not finite: the f16 cache ends at 65504 and keys or values do not (--kv-dtype f32 holds them), or the weights are damaged"
+  return pool_.overflowed() ? "logits are not finite: the f16 cache ends at 65504 and keys or values do not "
+                              "(--kv-dtype f32 holds them), or the weights are damaged"
                             : "logits are not finite: the weights are damaged or unusable";
 }
 
@@ -43,9 +44,9 @@ void report_logprobs(std::span<const float> logits, int32_t token, size_t n, std
   for (size_t id = 0; id < logits.size(); ++id) {
     if (top.size() - begin == n && logits[id] <= logits[static_cast<size_t>(top.back().token)]) continue;
     if (top.size() - begin == n) top.pop_back();
-    const auto place = std::find_if(top.begin() + static_cast<std::ptrdiff_t>(begin), top.end(), [&](const TokenLogprob& other) {
-      return logits[static_cast<size_t>(other.token)] < logits[id];
-    });
+    const auto place =
+        std::find_if(top.begin() + static_cast<std::ptrdiff_t>(begin), top.end(),
+                     [&](const TokenLogprob& other) { return logits[static_cast<size_t>(other.token)] < logits[id]; });
     top.insert(place, {static_cast<int32_t>(id), 0});
   }
   for (size_t i = begin; i < top.size(); ++i) top[i].logprob = logprob(top[i].token);
@@ -59,10 +60,12 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       pool_(KvLayout(model.config(), options.kv_type), pool_blocks(model.config(), options)),
       cache_(pool_),
       team_(options.threads, options.team_use),
-      workspace_(model.config(), limits_of(model.config(), options).rows(), limits_of(model.config(), options).outputs(), team_.size()),
+      workspace_(model.config(), limits_of(model.config(), options).rows(),
+                 limits_of(model.config(), options).outputs(), team_.size()),
       batch_(options.max_slots),
       outcomes_(options.max_slots) {
-  GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 && options.max_draft <= kMaxDraft);
+  GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 &&
+             options.max_draft <= kMaxDraft);
   options_.threads = team_.size();
   samplers_.reserve(team_.size());
   for (uint32_t i = 0; i < team_.size(); ++i) {
@@ -81,7 +84,8 @@ Sequence Engine::start(std::span<const int32_t> prompt, const Request& request) 
   const uint32_t n_ctx = model_.config().n_ctx;
   GPT2_CHECK(!prompt.empty() && prompt.size() <= n_ctx && request.n_logprobs <= kMaxLogprobs);
   GPT2_CHECK(!request.slide || (n_ctx > 1 && (request.slide_keep == 0 || request.slide_keep < n_ctx / 2)));
-  return {request, {prompt.begin(), prompt.end()}, static_cast<uint32_t>(prompt.size()), 0, 0, KvSequence(pool_, n_ctx)};
+  return {request, {prompt.begin(), prompt.end()}, static_cast<uint32_t>(prompt.size()), 0,
+          0,       KvSequence(pool_, n_ctx)};
 }
 
 Sequence Engine::prefill(Sequence sequence) {
@@ -133,7 +137,8 @@ Sequence Engine::replace(SlotId slot, Sequence next) {
 uint32_t Engine::draft_room(SlotId slot) const noexcept {
   const Sequence& sequence = *batch_[slot];
   if (sequence.n_generated() == 0) return 0;
-  const uint32_t left = sequence.request.max_new_tokens - sequence.n_generated(), positions = model_.config().n_ctx - sequence.n_known();
+  const uint32_t left = sequence.request.max_new_tokens - sequence.n_generated(),
+                 positions = model_.config().n_ctx - sequence.n_known();
   return std::min({options_.max_draft, left - 1, positions});
 }
 
@@ -144,7 +149,8 @@ bool Engine::make_room(size_t n_blocks) {
   return pool_.free_blocks() >= n_blocks;
 }
 
-// The keys and values of the computed beginning that two texts have in common; whole blocks of it where no other is free.
+// The keys and values of the computed beginning that two texts have in common; whole blocks of it where no other is
+// free.
 KvSequence Engine::shared(const Sequence& from, const Sequence& with) {
   const uint32_t n = from.shared_with(with);
   return from.kv.fork(make_room(1) ? n : n - n % static_cast<uint32_t>(kBlockPositions));
@@ -228,14 +234,16 @@ void Engine::choose_all(std::span<const StepRows> step, const ForwardResult& res
   const auto samples = [&](const StepRows& part) { return !is_argmax(batch_[part.slot]->request); };
   if (n_outputs_ > 1 && std::any_of(step.begin(), step.end(), samples)) {
     team_.run(result.n_threads, [&](Worker& worker) noexcept {
-      for (size_t i = worker.index(); i < step.size(); i += worker.count()) choose_tokens(step[i], outcomes_[i], result, worker.index());
+      for (size_t i = worker.index(); i < step.size(); i += worker.count())
+        choose_tokens(step[i], outcomes_[i], result, worker.index());
     });
   } else {
     for (size_t i = 0; i < step.size(); ++i) choose_tokens(step[i], outcomes_[i], result, 0);
   }
 }
 
-// From the rows after which a token is not known to tokens: the next, and one more after each of the draft's that was chosen too.
+// From the rows after which a token is not known to tokens: the next, and one more after each of the draft's that was
+// chosen too.
 void Engine::choose_tokens(const StepRows& part, Outcome& outcome, const ForwardResult& result, size_t worker) {
   Sequence& sequence = *batch_[part.slot];
   const uint32_t n_known = sequence.n_known();
@@ -250,7 +258,8 @@ void Engine::choose_tokens(const StepRows& part, Outcome& outcome, const Forward
 }
 
 // Appends the text's next token, chosen from the logits after its last one.
-void Engine::choose_token(const StepRows& part, Outcome& outcome, std::span<const float> logits, const Argmax& argmax, size_t worker) {
+void Engine::choose_token(const StepRows& part, Outcome& outcome, std::span<const float> logits, const Argmax& argmax,
+                          size_t worker) {
   Sequence& sequence = *batch_[part.slot];
   const Request& request = sequence.request;
   std::optional<int32_t> token = argmax.token;
@@ -273,14 +282,16 @@ void Engine::choose_token(const StepRows& part, Outcome& outcome, std::span<cons
 }
 
 // `row`: of those after which no token is known.
-std::optional<int32_t> Engine::sample(const StepRows& part, uint32_t row, std::span<const float> logits, size_t worker) {
+std::optional<int32_t> Engine::sample(const StepRows& part, uint32_t row, std::span<const float> logits,
+                                      size_t worker) {
   const Sequence& sequence = *batch_[part.slot];
   const Request& request = sequence.request;
   const TextSoFar text = {sequence.tokens, sequence.n_generated(), model_.config().eos_token_ids};
   const uint64_t index = sequence.tokens.size();
   const PositionNoise noise(request.seed, request.sample, index);
   const Draft& draft = part.draft;
-  const bool rejection = draft.verification == Verification::rejection && row < draft.tokens.size() && !request.sampling.greedy;
+  const bool rejection =
+      draft.verification == Verification::rejection && row < draft.tokens.size() && !request.sampling.greedy;
   if (!rejection) return samplers_[worker].sample(logits, request.sampling, text, noise);
   const std::span<const Candidate> candidates = samplers_[worker].filter(logits, request.sampling, text);
   if (candidates.empty()) return std::nullopt;
@@ -288,7 +299,9 @@ std::optional<int32_t> Engine::sample(const StepRows& part, uint32_t row, std::s
   const TokenProbability certain = {proposed, 1.0};
   const std::span<const TokenProbability> drawn_from =
       draft.distributions.empty() ? std::span(&certain, 1) : std::span(draft.distributions[row]);
-  return verifiers_[worker].verify(candidates, drawn_from, proposed, draft_noise(request.seed, request.sample, index), noise).token;
+  return verifiers_[worker]
+      .verify(candidates, drawn_from, proposed, draft_noise(request.seed, request.sample, index), noise)
+      .token;
 }
 
 StepResult Engine::close(const StepRows& part, Outcome& outcome) {
@@ -311,10 +324,12 @@ std::vector<std::span<const unsigned char>> Engine::cached_blocks(std::span<cons
   return blocks;
 }
 
-bool Engine::restore_blocks(std::span<const int32_t> tokens, const std::function<bool(std::span<unsigned char> block)>& fill) {
+bool Engine::restore_blocks(std::span<const int32_t> tokens,
+                            const std::function<bool(std::span<unsigned char> block)>& fill) {
   GPT2_CHECK(options_.prefix_cache && tokens.size() % kBlockPositions == 0 && tokens.size() <= model_.config().n_ctx);
   const auto n = static_cast<uint32_t>(tokens.size());
-  KvSequence restored(pool_, model_.config().n_ctx);  // gives the blocks back at the end, the cache keeps its references
+  // It gives the blocks back at the end; the cache keeps references of its own.
+  KvSequence restored(pool_, model_.config().n_ctx);
   if (!make_room(restored.blocks_to_extend(n)) || !restored.extend(n)) return false;
   for (const BlockId block : restored.block_ids()) {
     if (!fill({pool_.data(block), pool_.layout().block_bytes()})) return false;

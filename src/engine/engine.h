@@ -1,5 +1,5 @@
-// The three verbs of the engine, and nothing else touches the model: prefill a text, insert it into the running batch, generate for the
-// whole batch. State goes in and comes out as a Sequence. Knows no terminal.
+// The engine has three verbs, and nothing else touches the model: prefill a text, insert it into the running batch,
+// generate for the whole batch. State goes in and comes out as a Sequence.
 #pragma once
 
 #include <array>
@@ -28,11 +28,12 @@ struct EngineOptions {
   uint32_t max_slots = 1;
   uint32_t prefill_chunk = 256;  // rows of prompts in one step; no bit depends on it
   uint32_t max_draft = 0;        // proposed tokens a slot and step, at most kMaxDraft
-  size_t kv_blocks = 0;          // of the pool, at least a context and one; 0: what max_slots and a prompt beside them can fill
+  // Blocks of the pool, at least a context's and one; 0: what max_slots and a prompt beside them can fill.
+  size_t kv_blocks = 0;
   bool prefix_cache = false;     // keep the blocks of computed tokens for later prompts
 };
 
-// The most that one step computes: whoever plans steps keeps to it, and the engine's buffers have this size.
+// The most that one step computes. Whoever plans steps keeps to it, and the engine's buffers have this size.
 struct StepLimits {
   uint32_t sequences = 1;
   uint32_t prompt_rows = 1;  // of all texts that have more than one token to compute
@@ -43,8 +44,8 @@ struct StepLimits {
 
 using SlotId = uint32_t;  // a sequence's place in the batch
 
-// Rows of one sequence in a step: its next n_rows tokens and, behind its last one, those of a draft. The row of the last known token and
-// those of the draft say which token comes next.
+// Rows of one sequence in a step: its next n_rows tokens and, behind its last one, those of a draft. The row of the
+// last known token and those of the draft say which token comes next.
 struct StepRows {
   SlotId slot = 0;
   uint32_t n_rows = 1;
@@ -59,7 +60,8 @@ struct TokenLogprob {
 // What a step did to one sequence; the spans are valid until the next step.
 struct StepResult {
   SlotId slot = 0;
-  std::span<const int32_t> tokens;       // the accepted ones of the draft and the next; none if the last known token had no row
+  // The accepted tokens of the draft and the next one; none if the last known token had no row.
+  std::span<const int32_t> tokens;
   std::span<const TokenLogprob> chosen;  // of each token, where the request wants log-probabilities
   std::span<const TokenLogprob> top;     // n_logprobs for each token, most likely first
   FinishReason finish = FinishReason::running;
@@ -73,36 +75,40 @@ class Engine {
 
   // Returns a text of 1 .. n_ctx tokens of which nothing is computed.
   Sequence start(std::span<const int32_t> prompt, const Request& request = {});
-  // Computes all tokens but the last, whose row is the first step's, as far as the prefix cache does not hold them.
+  // Returns the text with all tokens computed but the last, whose row belongs to the first step. What the prefix cache
+  // holds is not computed again.
   Sequence prefill(Sequence sequence);
-  // Gives the text a free place in the batch, with the beginning that the prefix cache holds if nothing is computed yet.
+  // Gives the text a free slot of the batch and returns it. A text of which nothing is computed begins with what the
+  // prefix cache holds.
   SlotId insert(Sequence sequence);
-  // The same with the computed beginning that it has in common with a text of the batch.
+  // Inserts a text that shares the computed beginning that it has in common with the one in slot `from`.
   SlotId fork(SlotId from, Sequence sequence);
-  // Computes the rows, in slots that are all different, and returns what became of each; valid until the next call. A text whose context
-  // is full has ended or slid. Allocates nothing once every kind of request has been seen. Requires blocks for all of it.
+  // Computes the rows, each part in another slot, and returns what became of each sequence, valid until the next call.
+  // A text whose context is full has then ended or slid. Requires free blocks for all rows (GPT2_CHECK). Allocates
+  // nothing once every kind of request has been seen.
   std::span<const StepResult> generate(std::span<const StepRows> step);
-  // The same for all tokens of the batch that are known and not computed.
+  // Computes all tokens of the batch that are known and not computed.
   std::span<const StepResult> generate();
   // Takes a text out of the batch, finished or not; the prefix cache keeps its whole blocks.
   Sequence remove(SlotId slot);
-  // The same, and `next` takes its place with the computed beginning that they have in common.
+  // Removes a text and puts `next` into its slot, with the computed beginning that they have in common.
   Sequence replace(SlotId slot, Sequence next);
 
   const Sequence& sequence(SlotId slot) const noexcept { return *batch_[slot]; }
-  // Returns how many tokens of a draft may be computed behind the last known one of this text; none before its first own token.
+  // Returns how many tokens of a draft may be computed behind the last known one; 0 before the text's first own token.
   uint32_t draft_room(SlotId slot) const noexcept;
   // Returns the blocks that are free or that the prefix cache gives up on demand.
   size_t available_blocks() const noexcept { return pool_.free_blocks() + cache_.unused(); }
   StepLimits limits() const noexcept;
 
-  // Bytes of the whole blocks of `tokens` that the prefix cache holds, from the first on. Valid until anything is computed.
+  // Returns the bytes of the whole blocks of `tokens` that the prefix cache holds, from the first on. They are valid
+  // until anything is computed.
   std::vector<std::span<const unsigned char>> cached_blocks(std::span<const int32_t> tokens);
-  // Puts blocks that were computed elsewhere into the prefix cache: `fill` writes the next of the tokens.size() / 64 blocks. False, and
-  // nothing kept, if it says so or the pool has too few. Requires options().prefix_cache.
+  // Puts blocks that were computed elsewhere into the prefix cache: `fill` writes the next of the tokens.size() / 64
+  // blocks. Returns false and keeps nothing if `fill` does or the pool has too few. Requires options().prefix_cache.
   bool restore_blocks(std::span<const int32_t> tokens, const std::function<bool(std::span<unsigned char> block)>& fill);
 
-  // What to say of a text that ended as nonfinite: that keys or values outgrew an f16 cache, if one did, else that the weights are bad.
+  // Returns why a text ended as nonfinite: keys or values outgrew an f16 cache, or else the weights are damaged.
   std::string_view nonfinite_reason() const noexcept;
 
   const Model& model() const noexcept { return model_; }
@@ -132,7 +138,8 @@ class Engine {
   ForwardResult compute();
   void choose_all(std::span<const StepRows> step, const ForwardResult& result);
   void choose_tokens(const StepRows& part, Outcome& outcome, const ForwardResult& result, size_t worker);
-  void choose_token(const StepRows& part, Outcome& outcome, std::span<const float> logits, const Argmax& argmax, size_t worker);
+  void choose_token(const StepRows& part, Outcome& outcome, std::span<const float> logits, const Argmax& argmax,
+                    size_t worker);
   std::optional<int32_t> sample(const StepRows& part, uint32_t row, std::span<const float> logits, size_t worker);
   StepResult close(const StepRows& part, Outcome& outcome);
 

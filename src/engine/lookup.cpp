@@ -54,8 +54,8 @@ void SuffixLookup::continuation(std::span<int32_t> out) const {
   for (size_t i = 0; i < out.size(); ++i) out[i] = text_[match_end_ + i % period];
 }
 
-// One step of the online construction. Afterwards the link of the whole text's state is the longest suffix that has occurred
-// before, and that state's `end` is where.
+// One step of the online construction. Afterwards the link of the whole text's state is the longest suffix that has
+// occurred before, and that state's `end` is where.
 void SuffixLookup::append(int32_t token) {
   const int32_t length = states_[static_cast<size_t>(whole_)].length + 1;
   const int32_t added = add_state(length, length - 1);

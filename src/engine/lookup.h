@@ -1,5 +1,6 @@
-// Look-up drafts: what followed the longest earlier occurrence of the text's last tokens is proposed again. A suffix automaton
-// (Blumer et al. 1985) over the text, so a token costs O(1) amortised whatever the length of the match. Knows no model.
+// Look-up drafts: what followed the longest earlier occurrence of the text's last tokens is proposed again. A suffix
+// automaton (Blumer et al. 1985) over the text, so a token costs O(1) amortised whatever the length of the match. Knows
+// no model.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +18,15 @@ class SuffixLookup {
   // sample) is read anew. Comparing the two is one pass over at most `capacity` tokens.
   void follow(std::span<const int32_t> text);
 
-  // The number of last tokens that occurred before; 0: not even the last one did.
+  // Returns the number of last tokens that occurred before; 0: not even the last one did.
   uint32_t match_length() const noexcept { return match_length_; }
-  // Writes what followed that occurrence, a period again and again where it runs into the end of the text. Requires a match.
+  // Writes what followed that occurrence, a period again and again where it runs into the end of the text. Requires a
+  // match.
   void continuation(std::span<int32_t> out) const;
 
  private:
-  // A class of substrings that end at the same places. The longest has `length` tokens, the next shorter class is `link`'s.
+  // A class of substrings that end at the same places. The longest has `length` tokens, the next shorter class is
+  // `link`'s.
   struct State {
     int32_t length = 0, link = -1;
     int32_t end = 0;         // where one of its occurrences ends: index of the last token

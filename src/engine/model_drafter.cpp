@@ -16,7 +16,9 @@ uint32_t rows_of(const Config& config, uint32_t max_sequences) {
   return std::max(std::min(kCatchUpRows, config.n_ctx), 2 * max_sequences);
 }
 
-std::string quoted(const Tokenizer& tokenizer, TokenId id) { return "\"" + printable(tokenizer.token_bytes(id)) + "\""; }
+std::string quoted(const Tokenizer& tokenizer, TokenId id) {
+  return "\"" + printable(tokenizer.token_bytes(id)) + "\"";
+}
 
 }  // namespace
 
@@ -47,7 +49,8 @@ ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Option
       options_(options),
       n_tokens_(static_cast<uint32_t>(std::min(target.tokenizer().n_tokens(), draft.tokenizer().n_tokens()))),
       pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config().n_ctx) * options.max_sequences),
-      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences, options.team->size()),
+      workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences,
+                 options.team->size()),
       sampler_(target.config().n_vocab),
       logits_(target.config().n_vocab, kNever) {
   GPT2_CHECK(options.kernels != nullptr && options.max_sequences > 0);
@@ -83,7 +86,8 @@ void ModelDrafter::forget_texts() noexcept {
 
 std::span<const DraftToken> ModelDrafter::step(std::span<const DraftRequest> requests,
                                                std::span<std::vector<TokenProbability>* const> distributions) {
-  GPT2_CHECK(requests.size() <= options_.max_sequences && (distributions.empty() || distributions.size() == requests.size()));
+  GPT2_CHECK(requests.size() <= options_.max_sequences &&
+             (distributions.empty() || distributions.size() == requests.size()));
   tokens_.assign(requests.size(), DraftToken{});
   rows_.clear();
   row_sequences_.clear();

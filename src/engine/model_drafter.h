@@ -1,5 +1,5 @@
-// A small model that proposes tokens: for every sequence its own keys and values, brought up to the text whenever it is asked.
-// It chooses as the target would: same filters, same noise. Knows nothing of costs and lengths.
+// A small model that proposes tokens: for every sequence its own keys and values, brought up to the text whenever it is
+// asked. It chooses as the target would: same filters, same noise. Knows nothing of costs and lengths.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace gpt2 {
 
-// Throws Error (exit 3) naming the first id that differs unless both models have the same tokenizer. Vocabularies may be padded
-// to different sizes: ids without a token are never proposed.
+// Throws Error (exit 3) naming the first id that differs unless both models have the same tokenizer. Vocabularies may
+// be padded to different sizes: ids without a token are never proposed.
 void check_draft_tokenizer(const Model& target, const Model& draft);
 
 // One sequence that wants a token more.
@@ -52,8 +52,9 @@ class ModelDrafter {
   uint32_t missing(uint32_t sequence, std::span<const int32_t> text) const noexcept;
   bool fits(std::span<const int32_t> text) const noexcept { return text.size() <= model_.config().n_ctx; }
 
-  // A token each, in order; computes what the draft has not seen of the texts on the way. Texts fit. Valid until the next
-  // call. Rejection: the token's distribution is appended to `distributions`, if that is not null, one entry per request.
+  // A token each, in order; computes what the draft has not seen of the texts on the way. Texts fit. Valid until the
+  // next call. Rejection: the token's distribution is appended to `distributions`, if that is not null, one entry per
+  // request.
   std::span<const DraftToken> step(std::span<const DraftRequest> requests,
                                    std::span<std::vector<TokenProbability>* const> distributions = {});
 
@@ -71,7 +72,8 @@ class ModelDrafter {
   size_t known(const Sequence& sequence, std::span<const int32_t> text) const noexcept;
   void compute(std::span<const DraftRequest> requests, std::span<std::vector<TokenProbability>* const> distributions);
   std::span<const float> target_logits(std::span<const float> logits);
-  DraftToken choose(std::span<const float> logits, const DraftRequest& request, std::vector<TokenProbability>* distribution);
+  DraftToken choose(std::span<const float> logits, const DraftRequest& request,
+                    std::vector<TokenProbability>* distribution);
 
   const Model& target_;
   const Model& model_;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint64_t kGolden = 0x9E3779B97F4A7C15u;
 
-// The finaliser of splitmix64 (Steele, Lea & Flood 2014): a bijection whose every output bit depends on every input bit.
+// The finaliser of splitmix64 (Steele, Lea & Flood 2014): a bijection whose every output bit depends on every input
+// bit.
 uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;

@@ -1,5 +1,5 @@
-// The noise of sampling: Gumbel variates hashed from where they are used, never drawn from a stream. So the same seed gives the
-// same text whatever else runs, and a draft model can know the noise that its target will meet.
+// The noise of sampling: Gumbel variates hashed from where they are used, never drawn from a stream. So the same seed
+// gives the same text whatever else runs, and a draft model can know the noise that its target will meet.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,17 @@ class PositionNoise {
   // 64 uniform bits for this token id.
   uint64_t bits(int32_t token) const noexcept;
 
-  // A standard Gumbel variate, -log(E) with E = -log(1 - v) exponential, v = (bits + 1/2) / 2^64. Large variates (small E)
-  // are resolved down to E = 2^-65.
+  // Returns a standard Gumbel variate, -log(E) with E = -log(1 - v) exponential, v = (bits + 1/2) / 2^64. Large
+  // variates (small E) are resolved down to E = 2^-65.
   static double gumbel(uint64_t bits) noexcept;
-  // At least gumbel(bits), for a fraction of the cost: E >= v.
+  // Returns at least gumbel(bits), for a fraction of the cost: E >= v.
   static double gumbel_bound(uint64_t bits) noexcept;
 
  private:
   uint64_t key_;
 };
 
-// A seed for record `index` of an input whose own seed is `seed`.
+// Returns a seed for record `index` of an input whose own seed is `seed`.
 uint64_t record_seed(uint64_t seed, uint64_t index) noexcept;
 
 }  // namespace gpt2

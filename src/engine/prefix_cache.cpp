@@ -67,7 +67,8 @@ void PrefixCache::remove(Node& leaf) {
   by_age_.erase(leaf.used);
   --size_;
   auto& siblings = leaf.parent->children;
-  siblings.erase(std::find_if(siblings.begin(), siblings.end(), [&](const auto& item) { return item.second.get() == &leaf; }));
+  siblings.erase(
+      std::find_if(siblings.begin(), siblings.end(), [&](const auto& item) { return item.second.get() == &leaf; }));
 }
 
 void PrefixCache::clear() {

@@ -1,6 +1,6 @@
-// Blocks of computed positions, found again by the tokens they were computed from: a tree whose nodes are blocks of 64 positions
-// below the 64 positions before them. A prompt that begins like an earlier one computes only the rest, with the same bits, because
-// keys and values depend on the tokens up to their position and on nothing else.
+// Blocks of computed positions, found again by the tokens they were computed from: a tree whose nodes are blocks of 64
+// positions below the 64 positions before them. A prompt that begins like an earlier one computes only the rest, with
+// the same bits, because keys and values depend on the tokens up to their position and on nothing else.
 #pragma once
 
 #include <array>
@@ -21,18 +21,20 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   ~PrefixCache() { clear(); }
 
-  // The blocks of the longest known beginning of `tokens`, whole ones. Valid until the next call; the caller takes its own references.
+  // Returns the whole blocks of the longest known beginning of `tokens`, valid until the next call; the caller takes
+  // references of its own.
   std::span<const BlockId> find(std::span<const int32_t> tokens);
-  // Remembers the whole blocks of computed tokens: blocks[i] holds positions 64 i .. 64 i + 63 of `tokens`. A beginning that is known
-  // already keeps the blocks it has.
+  // Remembers the whole blocks of computed tokens: blocks[i] holds positions 64 i .. 64 i + 63 of `tokens`. A beginning
+  // that is known already keeps the blocks it has.
   void publish(std::span<const int32_t> tokens, std::span<const BlockId> blocks);
-  // Gives back the block that was used longest ago, of those that nothing was computed behind and no sequence holds. False if there
-  // is none.
+  // Gives back the block that was used longest ago, of those that nothing was computed behind and no sequence holds.
+  // Returns false if there is none.
   bool evict();
   void clear();
 
   size_t size() const noexcept { return size_; }  // blocks held
-  // Returns how many blocks evict() can give back, one after the other: those that no sequence holds, nor any block behind them.
+  // Returns how many blocks evict() can give back, one after the other: those that no sequence holds, nor any block
+  // behind them.
   size_t unused() const noexcept;
 
  private:

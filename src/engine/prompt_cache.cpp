@@ -59,11 +59,14 @@ bool read_whole(int fd, uint64_t offset, void* data, size_t size) {
   return true;
 }
 
-std::string text_of(const char (&field)[16]) { return printable(std::string_view(field, strnlen(field, sizeof field))); }
+std::string text_of(const char (&field)[16]) {
+  return printable(std::string_view(field, strnlen(field, sizeof field)));
+}
 
 // Everything but the checksum.
 void check_header(const Header& found, const Engine& engine, uint64_t file_bytes, const std::string& path) {
-  if (std::memcmp(found.magic, kMagic, sizeof kMagic) != 0) fail_model(path, "magic", "a prompt cache of gpt2", "another file");
+  if (std::memcmp(found.magic, kMagic, sizeof kMagic) != 0)
+    fail_model(path, "magic", "a prompt cache of gpt2", "another file");
   if (found.version != kVersion) fail_model(path, "version", std::to_string(kVersion), std::to_string(found.version));
   const Header wanted = header_for(engine, 0);
   if (found.model != wanted.model) fail_model(path, "model", hex64(wanted.model), hex64(found.model));
@@ -78,7 +81,8 @@ void check_header(const Header& found, const Engine& engine, uint64_t file_bytes
     fail_model(path, "tokens", "whole blocks of 64, at most " + std::to_string(most), std::to_string(found.n_tokens));
   }
   // At most a context's worth of blocks: far from 2^64.
-  const uint64_t expected = sizeof(Header) + found.n_tokens * sizeof(int32_t) + found.n_tokens / kBlockPositions * found.block_bytes;
+  const uint64_t expected =
+      sizeof(Header) + found.n_tokens * sizeof(int32_t) + found.n_tokens / kBlockPositions * found.block_bytes;
   if (file_bytes != expected) fail_model(path, "size", std::to_string(expected) + " bytes", std::to_string(file_bytes));
 }
 
@@ -86,7 +90,8 @@ void check_header(const Header& found, const Engine& engine, uint64_t file_bytes
 
 std::string class_of_arithmetic(const Model& model, const EngineOptions& options) {
   const auto& tensors = model.file().tensors;
-  const bool bf16 = std::any_of(tensors.begin(), tensors.end(), [](const StoredTensor& tensor) { return tensor.dtype == DType::bf16; });
+  const bool bf16 = std::any_of(tensors.begin(), tensors.end(),
+                                [](const StoredTensor& tensor) { return tensor.dtype == DType::bf16; });
   return bf16 ? options.kernels->name : "exact";
 }
 
@@ -94,7 +99,8 @@ void check_prompt_cache_path(const std::string& path, const InputFiles& inputs) 
   const OutputPath target = output_path(path, inputs);
   if (target.kind == OutputPath::Kind::absent) return;
   const auto refuse = [&](const std::string& found) {
-    fail(ExitCode::usage, printable(path, 400) + ": expected a prompt cache, an empty file or a new name, found " + found);
+    fail(ExitCode::usage,
+         printable(path, 400) + ": expected a prompt cache, an empty file or a new name, found " + found);
   };
   if (target.kind != OutputPath::Kind::regular) refuse(kind_of_file(target.mode));
   const FileDescriptor file(open(target.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -102,7 +108,8 @@ void check_prompt_cache_path(const std::string& path, const InputFiles& inputs) 
   if (file.get() < 0 || fstat(file.get(), &info) != 0) refuse("a file that cannot be read");
   char magic[sizeof kMagic] = {};
   if (info.st_size == 0) return;
-  if (!read_whole(file.get(), 0, magic, sizeof magic) || std::memcmp(magic, kMagic, sizeof magic) != 0) refuse("another file");
+  if (!read_whole(file.get(), 0, magic, sizeof magic) || std::memcmp(magic, kMagic, sizeof magic) != 0)
+    refuse("another file");
 }
 
 std::vector<int32_t> load_prompt_cache(const std::string& path, Engine& engine) {
@@ -130,11 +137,13 @@ std::vector<int32_t> load_prompt_cache(const std::string& path, Engine& engine) 
     return readable && (offset < file_bytes || sum.digest() == header.checksum);
   });
   if (!readable) fail_model(path, "size", std::to_string(file_bytes) + " bytes", "fewer");
-  if (!restored) fail_model(path, "checksum", hex64(header.checksum), offset < file_bytes ? "no room for it" : hex64(sum.digest()));
+  if (!restored)
+    fail_model(path, "checksum", hex64(header.checksum), offset < file_bytes ? "no room for it" : hex64(sum.digest()));
   return tokens;
 }
 
-void save_prompt_cache(const std::string& path, std::span<const int32_t> tokens, Engine& engine, const InputFiles& inputs) {
+void save_prompt_cache(const std::string& path, std::span<const int32_t> tokens, Engine& engine,
+                       const InputFiles& inputs) {
   const auto blocks = engine.cached_blocks(tokens);
   if (blocks.empty()) return;
   const auto saved = tokens.first(blocks.size() * kBlockPositions);

@@ -1,5 +1,6 @@
-// Verification by rejection: Leviathan et al. 2023, algorithm 1, and Chen et al. 2023, theorem 1, on the distributions that the
-// filters leave. The tokens follow the target's distribution exactly, but the text is not that of a run without a draft.
+// Verification by rejection: Leviathan et al. 2023, algorithm 1, and Chen et al. 2023, theorem 1, on the distributions
+// that the filters leave. The tokens follow the target's distribution exactly, but the text is not that of a run
+// without a draft.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +30,15 @@ enum class Verification : uint8_t {
 struct Draft {
   std::span<const int32_t> tokens;
   Verification verification = Verification::coupled;
-  std::span<const std::vector<TokenProbability>> distributions = {};  // rejection: what each was drawn from; empty: they were looked up
+  // Rejection: what each was drawn from; empty: they were looked up
+  std::span<const std::vector<TokenProbability>> distributions = {};
 };
 
 // The distribution of what the filters left: exp(logit), normalised. Appends.
 void append_softmax(std::span<const Candidate> candidates, std::vector<TokenProbability>& out);
 
-// The noise of the draft's own draws and of acceptance; independent of PositionNoise of the same place, which draws the rest.
+// Returns the noise of the draft's own draws and of acceptance; independent of PositionNoise of the same place, which
+// draws the rest.
 PositionNoise draft_noise(uint64_t seed, uint32_t sample, uint64_t token_index) noexcept;
 // Uniform in (0, 1): the draft's noise of an id that no token has.
 double acceptance_variate(const PositionNoise& draft) noexcept;
@@ -47,15 +50,18 @@ struct Verdict {
 
 // What a rejected draw leaves of the target's probability.
 struct PositivePart {
-  double operator()(int32_t /*token*/, double target, double draft) const { return target > draft ? target - draft : 0; }
+  double operator()(int32_t /*token*/, double target, double draft) const {
+    return target > draft ? target - draft : 0;
+  }
 };
 
 class RejectionVerifier {
  public:
   explicit RejectionVerifier(uint32_t n_vocab) : draft_(n_vocab, 0.0) { target_.reserve(n_vocab); }
 
-  // `drafted` was drawn from `draft` with the noise `drafting`; a look-up's token has probability 1. Accepts with probability
-  // min(1, p / q), else draws from the positive part of p - q (Gumbel-max with `noise`). `target` is not empty.
+  // `drafted` was drawn from `draft` with the noise `drafting`; a look-up's token has probability 1. Accepts with
+  // probability min(1, p / q), else draws from the positive part of p - q (Gumbel-max with `noise`). `target` is not
+  // empty.
   template <class Residual = PositivePart>
   Verdict verify(std::span<const Candidate> target, std::span<const TokenProbability> draft, int32_t drafted,
                  const PositionNoise& drafting, const PositionNoise& noise, Residual residual = {}) {

@@ -144,9 +144,9 @@ void Sampler::keep_top_k(uint32_t k) {
   std::erase_if(candidates_, [&](const Candidate& c) { return c.logit < threshold; });
 }
 
-// The most likely tokens, as few as reach p of the probability: what lies behind them sums to at most 1 - p. Of equal tokens the lower ids
-// stay (transformers sorts without a rule for them). Only the head of the distribution is sorted: first what is within a factor of
-// exp(4) of the most likely token, then what is within its square, and so on.
+// The most likely tokens, as few as reach p of the probability: what lies behind them sums to at most 1 - p. Of equal
+// tokens the lower ids stay (transformers sorts without a rule for them). Only the head of the distribution is sorted:
+// first what is within a factor of exp(4) of the most likely token, then what is within its square, and so on.
 void Sampler::keep_top_p(float p) {
   float max = kForbidden;
   for (const Candidate& c : candidates_) max = std::max(max, c.logit);
@@ -157,7 +157,8 @@ void Sampler::keep_top_p(float p) {
   size_t n_sorted = 0;
   for (double reach = 4; n_sorted < candidates_.size(); reach *= 2) {
     const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(n_sorted);
-    const auto end = std::partition(begin, candidates_.end(), [&](const Candidate& c) { return double{c.logit} - max >= -reach; });
+    const auto end =
+        std::partition(begin, candidates_.end(), [&](const Candidate& c) { return double{c.logit} - max >= -reach; });
     std::sort(begin, end, more_likely);
     for (auto c = begin; c != end; ++c) {
       cumulative += fast_exp(double{c->logit} - max);
@@ -175,8 +176,8 @@ void Sampler::keep_min_p(float p) {
   std::erase_if(candidates_, [&](const Candidate& c) { return portable_exp(double{c.logit} - max) < p; });
 }
 
-// A token's distance is | -log p - H |, H the entropy. In order of distance, tokens stay until their probability has reached
-// `mass`; those as far as the last of them stay too.
+// A token's distance is | -log p - H |, H the entropy. In order of distance, tokens stay until their probability has
+// reached `mass`; those as far as the last of them stay too.
 void Sampler::keep_typical(float mass) {
   double max = kForbidden, sum = 0, weighted = 0;
   for (const Candidate& c : candidates_) max = std::max(max, double{c.logit});

@@ -1,5 +1,5 @@
-// From logits to a token: processors and filters with the formulas and the order of Hugging Face `generate`, then Gumbel-max.
-// Pure: the same logits, options, tokens so far and noise give the same token on every machine.
+// From logits to a token: processors and filters with the formulas and the order of Hugging Face `generate`, then
+// Gumbel-max. Pure: the same logits, options, tokens so far and noise give the same token on every machine.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,16 @@ struct SamplingOptions {
   uint32_t top_k = 50;       // keep logits at least as large as the k-th largest (ties stay); 0: off
   float top_p = 1.0f;        // keep the smallest set of the most likely tokens whose probability reaches top_p; 1: off
   float min_p = 0.0f;        // keep tokens at least min_p times as likely as the most likely; 0: off
-  float typical_p = 1.0f;    // keep the tokens whose surprise is nearest to the entropy, until their probability reaches
+  // Keep the tokens whose surprise is nearest to the entropy, until their probability reaches
+  float typical_p = 1.0f;
                              // typical_p (Meister et al. 2023); 1: off
 
-  // Whether a token depends on the logits alone, as arg-max of a row.
+  // Returns whether a token depends on the logits alone, as arg-max of a row.
   bool is_plain_argmax() const noexcept { return greedy && !changes_logits(); }
-  // Whether the first block does anything.
+  // Returns whether the first block does anything.
   bool changes_logits() const noexcept {
-    return !logit_bias.empty() || repetition_penalty != 1.0f || no_repeat_ngram > 0 || min_new_tokens > 0 || !forbidden.empty();
+    return !logit_bias.empty() || repetition_penalty != 1.0f || no_repeat_ngram > 0 || min_new_tokens > 0 ||
+           !forbidden.empty();
   }
 };
 
@@ -59,14 +61,15 @@ class Sampler {
  public:
   explicit Sampler(uint32_t n_vocab);
 
-  // `logits` are all finite, one per token id; ids in options and text are below n_vocab. The lowest id wins ties. None if
-  // the options leave no token.
+  // `logits` are all finite, one per token id; ids in options and text are below n_vocab. The lowest id wins ties. None
+  // if the options leave no token.
   std::optional<int32_t> sample(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text,
                                 const PositionNoise& noise);
 
-  // The tokens that processors and filters leave, in no particular order (greedy: before the filters); valid until the next
-  // call.
-  std::span<const Candidate> filter(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text);
+  // The tokens that processors and filters leave, in no particular order (greedy: before the filters); valid until the
+  // next call.
+  std::span<const Candidate> filter(std::span<const float> logits, const SamplingOptions& options,
+                                    const TextSoFar& text);
 
  private:
   float lower_bound_of_top(std::span<const float> logits, uint32_t k);

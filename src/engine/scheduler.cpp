@@ -49,7 +49,9 @@ void Scheduler::preempt(SequenceId id) {
 
 Decision Scheduler::decide(uint32_t prompt_rows, size_t free_blocks) {
   rows_.clear();
-  const auto decodes = [&](SequenceId id) { return entries_.at(id).counts.known == entries_.at(id).counts.computed + 1; };
+  const auto decodes = [&](SequenceId id) {
+    return entries_.at(id).counts.known == entries_.at(id).counts.computed + 1;
+  };
   const bool beside_others = std::any_of(running_.begin(), running_.end(), decodes);
   uint32_t budget = beside_others ? std::min(prompt_rows, limits_.prompt_rows) : limits_.prompt_rows;
   size_t left = free_blocks;
@@ -64,7 +66,7 @@ Decision Scheduler::decide(uint32_t prompt_rows, size_t free_blocks) {
   return {Decision::Kind::compute, 0, 0, rows_};
 }
 
-// The rows of all that run, the oldest first. Returns the youngest where an older one needs its blocks to get on.
+// Plans the rows of all that run, the oldest first. Returns the youngest where an older one needs its blocks to get on.
 std::optional<SequenceId> Scheduler::plan_rows(uint32_t& prompt_rows, size_t& free_blocks) {
   for (const SequenceId id : running_) {
     const SequenceCounts& counts = entries_.at(id).counts;
@@ -92,21 +94,22 @@ void Scheduler::add_drafts(size_t free_blocks) {
   for (PlannedRows& part : rows_) {
     const SequenceCounts& counts = entries_.at(part.id).counts;
     if (counts.known != counts.computed + 1) continue;
-    const uint32_t n = rows_that_fit(counts, 1 + counts.draft_room, free_blocks + blocks_between(counts.computed, counts.known));
+    const uint32_t n =
+        rows_that_fit(counts, 1 + counts.draft_room, free_blocks + blocks_between(counts.computed, counts.known));
     part.n_draft = n - 1;
     free_blocks -= blocks_between(counts.known, counts.computed + n);
   }
 }
 
-// The first that waits, and for no prompt that is being computed, may run while there are blocks for all of its tokens and one more, beside
-// those that the running ones need for theirs and one more each.
+// Admits the first sequence that waits, unless it waits for a prompt that is being computed, while there are blocks for
+// all of its tokens and one more, beside those that the running ones need for theirs and one more each.
 std::optional<Decision> Scheduler::admission(size_t free_blocks) {
   size_t promised = 0;
   for (const SequenceId id : running_) {
     const SequenceCounts& counts = entries_.at(id).counts;
     promised += blocks_between(counts.computed, counts.known) + 1;
   }
-  uint64_t passed = 0;  // the group that waits
+  uint64_t passed = 0;  // the group of a sequence that waits
   for (size_t i = 0; i < waiting_.size(); ++i) {
     const SequenceId id = waiting_[i];
     Entry& entry = entries_.at(id);
@@ -116,7 +119,8 @@ std::optional<Decision> Scheduler::admission(size_t free_blocks) {
     passed = entry.group;
     if (is_coming) continue;
     const size_t shared = from ? std::min(entry.prompt_tokens, entry.counts.known - 1) / limits_.block_positions : 0;
-    if (!running_.empty() && blocks(size_t{entry.counts.known} + 1) - shared + promised > free_blocks) return std::nullopt;
+    if (!running_.empty() && blocks(size_t{entry.counts.known} + 1) - shared + promised > free_blocks)
+      return std::nullopt;
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
     entry.is_running = true;
     running_.insert(std::lower_bound(running_.begin(), running_.end(), id), id);
@@ -125,7 +129,8 @@ std::optional<Decision> Scheduler::admission(size_t free_blocks) {
   return std::nullopt;
 }
 
-// The running sequence of its group that has computed the prompt, if there is one; or whether one is computing it.
+// Returns the running sequence of its group that has computed the prompt; if there is none, says whether one computes
+// it.
 std::optional<SequenceId> Scheduler::holder_of_prompt(const Entry& entry, bool& is_coming) const {
   if (entry.counts.has_slid) return std::nullopt;
   for (const SequenceId id : running_) {

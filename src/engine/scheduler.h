@@ -1,6 +1,6 @@
-// What happens next: sequences as ids and counts, no tensors, so that thousands of arrival patterns are tested in seconds. First come,
-// first served: when blocks run out, the youngest that runs gives its own back and is computed again later. Decisions are returned as
-// values; whoever holds the sequences carries them out and says what came of it.
+// What happens next: sequences as ids and counts, no tensors, so that thousands of arrival patterns are tested in
+// seconds. First come, first served: when blocks run out, the youngest that runs gives its own back and is computed
+// again later. Decisions are returned as values; whoever holds the sequences carries them out and says what came of it.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,11 @@ struct SchedulerLimits {
   uint32_t max_running = 1;        // sequences that hold blocks
   uint32_t prompt_rows = 256;      // of a step, of all sequences with more than one token to compute
   uint32_t block_positions = 64;
-  bool whole_drafts = false;       // a sequence rather waits for blocks than drafts less than it may
+  bool whole_drafts = false;       // a sequence waits for blocks rather than draft less than it may
 };
 
-// Where a sequence stands. known - computed tokens are to be computed; the last of them has a step of its own where `draft_room` tokens of
-// a draft may follow it.
+// Where a sequence stands. known - computed tokens are to be computed; the last of them has a step of its own where
+// `draft_room` tokens of a draft may follow it.
 struct SequenceCounts {
   uint32_t known = 0, computed = 0;
   uint32_t draft_room = 0;
@@ -39,7 +39,8 @@ struct PlannedRows {
 struct Decision {
   enum class Kind : uint8_t {
     preempt,  // `id` gives all of its blocks back and waits again: done, ask again
-    admit,    // `id` runs, beginning with what it has in common with `from` where that is not 0: call update(), ask again
+    // `id` runs, beginning with what it has in common with `from` where that is not 0: call update(), ask again.
+    admit,
     compute,  // `rows`: empty only if there is nothing to do
   };
   Kind kind = Kind::compute;
@@ -51,17 +52,17 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
 
-  // A prompt of n_tokens >= 1 joins the end of the queue. Sequences of one `group` have the same prompt: one of them computes it, the
-  // others begin with its blocks.
+  // Adds a prompt of n_tokens >= 1 to the end of the queue. Sequences of one `group` have the same prompt: one of them
+  // computes it, the others begin with its blocks.
   void add(SequenceId id, uint32_t n_tokens, uint64_t group);
-  // The sequence has ended or is not wanted any more. Returns the one of its group, if any is next in the queue, that takes its place and
-  // what it has computed: call update() for it.
+  // Takes out a sequence that has ended or was cancelled. Returns the one of its group, if one is next in the queue,
+  // that takes its place and what it has computed: call update() for it.
   std::optional<SequenceId> remove(SequenceId id);
-  // Where a running sequence stands now.
+  // Says where a running sequence stands now.
   void update(SequenceId id, const SequenceCounts& counts);
 
-  // Returns what to do next, with so many blocks free. Rows: the newest token of each running sequence and its draft as far as blocks are
-  // left, and beside them at most `prompt_rows` rows of prompts (alone: as many as a step holds).
+  // Returns what to do next, with so many blocks free. Rows: the newest token of each running sequence and its draft as
+  // far as blocks are left, and beside them at most `prompt_rows` rows of prompts (alone: as many as a step holds).
   Decision decide(uint32_t prompt_rows, size_t free_blocks);
 
   size_t waiting() const noexcept { return waiting_.size(); }
@@ -75,7 +76,9 @@ class Scheduler {
     bool is_running = false;
   };
 
-  size_t blocks(size_t positions) const noexcept { return (positions + limits_.block_positions - 1) / limits_.block_positions; }
+  size_t blocks(size_t positions) const noexcept {
+    return (positions + limits_.block_positions - 1) / limits_.block_positions;
+  }
   size_t blocks_between(size_t computed, size_t end) const noexcept { return blocks(end) - blocks(computed); }
   std::optional<SequenceId> plan_rows(uint32_t& prompt_rows, size_t& free_blocks);
   uint32_t rows_that_fit(const SequenceCounts& counts, uint32_t most, size_t free_blocks) const noexcept;

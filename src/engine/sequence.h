@@ -1,5 +1,5 @@
-// A text in progress, and what is asked of it. Nothing else in the engine is one: a prompt that is being computed, a text that runs, and
-// one that waits for its blocks differ only in how many of their tokens are computed.
+// A text in progress, and what is asked of it. Nothing else in the engine is one: a prompt that is being computed, a
+// text that runs, and one that waits for its blocks differ only in how many of their tokens are computed.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ enum class FinishReason : uint8_t {
   length,       // max_new_tokens were generated
   context,      // the model has no position left
   no_token,     // the request's options forbid every token
-  nonfinite,    // a logit was NaN or infinite: the model file is unusable
+  nonfinite,    // a logit was NaN or infinite (Engine::nonfinite_reason)
 };
 std::string_view finish_reason_name(FinishReason reason);  // "eos", "length", "context", ...
 
@@ -46,10 +46,11 @@ struct Sequence {
   uint32_t n_generated() const noexcept { return static_cast<uint32_t>(tokens.size()) - n_prompt; }
   uint32_t n_known() const noexcept { return static_cast<uint32_t>(tokens.size()) - dropped; }
   uint32_t n_computed() const noexcept { return kv.length(); }
-  // The token at a position below n_known().
+  // Returns the token at a position below n_known().
   int32_t token_at(uint32_t position) const noexcept { return tokens[position < kept ? position : position + dropped]; }
 
-  // Returns how many computed positions of this one are the other's too; the other's last token is not among them, whose row it needs.
+  // Returns how many computed positions of this text are the other's too. The other's last token is not among them:
+  // its row has to be computed.
   uint32_t shared_with(const Sequence& other) const noexcept;
   // Drops the older half of what may be dropped. The rest is computed again at its new positions.
   void slide() noexcept;

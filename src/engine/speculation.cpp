@@ -12,7 +12,8 @@ constexpr uint32_t kLookupTokens = 1u << 16;  // remembered of a text
 // Catching up with more rows than this is paid for by this many steps, or by those that are left.
 constexpr uint32_t kOwnRows = 3;
 constexpr double kInstalments = 32;
-constexpr double kLikely = 0.4;  // where lengths may depend on the text alone: another token follows one that survives this often
+// Where lengths may depend on the text alone, another token follows one that survives this often.
+constexpr double kLikely = 0.4;
 
 // Of the matrices that a step reads.
 double n_bytes(const Model& model) {
@@ -39,7 +40,8 @@ Speculation::Speculation(const Model& target, const SpeculationOptions& options,
                      ModelDrafter::Options{&kernels, &team, max_sequences, kv_type, options.verification});
   }
   if (options.lookup) {
-    for (uint32_t i = 0; i < max_sequences; ++i) lookups_.emplace_back(std::min(target.config().n_ctx + 1, kLookupTokens));
+    for (uint32_t i = 0; i < max_sequences; ++i)
+      lookups_.emplace_back(std::min(target.config().n_ctx + 1, kLookupTokens));
   }
   plans_.resize(max_sequences);
   for (Plan& plan : plans_) {
@@ -105,14 +107,16 @@ bool Speculation::plan_lookup(const SpeculatedSequence& sequence, Plan& plan, do
   if (match < options_.lookup_match) return false;
   uint32_t length = plan.most;
   if (measures()) {
-    const LengthAnswer answer = policy_.lookup_length({0, plan.most, 1, rows_, 0, 0}, match, static_cast<uint32_t>(n_plans_));
+    const LengthAnswer answer =
+        policy_.lookup_length({0, plan.most, 1, rows_, 0, 0}, match, static_cast<uint32_t>(n_plans_));
     if (answer.more == 0 || answer.gain < least_gain) return false;
     length = answer.more;
   }
   plan.source = DraftSource::lookup;
   std::array<int32_t, kMaxDraft> tokens;
   lookup.continuation(std::span(tokens).first(length));
-  for (uint32_t i = 0; i < length && (!is_repeatable() || plan.guess >= kLikely); ++i) add(plan, tokens[i], lookup_confidence(match + i));
+  for (uint32_t i = 0; i < length && (!is_repeatable() || plan.guess >= kLikely); ++i)
+    add(plan, tokens[i], lookup_confidence(match + i));
   return true;
 }
 
@@ -149,8 +153,8 @@ bool Speculation::draft_step(std::span<const SpeculatedSequence> sequences) {
     const Sequence& sequence = *sequences[i].text;
     const Request& request = sequence.request;
     rows += drafter_->missing(sequences[i].slot, plan.text);
-    requests_.push_back({sequences[i].slot, plan.text, sequence.n_generated() + plan.length, sequence.tokens.size() + plan.length,
-                         request.seed, request.sample, &request.sampling});
+    requests_.push_back({sequences[i].slot, plan.text, sequence.n_generated() + plan.length,
+                         sequence.tokens.size() + plan.length, request.seed, request.sample, &request.sampling});
     requesters_.push_back(i);
     if (plan.distributions.empty()) continue;
     plan.distributions[plan.length].clear();

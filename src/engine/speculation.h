@@ -1,5 +1,5 @@
-// Speculation: before a step, tokens are proposed for each sequence by look-up in its text or by a draft model, as many as are
-// worth it; after the step it learns what they cost and how many were accepted. Verifies nothing: the engine does.
+// Speculation: before a step, tokens are proposed for each sequence by look-up in its text or by a draft model, as many
+// as are worth it; after the step it learns what they cost and how many were accepted. The engine verifies them.
 #pragma once
 
 #include <array>
@@ -17,7 +17,8 @@ namespace gpt2 {
 
 enum class DraftPolicy : uint8_t {
   off,
-  automatic,  // as many tokens as are expected to save time; by rejection, as many as are likely by the draft's confidence alone
+  // As many tokens as are expected to save time; by rejection, as many as the draft's confidence alone makes likely.
+  automatic,
   force,      // as many as may be, whatever they cost
   sweep,      // 1, 2, .. max_draft tokens in turn, to measure costs and acceptance
 };
@@ -43,11 +44,14 @@ struct SpeculatedSequence {
 struct SpeculationStats {
   uint64_t steps = 0, sequence_steps = 0, tokens = 0;
   std::array<uint64_t, 2> drafted{}, accepted{};                       // by DraftSource
-  std::array<uint64_t, kMaxDraft> proposed_at{}, accepted_at{};        // by position; proposed: those before were accepted
+  // By position; a token counts as proposed where those before it were accepted.
+  std::array<uint64_t, kMaxDraft> proposed_at{}, accepted_at{};
   std::array<uint64_t, kMaxDraft + 1> lengths{};                       // sequence steps by tokens proposed
   double draft_seconds = 0, verify_seconds = 0;
-  double plain_seconds = 0;                              // that these tokens would have taken without speculation, by the costs
-  double predicted_plain_seconds = 0, predicted_seconds = 0;  // the same of the tokens that were expected, and their time
+  // What these tokens would have taken without speculation, by the costs.
+  double plain_seconds = 0;
+  // The same of the tokens that were expected, and their time.
+  double predicted_plain_seconds = 0, predicted_seconds = 0;
 
   double predicted_speedup() const { return predicted_seconds > 0 ? predicted_plain_seconds / predicted_seconds : 1; }
   double measured_speedup() const {
@@ -58,20 +62,21 @@ struct SpeculationStats {
 
 class Speculation {
  public:
-  // `target`, the draft and the team, which is the target's, outlive it. Throws Error (exit 3) if the draft's tokenizer is another.
+  // `target`, the draft and the team, which is the target's, outlive it. Throws Error (exit 3) if the draft's tokenizer
+  // is another.
   Speculation(const Model& target, const SpeculationOptions& options, const KernelTable& kernels, ThreadTeam& team,
               uint32_t max_sequences);
 
-  // Proposals for the coming step of these sequences, each in another slot.
+  // Proposes tokens for the coming step of these sequences, each in another slot.
   void propose(std::span<const SpeculatedSequence> sequences);
-  // What was proposed for the i-th of them. Valid until the next call.
+  // Returns what was proposed for the i-th of them. Valid until the next call.
   Draft draft(size_t i) const noexcept;
 
-  // How the step went: by sequence the number of tokens that it gave (0: it ended without one), the seconds of the target's step, and
-  // the rows in it that are not these sequences'.
+  // Learns how the step went: by sequence the number of tokens that it gave (0: it ended without one), the seconds of
+  // the target's step, and the rows in it that are not these sequences'.
   void observe(std::span<const uint32_t> n_tokens, double verify_seconds, uint32_t other_rows);
 
-  // Rows of each of the draft's steps that the last proposals took.
+  // Returns the rows of each of the draft's steps that the last proposals took.
   std::span<const uint32_t> draft_rows() const noexcept { return {draft_rows_.data(), n_draft_steps_}; }
   // Forgets the sequences, as if all were new; what was learned stays.
   void forget_texts() noexcept;
@@ -104,7 +109,8 @@ class Speculation {
   void trim(Plan& plan);
   double draft_seconds(uint32_t rows) const;
   bool measures() const noexcept { return options_.policy == DraftPolicy::automatic && !is_repeatable(); }
-  // Whether lengths may depend on the text alone: by rejection they decide what the text is, and the same seed has to repeat it.
+  // Returns whether lengths may depend on the text alone: by rejection they decide what the text is, and the same seed
+  // has to repeat it.
   bool is_repeatable() const noexcept {
     return options_.policy == DraftPolicy::automatic && options_.verification == Verification::rejection;
   }
@@ -117,7 +123,8 @@ class Speculation {
   std::vector<Plan> plans_;            // by place in the step
   size_t n_plans_ = 0;
   LengthPolicy policy_;
-  std::array<Acceptance, 2> guesses_ = {Acceptance(DraftSource::lookup), Acceptance(DraftSource::model)};  // as they were born
+  // Acceptance before anything was observed.
+  std::array<Acceptance, 2> guesses_ = {Acceptance(DraftSource::lookup), Acceptance(DraftSource::model)};
   StepCosts draft_costs_;
   uint32_t rows_ = 0;           // of the target's step as it is planned
   double step_draft_seconds_ = 0, expected_draft_seconds_ = 0;

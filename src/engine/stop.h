@@ -1,5 +1,5 @@
-// Stop strings: generated text goes in token by token, what certainly precedes every stop string comes out. Matches bytes, so a
-// stop string may begin inside one token and end inside another.
+// Stop strings: generated text goes in token by token, what certainly precedes every stop string comes out. Matches
+// bytes, so a stop string may begin inside one token and end inside another.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class StopMatcher {
   // No string is empty. None at all is fine: text passes through.
   StopMatcher(const std::vector<std::string>& stops, Keep keep);
 
-  // Appends to `out` what is certain after `bytes`: all but a tail that may be the beginning of a stop string. After a match
-  // nothing more comes out.
+  // Appends to `out` what is certain after `bytes`: all but a tail that may be the beginning of a stop string. After a
+  // match nothing more comes out.
   void push(std::string_view bytes, std::string& out);
   // The text has ended without a match: what was held back is text.
   void finish(std::string& out);
@@ -26,7 +26,7 @@ class StopMatcher {
   void reset();
 
   bool matched() const noexcept { return matched_ != kNone; }
-  // The stop string that ended the text: the first to be complete; of several at the same byte the longest.
+  // Returns the stop string that ended the text: the first to be complete; of several at the same byte the longest.
   const std::string& stop() const { return patterns_[matched_].text; }
 
  private:

@@ -29,7 +29,8 @@ std::map<std::string, std::string> read_index(const std::string& path) {
   const Json index = parse_json(read_text_file(path, kMaxIndexBytes), path);
   const Json* weight_map = index.find("weight_map");
   if (weight_map == nullptr || weight_map->kind != Json::Kind::object || weight_map->object.empty()) {
-    fail_model(path, "weight_map", "an object of tensor and file names", weight_map == nullptr ? "none" : weight_map->describe());
+    fail_model(path, "weight_map", "an object of tensor and file names",
+               weight_map == nullptr ? "none" : weight_map->describe());
   }
   std::map<std::string, std::string> files;
   for (const auto& [tensor, file, place] : weight_map->object) {
@@ -53,8 +54,8 @@ std::vector<std::string> names_in(const std::string& directory) {
 }
 
 bool is_pickle(std::string_view name) {
-  return (name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"))) || name.ends_with(".pt") ||
-         name.ends_with(".pth") || name.ends_with(".ckpt");
+  return (name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"))) ||
+         name.ends_with(".pt") || name.ends_with(".pth") || name.ends_with(".ckpt");
 }
 
 [[noreturn]] void fail_without_weights(const std::string& directory, const std::vector<std::string>& names) {
@@ -93,7 +94,9 @@ Checkpoint Checkpoint::open(const std::string& directory) {
   } else {
     std::vector<std::string> names = names_in(directory);
     std::vector<std::string> shards = names;
-    std::erase_if(shards, [](const std::string& name) { return !name.ends_with(".safetensors") || name.starts_with("adapter_model"); });
+    std::erase_if(shards, [](const std::string& name) {
+      return !name.ends_with(".safetensors") || name.starts_with("adapter_model");
+    });
     if (shards.size() != 1) fail_without_weights(directory, names);
     files.push_back(directory + "/" + shards[0]);
   }
@@ -109,7 +112,9 @@ Checkpoint Checkpoint::open(const std::string& directory) {
             [](const Tensor& a, const Tensor& b) { return a.info.name < b.info.name; });
   for (size_t i = 1; i < checkpoint.tensors_.size(); ++i) {
     const Tensor &a = checkpoint.tensors_[i - 1], &b = checkpoint.tensors_[i];
-    if (a.info.name == b.info.name) fail_model(checkpoint.file_of(b), b.info.name, "a tensor of this name once", "another in " + checkpoint.file_of(a));
+    if (a.info.name == b.info.name)
+      fail_model(checkpoint.file_of(b), b.info.name, "a tensor of this name once",
+                 "another in " + checkpoint.file_of(a));
   }
   for (const auto& [name, file] : placed) {
     const Tensor* tensor = checkpoint.find(name);
@@ -121,8 +126,9 @@ Checkpoint Checkpoint::open(const std::string& directory) {
 }
 
 const Checkpoint::Tensor* Checkpoint::find(std::string_view name) const {
-  const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
-                                      [](const Tensor& tensor, std::string_view key) { return tensor.info.name < key; });
+  const auto found =
+      std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                       [](const Tensor& tensor, std::string_view key) { return tensor.info.name < key; });
   return found != tensors_.end() && found->info.name == name ? &*found : nullptr;
 }
 
@@ -157,7 +163,8 @@ void check_is_checkpoint(const std::string& directory) {
   const Json config = parse_json(read_text_file(adapter, kMaxIndexBytes), adapter);
   const Json* base = config.find("base_model_name_or_path");
   fail_model(directory, "source", "a whole model (merge it: model.merge_and_unload().save_pretrained(DIR))",
-             "an adapter (LoRA or another of PEFT's)" + (base != nullptr && !base->string.empty() ? " of " + base->string : ""));
+             "an adapter (LoRA or another of PEFT's)" +
+                 (base != nullptr && !base->string.empty() ? " of " + base->string : ""));
 }
 
 std::string read_text_file(const std::string& path, uint64_t limit) {

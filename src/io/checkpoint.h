@@ -18,15 +18,16 @@ class Checkpoint {
     size_t shard = 0;
   };
 
-  // Opens DIR: model.safetensors, or the shards of model.safetensors.index.json (no tensor in another shard than the index says,
-  // no file name with a path), or the one file *.safetensors that is there. A tensor that the index has and the shards do not is no
-  // error: who needs it will miss it. Throws Error, exit 3; a directory that holds something else gets a message that says what.
+  // Opens DIR: model.safetensors, or the shards of model.safetensors.index.json (no tensor in another shard than the
+  // index says, no file name with a path), or the one file *.safetensors that is there. A tensor that the index has and
+  // the shards do not is no error: who needs it will miss it. Throws Error, exit 3; a directory that holds something
+  // else gets a message that says what.
   static Checkpoint open(const std::string& directory);
 
   const std::string& directory() const noexcept { return directory_; }
   const std::vector<Tensor>& tensors() const noexcept { return tensors_; }
   const Tensor* find(std::string_view name) const;
-  // The path of the file that holds the tensor, for messages.
+  // Returns the path of the file that holds the tensor, for messages.
   const std::string& file_of(const Tensor& tensor) const;
   // Throws Error (exit 3) if a file has been written to since it was opened.
   void check_unchanged() const;
@@ -39,12 +40,12 @@ class Checkpoint {
   std::vector<Tensor> tensors_;  // sorted by name
 };
 
-// Throws Error (exit 3) that says what `directory` is, if that is known not to be a checkpoint directory: one file of one or of
-// another format, an adapter.
+// Throws Error (exit 3) that says what `directory` is, if that is known not to be a checkpoint directory: one file of
+// one or of another format, an adapter.
 void check_is_checkpoint(const std::string& directory);
 
-// Reads a whole small text file (config.json, vocab.json, ...) of at most `limit` bytes, without a byte order mark; exit 3 if it
-// is missing, larger, not a regular file or something else that is known (foreign_format.h).
+// Reads a whole small text file (config.json, vocab.json, ...) of at most `limit` bytes, without a byte order mark;
+// exit 3 if it is missing, larger, not a regular file or something else that is known (foreign_format.h).
 std::string read_text_file(const std::string& path, uint64_t limit);
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);

@@ -55,7 +55,8 @@ int write_stream(int fd, std::string_view bytes) noexcept {
 
 FileDescriptor open_regular(const std::string& path, struct stat& info) {
   FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0 || fstat(file.get(), &info) != 0) fail_model(path, "file", "a readable file", std::strerror(errno));
+  if (file.get() < 0 || fstat(file.get(), &info) != 0)
+    fail_model(path, "file", "a readable file", std::strerror(errno));
   if (!S_ISREG(info.st_mode)) fail_model(path, "file", "a regular file", kind_of_file(info.st_mode));
   return file;
 }

@@ -26,16 +26,16 @@ class FileDescriptor {
   int fd_;
 };
 
-// Opens a regular file for reading without ever blocking, and fills `info`. Anything else (missing, unreadable, a directory,
-// FIFO or device) is an Error with exit 3.
+// Opens a regular file for reading without ever blocking, and fills `info`. Anything else (missing, unreadable, a
+// directory, FIFO or device) is an Error with exit 3.
 FileDescriptor open_regular(const std::string& path, struct stat& info);
 
-// "a FIFO", "a directory" and so on.
+// Returns "a FIFO", "a directory" and so on.
 const char* kind_of_file(mode_t mode) noexcept;
 
-// read(2) and write(2) for streams of any kind: a signal is no end, and where a descriptor does not block (O_NONBLOCK, which whoever
-// shares it may have set) they wait for it. `read_stream` is -1 with errno for an error, 0 at the end; `write_stream` writes all of
-// the bytes, or gives the errno that stopped it.
+// read(2) and write(2) for streams of any kind: a signal is no end, and where a descriptor does not block (O_NONBLOCK,
+// which whoever shares it may have set) they wait for it. `read_stream` is -1 with errno for an error, 0 at the end;
+// `write_stream` writes all of the bytes, or gives the errno that stopped it.
 ssize_t read_stream(int fd, void* data, size_t size) noexcept;
 int write_stream(int fd, std::string_view bytes) noexcept;
 

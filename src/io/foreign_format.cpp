@@ -26,7 +26,8 @@ constexpr Format kFormats[] = {
 bool is_web_page(std::string_view begin) {
   begin.remove_prefix(std::min(begin.find_first_not_of(" \t\r\n"), begin.size()));
   std::string lower(begin.substr(0, 16));
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return lower.starts_with("<!doctype html") || lower.starts_with("<html");
 }
 

@@ -25,14 +25,14 @@ uint32_t item_bytes(GgufKind kind) { return kKindBytes[static_cast<uint32_t>(kin
 
 using enum GgufType;
 constexpr GgufTypeInfo kTypes[] = {
-    {f32, "F32", 1, 4},          {f16, "F16", 1, 2},          {q4_0, "Q4_0", 32, 18},     {q4_1, "Q4_1", 32, 20},
-    {q5_0, "Q5_0", 32, 22},      {q5_1, "Q5_1", 32, 24},      {q8_0, "Q8_0", 32, 34},     {q2_k, "Q2_K", 256, 84},
-    {q3_k, "Q3_K", 256, 110},    {q4_k, "Q4_K", 256, 144},    {q5_k, "Q5_K", 256, 176},   {q6_k, "Q6_K", 256, 210},
-    {iq2_xxs, "IQ2_XXS", 256, 66}, {iq2_xs, "IQ2_XS", 256, 74}, {iq3_xxs, "IQ3_XXS", 256, 98}, {iq1_s, "IQ1_S", 256, 50},
-    {iq4_nl, "IQ4_NL", 32, 18},  {iq3_s, "IQ3_S", 256, 110},  {iq2_s, "IQ2_S", 256, 82},  {iq4_xs, "IQ4_XS", 256, 136},
-    {i8, "I8", 1, 1},            {i16, "I16", 1, 2},          {i32, "I32", 1, 4},         {i64, "I64", 1, 8},
-    {f64, "F64", 1, 8},          {iq1_m, "IQ1_M", 256, 56},   {bf16, "BF16", 1, 2},       {tq1_0, "TQ1_0", 256, 54},
-    {tq2_0, "TQ2_0", 256, 66},   {mxfp4, "MXFP4", 32, 17},    {nvfp4, "NVFP4", 64, 36},   {q1_0, "Q1_0", 128, 18},
+    {f32, "F32", 1, 4}, {f16, "F16", 1, 2}, {q4_0, "Q4_0", 32, 18}, {q4_1, "Q4_1", 32, 20}, {q5_0, "Q5_0", 32, 22},
+    {q5_1, "Q5_1", 32, 24}, {q8_0, "Q8_0", 32, 34}, {q2_k, "Q2_K", 256, 84}, {q3_k, "Q3_K", 256, 110},
+    {q4_k, "Q4_K", 256, 144}, {q5_k, "Q5_K", 256, 176}, {q6_k, "Q6_K", 256, 210}, {iq2_xxs, "IQ2_XXS", 256, 66},
+    {iq2_xs, "IQ2_XS", 256, 74}, {iq3_xxs, "IQ3_XXS", 256, 98}, {iq1_s, "IQ1_S", 256, 50}, {iq4_nl, "IQ4_NL", 32, 18},
+    {iq3_s, "IQ3_S", 256, 110}, {iq2_s, "IQ2_S", 256, 82}, {iq4_xs, "IQ4_XS", 256, 136}, {i8, "I8", 1, 1},
+    {i16, "I16", 1, 2}, {i32, "I32", 1, 4}, {i64, "I64", 1, 8}, {f64, "F64", 1, 8}, {iq1_m, "IQ1_M", 256, 56},
+    {bf16, "BF16", 1, 2}, {tq1_0, "TQ1_0", 256, 54}, {tq2_0, "TQ2_0", 256, 66}, {mxfp4, "MXFP4", 32, 17},
+    {nvfp4, "NVFP4", 64, 36}, {q1_0, "Q1_0", 128, 18},
 };
 
 // Little-endian, as the machines that this program runs on.
@@ -67,7 +67,8 @@ std::optional<int64_t> integer_item(const GgufValue& value, uint64_t index) {
   }
 }
 
-// Indices 0 .. items.size()-1 in the order of `name(item)`; the position in it of the second of two equal names, if there is one.
+// Indices 0 .. items.size()-1 in the order of `name(item)`; the position in it of the second of two equal names, if
+// there is one.
 template <class Item, class Name>
 std::optional<size_t> sort_by(const std::vector<Item>& items, Name name, std::vector<uint32_t>& order) {
   order.resize(items.size());
@@ -118,7 +119,8 @@ class GgufFile::Parser {
       refuse(file_.entries_[file_.keys_[*twice]].key, "a key once", "it twice");
     }
     read_alignment();
-    if (n_tensors > left() / kLeastTensorBytes) refuse("tensor count", "what the file has room for", std::to_string(n_tensors));
+    if (n_tensors > left() / kLeastTensorBytes)
+      refuse("tensor count", "what the file has room for", std::to_string(n_tensors));
     file_.tensors_.reserve(n_tensors);
     for (uint64_t i = 0; i < n_tensors; ++i) read_tensor(i);
     if (const auto twice = sort_by(file_.tensors_, [](const GgufTensor& t) { return t.name; }, file_.names_)) {
@@ -162,7 +164,8 @@ class GgufFile::Parser {
     const uint32_t version = file_.version_;
     if (version == 2 || version == 3) return;
     if (version == 1) refuse("version", "2 or 3", "1, which only the first months' files have; convert the model anew");
-    if ((version & 0xFFFFu) == 0 && version != 0) refuse("version", "2 or 3", "that of a big-endian file; convert it to little-endian");
+    if ((version & 0xFFFFu) == 0 && version != 0)
+      refuse("version", "2 or 3", "that of a big-endian file; convert it to little-endian");
     refuse("version", "2 or 3", std::to_string(version));
   }
 
@@ -170,7 +173,8 @@ class GgufFile::Parser {
   uint64_t read_count(std::string_view item, uint64_t least) {
     const auto count = read<uint64_t>(item);
     const uint64_t most = std::min<uint64_t>(left() / least, std::numeric_limits<uint32_t>::max());
-    if (count > most) refuse(item, "at most " + std::to_string(most) + " in a file of this size", std::to_string(count));
+    if (count > most)
+      refuse(item, "at most " + std::to_string(most) + " in a file of this size", std::to_string(count));
     return count;
   }
 
@@ -197,15 +201,18 @@ class GgufFile::Parser {
 
   std::span<const std::byte> read_items(std::string_view key, const GgufValue& value) {
     if (value.kind == GgufKind::string) {
-      if (value.count > left() / 8) refuse(key, "at most " + std::to_string(left() / 8) + " texts", std::to_string(value.count));
+      if (value.count > left() / 8)
+        refuse(key, "at most " + std::to_string(left() / 8) + " texts", std::to_string(value.count));
       const uint64_t begin = at_;
       for (uint64_t i = 0; i < value.count; ++i) read_string(key, left());
       return file_.bytes_.subspan(begin, at_ - begin);
     }
     const uint32_t size = item_bytes(value.kind);
-    if (value.count > left() / size) refuse(key, "at most " + std::to_string(left() / size) + " items", std::to_string(value.count));
+    if (value.count > left() / size)
+      refuse(key, "at most " + std::to_string(left() / size) + " items", std::to_string(value.count));
     const auto data = take(value.count * size, key);
-    if (value.kind == GgufKind::boolean && std::any_of(data.begin(), data.end(), [](std::byte b) { return b > std::byte{1}; })) {
+    if (value.kind == GgufKind::boolean &&
+        std::any_of(data.begin(), data.end(), [](std::byte b) { return b > std::byte{1}; })) {
       refuse(key, "0 or 1 for a bool", "another byte");
     }
     return data;
@@ -217,7 +224,8 @@ class GgufFile::Parser {
     if (value->is_array || value->kind != GgufKind::u32) refuse("general.alignment", "u32", describe(*value));
     file_.alignment_ = load<uint32_t>(value->data);
     if (!std::has_single_bit(file_.alignment_) || file_.alignment_ > kMaxAlignment) {
-      refuse("general.alignment", "a power of two up to " + std::to_string(kMaxAlignment), std::to_string(file_.alignment_));
+      refuse("general.alignment", "a power of two up to " + std::to_string(kMaxAlignment),
+             std::to_string(file_.alignment_));
     }
   }
 
@@ -226,7 +234,8 @@ class GgufFile::Parser {
     tensor.name = read_string("tensor " + std::to_string(index), kMaxNameBytes);
     if (tensor.name.empty()) refuse("tensor " + std::to_string(index), "a name", "none");
     tensor.rank = read<uint32_t>(tensor.name);
-    if (tensor.rank < 1 || tensor.rank > kGgufMaxRank) refuse(tensor.name, "1 to 4 dimensions", std::to_string(tensor.rank));
+    if (tensor.rank < 1 || tensor.rank > kGgufMaxRank)
+      refuse(tensor.name, "1 to 4 dimensions", std::to_string(tensor.rank));
     for (uint32_t i = 0; i < tensor.rank; ++i) tensor.shape[i] = read<uint64_t>(tensor.name);
     const auto number = read<uint32_t>(tensor.name);
     const GgufTypeInfo* type = find_gguf_type(number);
@@ -239,7 +248,8 @@ class GgufFile::Parser {
 
   uint64_t bytes_of(const GgufTensor& tensor, const GgufTypeInfo& type) const {
     if (tensor.shape[0] == 0 || tensor.shape[0] % type.weights != 0) {
-      refuse(tensor.name, "rows of a multiple of " + std::to_string(type.weights) + " weights (" + std::string(type.name) + ")",
+      refuse(tensor.name,
+             "rows of a multiple of " + std::to_string(type.weights) + " weights (" + std::string(type.name) + ")",
              std::to_string(tensor.shape[0]));
     }
     std::optional<uint64_t> bytes = checked_mul(tensor.shape[0] / type.weights, type.bytes), weights = tensor.shape[0];
@@ -257,11 +267,13 @@ class GgufFile::Parser {
     file_.data_begin_ = round_up(at_, file_.alignment_);
     const uint64_t size = file_.bytes_.size();
     if (file_.tensors_.empty()) return;
-    if (file_.data_begin_ > size) refuse("data", "a beginning at byte " + std::to_string(file_.data_begin_), "a file of " + std::to_string(size));
+    if (file_.data_begin_ > size)
+      refuse("data", "a beginning at byte " + std::to_string(file_.data_begin_), "a file of " + std::to_string(size));
     const uint64_t room = size - file_.data_begin_;
     for (GgufTensor& tensor : file_.tensors_) {
       if (tensor.begin % file_.alignment_ != 0) {
-        refuse(tensor.name, "an offset that is a multiple of " + std::to_string(file_.alignment_), std::to_string(tensor.begin));
+        refuse(tensor.name, "an offset that is a multiple of " + std::to_string(file_.alignment_),
+               std::to_string(tensor.begin));
       }
       if (tensor.begin > room || tensor.bytes > room - tensor.begin) {
         refuse(tensor.name, std::to_string(tensor.bytes) + " bytes within the data's " + std::to_string(room),
@@ -271,10 +283,12 @@ class GgufFile::Parser {
     }
     std::vector<uint32_t> order(file_.tensors_.size());
     std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return file_.tensors_[a].begin < file_.tensors_[b].begin; });
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return file_.tensors_[a].begin < file_.tensors_[b].begin; });
     for (size_t i = 1; i < order.size(); ++i) {
       const GgufTensor &before = file_.tensors_[order[i - 1]], &after = file_.tensors_[order[i]];
-      if (before.begin + before.bytes > after.begin) refuse(after.name, "data of its own", "bytes of " + std::string(before.name));
+      if (before.begin + before.bytes > after.begin)
+        refuse(after.name, "data of its own", "bytes of " + std::string(before.name));
     }
   }
 
@@ -282,15 +296,19 @@ class GgufFile::Parser {
   uint64_t at_ = 0;
 };
 
-GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string_view path) { return Parser(bytes, path).parse(); }
+GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string_view path) {
+  return Parser(bytes, path).parse();
+}
 
 const GgufValue* GgufFile::find(std::string_view key) const {
-  const auto found = std::lower_bound(keys_.begin(), keys_.end(), key, [&](uint32_t i, std::string_view k) { return entries_[i].key < k; });
+  const auto found = std::lower_bound(keys_.begin(), keys_.end(), key,
+                                      [&](uint32_t i, std::string_view k) { return entries_[i].key < k; });
   return found != keys_.end() && entries_[*found].key == key ? &entries_[*found].value : nullptr;
 }
 
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = std::lower_bound(names_.begin(), names_.end(), name, [&](uint32_t i, std::string_view n) { return tensors_[i].name < n; });
+  const auto found = std::lower_bound(names_.begin(), names_.end(), name,
+                                      [&](uint32_t i, std::string_view n) { return tensors_[i].name < n; });
   return found != names_.end() && tensors_[*found].name == name ? &tensors_[*found] : nullptr;
 }
 

@@ -1,5 +1,5 @@
-// The GGUF container: keys with values, tensors with shapes and types, data. Reading takes bytes, not a file, checks everything
-// before anything is used, copies nothing, and knows no key's and no tensor's meaning.
+// The GGUF container: keys with values, tensors with shapes and types, data. Reading takes bytes, not a file, checks
+// everything before anything is used, copies nothing, and knows no key's and no tensor's meaning.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 
@@ -33,9 +33,10 @@ struct GgufEntry {
 
 // The types that tensors of a file may have, numbered as in the file.
 enum class GgufType : uint32_t {
-  f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13, q6_k = 14,
-  iq2_xxs = 16, iq2_xs = 17, iq3_xxs = 18, iq1_s = 19, iq4_nl = 20, iq3_s = 21, iq2_s = 22, iq4_xs = 23,
-  i8 = 24, i16 = 25, i32 = 26, i64 = 27, f64 = 28, iq1_m = 29, bf16 = 30, tq1_0 = 34, tq2_0 = 35, mxfp4 = 39, nvfp4 = 40, q1_0 = 41
+  f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13,
+  q6_k = 14, iq2_xxs = 16, iq2_xs = 17, iq3_xxs = 18, iq1_s = 19, iq4_nl = 20, iq3_s = 21, iq2_s = 22, iq4_xs = 23,
+  i8 = 24, i16 = 25, i32 = 26, i64 = 27, f64 = 28, iq1_m = 29, bf16 = 30, tq1_0 = 34, tq2_0 = 35, mxfp4 = 39,
+  nvfp4 = 40, q1_0 = 41
 };
 
 // A block is the least that is stored: so many weights in so many bytes.
@@ -61,10 +62,11 @@ struct GgufTensor {
 
 class GgufFile {
  public:
-  // Parses and validates a whole file held in `bytes`, which outlives the result; `path` is for messages. Throws Error (exit 3)
-  // that names the item: magic, version 2 or 3 (1 and big-endian ones by name), counts and lengths inside the file, kinds, no
-  // nested arrays, no key or tensor twice, alignment a power of two, shapes without zero and overflow, whole blocks in a row, data
-  // aligned, inside the file and nowhere shared. O(n log n) in the metadata; memory at most 5 times its bytes.
+  // Parses and validates a whole file held in `bytes`, which outlives the result; `path` is for messages. Throws Error
+  // (exit 3) that names the item: magic, version 2 or 3 (1 and big-endian ones by name), counts and lengths inside the
+  // file, kinds, no nested arrays, no key or tensor twice, alignment a power of two, shapes without zero and overflow,
+  // whole blocks in a row, data aligned, inside the file and nowhere shared. O(n log n) in the metadata; memory at most
+  // 5 times its bytes.
   static GgufFile parse(std::span<const std::byte> bytes, std::string_view path);
 
   uint32_t version() const noexcept { return version_; }
@@ -78,8 +80,8 @@ class GgufFile {
 
   // nullptr if the key is absent.
   const GgufValue* find(std::string_view key) const;
-  // The value of a key; nothing if it is absent. Each throws Error (exit 3) where the value is of another kind: integer() takes
-  // every kind of integer from 0 on, number() f32 and f64 too.
+  // Returns the value of a key; nothing if it is absent. Each throws Error (exit 3) where the value is of another kind:
+  // integer() takes every kind of integer from 0 on, number() f32 and f64 too.
   std::optional<uint64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;
   std::optional<bool> boolean(std::string_view key) const;

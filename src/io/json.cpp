@@ -32,7 +32,9 @@ struct JsonCount {
       keys += c == ':' ? 1 : 0;
     }
   }
-  size_t bytes() const { return values * sizeof(Json) + keys * (sizeof(Json::Member) - sizeof(Json) + sizeof(PlacedKey)); }
+  size_t bytes() const {
+    return values * sizeof(Json) + keys * (sizeof(Json::Member) - sizeof(Json) + sizeof(PlacedKey));
+  }
 
   // A key and where it stands, for the search of a key that is there twice.
   struct PlacedKey {
@@ -59,7 +61,8 @@ class FaultFinder {
     return std::min(at_, valid);
   }
 
-  // After find(): how half of a character beyond U+FFFF is written that stands there without its other half; empty if none does.
+  // After find(): how half of a character beyond U+FFFF is written that stands there without its other half; empty if
+  // none does.
   std::string_view surrogate() const { return surrogate_; }
 
  private:
@@ -246,7 +249,8 @@ class Copier {
 
   // The first key of the text that its object has before it is the fault.
   void find_twice(std::vector<JsonCount::PlacedKey>& keys) {
-    std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return std::tie(a.key, a.offset) < std::tie(b.key, b.offset); });
+    std::sort(keys.begin(), keys.end(),
+              [](const auto& a, const auto& b) { return std::tie(a.key, a.offset) < std::tie(b.key, b.offset); });
     for (size_t i = 1; i < keys.size(); ++i) {
       if (keys[i].key != keys[i - 1].key || (fault_ && fault_->offset <= keys[i].offset)) continue;
       fault_ = {"each key once", "\"" + std::string(keys[i].key) + "\" twice in one object", keys[i].offset};
@@ -295,7 +299,8 @@ std::string Json::describe() const {
 std::optional<JsonFault> read_json(std::string_view text, Json& out) {
   const JsonCount count(text);
   if (count.bytes() > kJsonMemory * text.size() + kFreeMemory) {
-    return JsonFault{"a text of fewer values for its " + std::to_string(text.size()) + " bytes", std::to_string(count.values) + " values", 0};
+    return JsonFault{"a text of fewer values for its " + std::to_string(text.size()) + " bytes",
+                     std::to_string(count.values) + " values", 0};
   }
   // simdjson's parser keeps one stack entry a level; a document that is too deep is refused, not followed.
   simdjson::dom::parser parser;
@@ -310,8 +315,10 @@ std::optional<JsonFault> read_json(std::string_view text, Json& out) {
     FaultFinder finder(text);
     const size_t offset = finder.find();
     const std::string_view surrogate = finder.surrogate();
-    return JsonFault{"valid JSON", surrogate.empty() ? std::string(simdjson::error_message(error))
-                                                     : "a lone surrogate (" + std::string(surrogate) + "), half a character", offset};
+    return JsonFault{"valid JSON",
+                     surrogate.empty() ? std::string(simdjson::error_message(error))
+                                       : "a lone surrogate (" + std::string(surrogate) + "), half a character",
+                     offset};
   }
   Copier copier(text);
   Json json = copier.copy(root);

@@ -1,6 +1,6 @@
 // JSON as a small tree of our own, read with simdjson (which stays in json.cpp), and the little that we write.
-// Stricter than a map: duplicate keys (after unescaping), depth over 64 and bad UTF-8 are errors; so is a text whose tree would
-// take more than kJsonMemory times its bytes, which is counted before anything is built.
+// Stricter than a map: duplicate keys (after unescaping), depth over 64 and bad UTF-8 are errors; so is a text whose
+// tree would take more than kJsonMemory times its bytes, which is counted before anything is built.
 #pragma once
 
 #include <cstddef>
@@ -53,9 +53,9 @@ class Json {
   JsonList<Json> array;
   JsonList<Member> object;       // in file order
 
-  // The member of an object with this key, nullptr if there is none or this is no object.
+  // Returns the member of an object with this key, nullptr if there is none or this is no object.
   const Json* find(std::string_view key) const;
-  // What the value is, for messages: "null", "the number 3", "the string \"x\"", "an array of 2", "an object".
+  // Returns what the value is, for messages: "null", "the number 3", "the string \"x\"", "an array of 2", "an object".
   std::string describe() const;
 };
 
@@ -65,8 +65,8 @@ struct Json::Member {
   size_t offset = 0;  // of the key's quote in the document
 };
 
-// Bytes of tree for each byte of text, at most (and a megabyte for a small text). The densest of real files, a tokenizer's merges
-// as pairs without spaces, come to 13.
+// Bytes of tree for each byte of text, at most (and a megabyte for a small text). The densest of real files, a
+// tokenizer's merges as pairs without spaces, come to 13.
 inline constexpr size_t kJsonMemory = 16;
 
 // Why a text is not accepted, and at which byte that shows.
@@ -74,16 +74,17 @@ struct JsonFault {
   std::string expected, found;
   size_t offset = 0;
 };
-// Reads one JSON document into `out`; a fault leaves it as it was.
+// Reads one JSON document into `out` and returns nullopt; or returns the fault and leaves `out` as it was.
 std::optional<JsonFault> read_json(std::string_view text, Json& out);
 
-// The same where a fault is an error. `file` and `item` (may be empty) name it in the error (exit code 3 through fail_model).
+// Returns the tree of a document; a fault is an error. `file` and `item` (may be empty) name it in the error (exit code
+// 3 through fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
-// A JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
+// Returns a JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
 std::string json_quote(std::string_view text);
 
-// The shortest decimal that reads back as the same number; "null" when not finite.
+// Returns the shortest decimal that reads back as the same number; "null" when not finite.
 std::string json_number(double value);
 std::string json_number(float value);
 

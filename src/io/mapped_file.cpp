@@ -18,7 +18,8 @@
 namespace gpt2 {
 namespace {
 
-// A handler reaches nothing but globals. A slot is free while `begin` is null; `name` is set before it and freed after it.
+// A handler reaches nothing but globals. A slot is free while `begin` is null; `name` is set before it and freed after
+// it.
 struct MappedRange {
   std::atomic<const std::byte*> begin = nullptr;
   size_t size = 0;
@@ -111,8 +112,11 @@ MappedFile::~MappedFile() {
 void MappedFile::check_unchanged() const {
   struct stat info = {};
   if (fstat(file_.get(), &info) != 0) fail_model(path_, "file", "one that stays as it is", std::strerror(errno));
-  if (static_cast<size_t>(info.st_size) == size_ && info.st_mtim.tv_sec == changed_s_ && info.st_mtim.tv_nsec == changed_ns_) return;
-  fail_model(path_, "file", "one that stays as it is while it is used", "it changed: what was made from it is not to be trusted");
+  if (static_cast<size_t>(info.st_size) == size_ && info.st_mtim.tv_sec == changed_s_ &&
+      info.st_mtim.tv_nsec == changed_ns_)
+    return;
+  fail_model(path_, "file", "one that stays as it is while it is used",
+             "it changed: what was made from it is not to be trusted");
 }
 
 void MappedFile::drop(size_t offset, size_t size) const noexcept {

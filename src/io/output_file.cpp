@@ -21,7 +21,9 @@ constexpr size_t kMostName = 200;  // bytes of the final name in a temporary one
 constexpr int kTries = 100;
 
 // What the temporary names for a path begin with.
-std::string temporary_prefix(const std::string& path) { return "." + name_in_folder(path).substr(0, kMostName) + ".tmp."; }
+std::string temporary_prefix(const std::string& path) {
+  return "." + name_in_folder(path).substr(0, kMostName) + ".tmp.";
+}
 
 // A process number would name the same file in two containers that share a folder.
 std::string temporary_name(const std::string& path) {
@@ -54,11 +56,13 @@ int link_unnamed(int fd, const char* path) {
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs) : name_(path), overwrite_(overwrite) {
+OutputFile::OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs)
+    : name_(path), overwrite_(overwrite) {
   const OutputPath target = output_path(path, inputs);
   struct stat info = {};
   if (target.kind != OutputPath::Kind::absent && (lstat(target.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode))) {
-    fail(ExitCode::usage, printable(path, 400) + ": expected a regular file or a new name, found " + kind_of_file(target.mode));
+    fail(ExitCode::usage,
+         printable(path, 400) + ": expected a regular file or a new name, found " + kind_of_file(target.mode));
   }
   if (target.kind == OutputPath::Kind::regular && overwrite == Overwrite::refuse) fail_exists(path);
   path_ = target.path;
@@ -127,7 +131,8 @@ int OutputFile::name_file() {
   }
   struct stat info = {};
   if (lstat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {  // since the file was opened
-    fail(ExitCode::usage, printable(name_, 400) + ": expected a regular file or a new name, found another that came meanwhile");
+    fail(ExitCode::usage,
+         printable(name_, 400) + ": expected a regular file or a new name, found another that came meanwhile");
   }
   return temporary_.empty() ? link_replacing() : rename(temporary_.c_str(), path_.c_str());
 }
@@ -149,7 +154,8 @@ std::vector<std::string> OutputFile::leftovers() const {
   std::vector<std::string> found;
   const std::string prefix = temporary_prefix(path_), own = name_in_folder(temporary_);
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder_of(path_), error), end; !error && entry != end; entry.increment(error)) {
+  for (std::filesystem::directory_iterator entry(folder_of(path_), error), end; !error && entry != end;
+       entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     if (name.starts_with(prefix) && name != own) found.push_back(entry->path().string());
   }

@@ -1,5 +1,6 @@
-// A file that appears under its final name whole or not at all: a new file in the same folder, written, synced, named. The
-// new file has no name while it is written where the file system offers that, so that not even SIGKILL leaves it behind.
+// A file that appears under its final name whole or not at all: a new file in the same folder, written, synced, named.
+// The new file has no name while it is written where the file system offers that, so that not even SIGKILL leaves it
+// behind.
 #pragma once
 
 #include <string>
@@ -14,8 +15,8 @@ enum class Overwrite { refuse, replace };
 
 class OutputFile final : public ByteSink {
  public:
-  // Opens the new file in the folder of what `path` leads to (output_path.h). Throws Error: exit 1; exit 2 if it is one of `inputs`,
-  // no regular file, or there and Overwrite::refuse, saying --force.
+  // Opens the new file in the folder of what `path` leads to (output_path.h). Throws Error: exit 1; exit 2 if it is one
+  // of `inputs`, no regular file, or there and Overwrite::refuse, saying --force.
   OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs);
   OutputFile(const OutputFile&) = delete;
   ~OutputFile() override;  // without commit() nothing is left behind
@@ -24,10 +25,10 @@ class OutputFile final : public ByteSink {
   void write(uint64_t offset, std::span<const std::byte> data) override;
   // Syncs the data, gives it the final name, syncs the folder.
   void commit();
-  // The name that the new file has meanwhile; empty if it has none.
+  // Returns the name that the new file has meanwhile; empty if it has none.
   const std::string& name_meanwhile() const noexcept { return temporary_; }
-  // Files in the folder that earlier runs for this name left behind when they were killed; or other runs are writing them: on a
-  // network folder nobody can tell, so they are told and not removed.
+  // Returns the files in the folder that killed runs for this name left behind, or that other runs are writing: on a
+  // network folder that cannot be known, so they are reported and not removed.
   std::vector<std::string> leftovers() const;
 
  private:

@@ -19,7 +19,8 @@ constexpr int kMostLinks = 40;  // as the kernel's own limit
 
 // The endings of the files that checkpoints come in. A file beside them with another ending, say a .gpt2 of an earlier
 // conversion, is no part of it.
-constexpr std::string_view kCheckpointEndings[] = {".json", ".safetensors", ".txt", ".bin", ".model", ".gguf", ".jinja", ".pt", ".pth"};
+constexpr std::string_view kCheckpointEndings[] = {".json", ".safetensors", ".txt", ".bin", ".model",
+                                                   ".gguf", ".jinja",       ".pt",  ".pth"};
 
 bool is_checkpoint_file(const fs::path& path) {
   return std::find(std::begin(kCheckpointEndings), std::end(kCheckpointEndings), path.extension().string()) !=
@@ -74,7 +75,8 @@ void InputFiles::add_model(const std::string& path, std::string_view role) {
     // A folder of the Hugging Face hub's cache has its checkpoints two levels below.
     std::error_code none;
     if (entry->path().filename() != "snapshots") continue;
-    for (fs::directory_iterator revision(entry->path(), none), last; !none && revision != last; revision.increment(none)) {
+    for (fs::directory_iterator revision(entry->path(), none), last; !none && revision != last;
+         revision.increment(none)) {
       if (revision->path().filename() != "snapshots") add_model(revision->path().string(), role);
     }
   }
@@ -83,7 +85,8 @@ void InputFiles::add_model(const std::string& path, std::string_view role) {
 void InputFiles::refuse(const std::string& path, const struct stat& info) const {
   const auto found = names_.find({info.st_dev, info.st_ino});
   if (found == names_.end()) return;
-  fail(ExitCode::usage, printable(path, 400) + ": expected a file that this run does not use otherwise, found " + found->second);
+  fail(ExitCode::usage,
+       printable(path, 400) + ": expected a file that this run does not use otherwise, found " + found->second);
 }
 
 void InputFiles::refuse_descriptor(int fd, const std::string& path) const {
@@ -103,7 +106,8 @@ OutputPath output_path(const std::string& path, const InputFiles& inputs) {
   const std::string behind = follow_links(path);
   if (!there) return {behind, OutputPath::Kind::absent, 0};
   // Links under /proc lead to files that may have no name any more; such a path can be written to, not replaced.
-  const bool has_name = stat(behind.c_str(), &followed) == 0 && followed.st_dev == info.st_dev && followed.st_ino == info.st_ino;
+  const bool has_name =
+      stat(behind.c_str(), &followed) == 0 && followed.st_dev == info.st_dev && followed.st_ino == info.st_ino;
   return {has_name ? behind : path, OutputPath::Kind::regular, info.st_mode};
 }
 

@@ -1,5 +1,6 @@
-// What may be written where: the one place that decides it for every path that a command writes. An output is never a file that
-// the run reads, by whatever name; nothing but a regular file is ever replaced; a symbolic link stays, what it leads to is written.
+// What may be written where: the one place that decides it for every path that a command writes. An output is never a
+// file that the run reads, by whatever name; nothing but a regular file is ever replaced; a symbolic link stays, what
+// it leads to is written.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +14,8 @@ struct stat;
 
 namespace gpt2 {
 
-// The files that a run reads, by device and inode, so that a hard or symbolic link is the same file. A value that the command
-// fills: a register of all that was ever opened would refuse a new file that has the inode of one long gone.
+// The files that a run reads, by device and inode, so that a hard or symbolic link is the same file. A value that the
+// command fills: a register of all that was ever opened would refuse a new file that has the inode of one long gone.
 class InputFiles {
  public:
   // `role`: "-f" or what else the message is to say. What is not there is no input; "-" is stdin.
@@ -43,10 +44,11 @@ struct OutputPath {
   mode_t mode = 0;   // of what is there
 };
 
-// Throws Error: exit 2 if the path leads to an input, exit 1 if it leads to a directory or nowhere.
+// Returns where an output goes. Throws Error: exit 2 if the path leads to an input, exit 1 if it leads to a directory
+// or nowhere.
 OutputPath output_path(const std::string& path, const InputFiles& inputs);
 
-// The folder of a path, and its last part.
+// Returns the folder of a path, and its last part.
 std::string folder_of(const std::string& path);
 std::string name_in_folder(const std::string& path);
 

@@ -65,14 +65,16 @@ class Parser {
     const void* start = bytes_.data() + kLengthBytes;
     const std::string_view text(static_cast<const char*>(start), length);
     if (text[0] != '{') check_foreign();
-    if (text[0] != '{') fail_model(path_, "header", "'{' as its first byte", "'" + std::string(text.substr(0, 1)) + "'");
+    if (text[0] != '{')
+      fail_model(path_, "header", "'{' as its first byte", "'" + std::string(text.substr(0, 1)) + "'");
     return text;
   }
 
   // Names what else the file is, if that is known.
   void check_foreign() const {
     const void* data = bytes_.data();
-    const std::string_view other = foreign_format({static_cast<const char*>(data), std::min<size_t>(bytes_.size(), 64)});
+    const std::string_view other =
+        foreign_format({static_cast<const char*>(data), std::min<size_t>(bytes_.size(), 64)});
     if (!other.empty()) fail_model(path_, "file", "safetensors", other);
   }
 
@@ -114,14 +116,16 @@ class Parser {
     const Json* found = value.find(key);
     if (found == nullptr) fail_model(path_, name, "the key \"" + std::string(key) + "\"", "none");
     if (found->kind != kind) {
-      fail_model(path_, name + "." + std::string(key), kind == Json::Kind::string ? "a string" : "an array", found->describe());
+      fail_model(path_, name + "." + std::string(key), kind == Json::Kind::string ? "a string" : "an array",
+                 found->describe());
     }
     return *found;
   }
 
   uint64_t number(const Json& value, const std::string& item) const {
     if (value.kind == Json::Kind::unsigned_integer) return value.unsigned_integer;
-    if (value.kind != Json::Kind::integer || value.integer < 0) fail_model(path_, item, "whole numbers from 0", value.describe());
+    if (value.kind != Json::Kind::integer || value.integer < 0)
+      fail_model(path_, item, "whole numbers from 0", value.describe());
     return static_cast<uint64_t>(value.integer);
   }
 
@@ -151,7 +155,8 @@ class Parser {
     uint64_t at = 0;
     for (TensorInfo& tensor : file_.tensors) {
       if (tensor.begin != at) {
-        fail_model(path_, tensor.name + ".data_offsets", "data from byte " + std::to_string(at) + " (no hole, no overlap)",
+        fail_model(path_, tensor.name + ".data_offsets",
+                   "data from byte " + std::to_string(at) + " (no hole, no overlap)",
                    "from " + std::to_string(tensor.begin));
       }
       at = tensor.end;

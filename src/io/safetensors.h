@@ -1,6 +1,6 @@
-// The safetensors format: 8 bytes of header length (little-endian), a JSON header, data. Reading takes bytes, not a file,
-// checks everything before anything is used, and knows no tensor's meaning.
-// Format: https://github.com/huggingface/safetensors (README, "Format").
+// The safetensors format: 8 bytes of header length (little-endian), a JSON header, data. Reading takes bytes, not a
+// file, checks everything before anything is used, and knows no tensor's meaning. Format:
+// https://github.com/huggingface/safetensors (README, "Format").
 #pragma once
 
 #include <cstddef>
@@ -31,17 +31,18 @@ struct SafetensorsFile {
 };
 
 // Parses and validates a whole file held in `bytes`; `path` is for messages. Throws Error (exit 3) that names the item:
-// length 8..100,000,000 inside the file, starts with '{', JSON (no duplicate keys, depth), dtype known, shape x item size
-// without overflow = the offsets' distance, data contiguous from 0 without hole or overlap, ending at the end of the file.
+// length 8..100,000,000 inside the file, starts with '{', JSON (no duplicate keys, depth), dtype known, shape x item
+// size without overflow = the offsets' distance, data contiguous from 0 without hole or overlap, ending at the end of
+// the file.
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::string_view path);
 
-// The header of a file with these tensors (begin/end are taken as offsets from the start of the data), padded with spaces
-// so that the data begins on a multiple of `alignment` (a multiple of 8), and at least `min_bytes` long.
+// Returns the header of a file with these tensors (begin/end are taken as offsets from the start of the data), padded
+// with spaces so that the data begins on a multiple of `alignment` (a multiple of 8), and at least `min_bytes` long.
 // Includes the 8 length bytes.
 std::string safetensors_header(const std::vector<std::pair<std::string, std::string>>& metadata,
                                std::span<const TensorInfo> tensors, uint64_t alignment, uint64_t min_bytes = 0);
 
-// Bytes of one element, 0 for an unknown dtype.
+// Returns the bytes of one element, 0 for an unknown dtype.
 uint64_t safetensors_item_size(std::string_view dtype);
 
 }  // namespace gpt2

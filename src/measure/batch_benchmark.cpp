@@ -30,8 +30,10 @@ class Draws {
 
 }  // namespace
 
-BatchBenchmark::BatchBenchmark(const Model& model, const BatchBenchOptions& options) : model_(model), options_(options) {
-  GPT2_CHECK(options.long_prompt + 64 <= model.config().n_ctx && options.engine.max_slots > 1 && options.repetitions > 0);
+BatchBenchmark::BatchBenchmark(const Model& model, const BatchBenchOptions& options)
+    : model_(model), options_(options) {
+  GPT2_CHECK(options.long_prompt + 64 <= model.config().n_ctx && options.engine.max_slots > 1 &&
+             options.repetitions > 0);
   Draws draws;
   const uint32_t most_new = std::min(kMostNew, model.config().n_ctx - kMostPrompt);
   for (uint32_t i = 0; i < options.prompts; ++i) {
@@ -81,7 +83,8 @@ BatchBenchmark::Throughput BatchBenchmark::fixed() const {
   return {static_cast<double>(one.stats().generated_tokens) / (now_seconds() - start), 0};
 }
 
-// As many blocks as the scene below takes are used once: memory that the system hands out meanwhile makes gaps of its own.
+// As many blocks as the scene below takes are used once: memory that the system hands out meanwhile makes gaps of its
+// own.
 void BatchBenchmark::touch_blocks(Batcher& batcher) const {
   const uint32_t n_ctx = model_.config().n_ctx, positions = kLeastPrompt + kWarmSteps + 2 * kCalmSteps;
   const uint32_t needed = options_.engine.max_slots * positions + options_.long_prompt, each = n_ctx - 64;
@@ -89,7 +92,8 @@ void BatchBenchmark::touch_blocks(Batcher& batcher) const {
   while (batcher.unfinished() > 0) batcher.step();
 }
 
-void BatchBenchmark::long_prompt_beside(BatchBenchResult& result, std::vector<double>& alone, std::vector<double>& beside) const {
+void BatchBenchmark::long_prompt_beside(BatchBenchResult& result, std::vector<double>& alone,
+                                        std::vector<double>& beside) const {
   const auto seconds_of_prompt = [&](Batcher& batcher, std::vector<double>* gaps) {
     batcher.submit(prompt(kLongPrompt, options_.long_prompt, 1));
     const double start = now_seconds();

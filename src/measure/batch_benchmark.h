@@ -1,5 +1,5 @@
-// Timing the batcher: many prompts in one continuous batch against the same in fixed batches, and what a long prompt does to the
-// sequences that run beside it.
+// Timing the batcher: many prompts in one continuous batch against the same in fixed batches, and what a long prompt
+// does to the sequences that run beside it.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct BatchBenchResult {
   double continuous_rate = 0, fixed_rate = 0;  // generated tokens per second, prompts included
   double gain = 0;                             // continuous / fixed
   double busy = 0;                             // share of the slots in use while prompts waited
-  // Seconds between two tokens of sequences that run alone (all slots but one), and while a long prompt is computed beside them.
+  // Seconds between two tokens of sequences that run alone (all slots but one), and while a long prompt is computed
+  // beside them.
   double median_gap = 0, calm_p99_gap = 0, p99_gap = 0;
   double prompt_alone = 0, prompt_beside = 0;  // seconds of the long prompt
 };

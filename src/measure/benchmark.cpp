@@ -39,7 +39,8 @@ constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "int4", "read"};
 constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int4};
 
 size_t limit_of(DType dtype) {
-  return static_cast<size_t>(std::find(std::begin(kLimitTypes), std::end(kLimitTypes), dtype) - std::begin(kLimitTypes));
+  return static_cast<size_t>(std::find(std::begin(kLimitTypes), std::end(kLimitTypes), dtype) -
+                             std::begin(kLimitTypes));
 }
 
 }  // namespace
@@ -56,8 +57,13 @@ double BenchResult::percent_high() const {
 }
 double BenchResult::limit_value() const { return median(limit_values); }
 
-ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads, KvType kv_type)
-    : model_(model), kernels_(kernels), team_(threads.threads, threads.use), kv_(model.config(), kv_type), probe_(kernels, team_) {}
+ModelBenchmark::ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads,
+                               KvType kv_type)
+    : model_(model),
+      kernels_(kernels),
+      team_(threads.threads, threads.use),
+      kv_(model.config(), kv_type),
+      probe_(kernels, team_) {}
 
 // What one sample does, by limit.
 struct ModelBenchmark::Work {
@@ -102,7 +108,8 @@ ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
   work.attention = 4.0 * c.n_head * c.d_head * c.n_layer * seen;
   work.all_operations += work.attention;
   // A prefill's keys and values stay in cache while its rows use them.
-  work.kv_bytes = 2.0 * c.n_kv_head * c.d_head * c.n_layer * static_cast<double>(item_bytes(kv_.type)) * (prefill ? depth + n : seen);
+  work.kv_bytes = 2.0 * c.n_kv_head * c.d_head * c.n_layer * static_cast<double>(item_bytes(kv_.type)) *
+                  (prefill ? depth + n : seen);
   return work;
 }
 
@@ -110,7 +117,8 @@ ModelBenchmark::Limits ModelBenchmark::probe(const Work& work) {
   Limits limits;
   if (work.reads_cold) limits.value[kRead] = probe_.read_bandwidth();
   for (size_t limit = 0; limit < kPeaks; ++limit) {
-    if (work.operations[limit] > 0 || (limit == kFma && !work.reads_cold)) limits.value[limit] = probe_.peak(kLimitTypes[limit]);
+    if (work.operations[limit] > 0 || (limit == kFma && !work.reads_cold))
+      limits.value[limit] = probe_.peak(kLimitTypes[limit]);
   }
   return limits;
 }
@@ -125,7 +133,8 @@ struct ModelBenchmark::Stage {
 
   Stage(const Config& c, const KvLayout& kv, const BenchCase& bench, uint32_t threads)
       : pool(kv, n_sequences(bench) * ((last(bench) + kBlockPositions - 1) / kBlockPositions)),
-        workspace(c, bench.test == BenchTest::decode ? 1 : bench.n, bench.test == BenchTest::rows ? bench.n : 1, threads) {
+        workspace(c, bench.test == BenchTest::decode ? 1 : bench.n, bench.test == BenchTest::rows ? bench.n : 1,
+                  threads) {
     GPT2_CHECK(last(bench) <= c.n_ctx);
     sequences.reserve(n_sequences(bench));
     for (size_t i = 0; i < n_sequences(bench); ++i) {
@@ -139,8 +148,8 @@ struct ModelBenchmark::Stage {
     const bool together = bench.test == BenchTest::rows;
     for (uint32_t i = 0; i < bench.n; ++i) {
       const bool wanted = bench.test != BenchTest::prefill || i + 1 == bench.n;
-      rows.push_back({together ? i : 0, together ? bench.depth : bench.depth + i, static_cast<int32_t>((i * 7919u + 1) % c.n_vocab),
-                      wanted ? Wants::argmax : Wants::nothing});
+      rows.push_back({together ? i : 0, together ? bench.depth : bench.depth + i,
+                      static_cast<int32_t>((i * 7919u + 1) % c.n_vocab), wanted ? Wants::argmax : Wants::nothing});
     }
   }
   static size_t n_sequences(const BenchCase& bench) { return bench.test == BenchTest::rows ? bench.n : 1; }
@@ -253,7 +262,8 @@ class RandomSource final : public ParameterSource {
 }  // namespace
 
 Model random_model(const std::string& shape, DType dtype) {
-  const Shape* found = std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& s) { return s.name == shape; });
+  const Shape* found =
+      std::find_if(std::begin(kShapes), std::end(kShapes), [&](const Shape& s) { return s.name == shape; });
   if (found == std::end(kShapes)) {
     std::string names;
     for (const Shape& s : kShapes) names += (names.empty() ? "" : ", ") + std::string(s.name);

@@ -1,7 +1,8 @@
-// Timing a model against the machine's limits: prefill, decode at a depth, and steps of a few rows. Each sample stands between
-// two probes of what bounds it, and is given as percent of: the least time that the machine allows / the time that it took.
-// Least times:
-//   prefill: operations of the weights (2 x weights of the blocks x tokens, 2 x weights of the head) / peak of their type
+// Timing a model against the machine's limits: prefill, decode at a depth, and steps of a few rows. Each sample stands
+// between two probes of what bounds it, and is given as percent of: the least time that the machine allows / the time
+// that it took. Least times:
+//   prefill: operations of the weights (2 x weights of the blocks x tokens, 2 x weights of the head) / peak of their
+//   type
 //            + causal attention flops / f32 peak
 //   decode:  (weight bytes + KV bytes) / read bandwidth
 //   rows:    the larger of weight bytes / read bandwidth and operations / peak, + KV bytes of all rows / read bandwidth
@@ -30,7 +31,8 @@ struct BenchResult {
   std::string limit;                  // what takes most of the least time: "read", "fma", "bf16" or "int8"
   std::vector<double> seconds;        // by sample, for all n
   std::vector<double> least_seconds;  // by sample: what the limits allow
-  std::vector<double> limit_values;   // by sample, of `limit`: bytes/s or operations/s, the mean of the probes before and after
+  // By sample, of `limit`: bytes/s or operations/s, the mean of the probes before and after it.
+  std::vector<double> limit_values;
   double operations = 0;              // of one sample: multiplications and additions of weights and attention
   double bytes = 0;                   // of weights and cache that one sample reads
 
@@ -66,8 +68,8 @@ class ModelBenchmark {
   MachineProbe probe_;
 };
 
-// A model of this many parameters with random weights, made in memory: "82M", "124M", "355M", "774M" or "1558M".
-// Throws Error (exit 2) for another name.
+// Returns a model of this many parameters with random weights, made in memory: "82M", "124M", "355M", "774M" or
+// "1558M". Throws Error (exit 2) for another name.
 Model random_model(const std::string& shape, DType dtype);
 
 }  // namespace gpt2

@@ -21,7 +21,8 @@ class Reader {
  public:
   Reader(const Model& model, const EvalOptions& options)
       : model_(model),
-        kv_(model.config(), options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16)),
+        kv_(model.config(),
+            options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16)),
         pool_(kv_, (options.window + kBlockPositions - 1) / kBlockPositions),
         sequence_(pool_, model.config().n_ctx),
         workspace_(model.config(), kStepRows, kStepRows, options.threads),
@@ -37,7 +38,8 @@ class Reader {
     GPT2_CHECK(extended);
     rows_.clear();
     for (size_t i = range.begin; i < range.end; ++i) {
-      rows_.push_back({0, static_cast<uint32_t>(i - start), tokens[i], i >= first_wanted ? Wants::logits : Wants::nothing});
+      rows_.push_back(
+          {0, static_cast<uint32_t>(i - start), tokens[i], i >= first_wanted ? Wants::logits : Wants::nothing});
     }
     KvSequence* const sequence = &sequence_;
     result_ = forward(model_.config(), model_.weights(), {rows_, {&sequence, 1}}, workspace_, {kernels_, team});
@@ -50,8 +52,8 @@ class Reader {
   void check_finite(size_t first_token) const {
     for (size_t i = 0; i < result_.argmax.size(); ++i) {
       if (result_.argmax[i].finite) continue;
-      fail_model(model_.name(), "logits after token " + std::to_string(first_token + i) + " of the text", "finite numbers",
-                 "NaN or infinity");
+      fail_model(model_.name(), "logits after token " + std::to_string(first_token + i) + " of the text",
+                 "finite numbers", "NaN or infinity");
     }
   }
 
@@ -73,8 +75,8 @@ struct Scores {
 };
 
 // Scores the rows of the last step: row i predicts token first + i + 1. Each row is one worker's.
-void score_step(const Reader& reader, const Reader* reference, std::span<const int32_t> tokens, Range wanted, ThreadTeam& team,
-                Scores& scores) {
+void score_step(const Reader& reader, const Reader* reference, std::span<const int32_t> tokens, Range wanted,
+                ThreadTeam& team, Scores& scores) {
   reader.check_finite(wanted.begin);
   if (reference != nullptr) reference->check_finite(wanted.begin);
   const size_t base = scores.nll.size();
@@ -112,7 +114,9 @@ Evaluation summed(const Scores& scores, bool compared) {
 
 TokenScore score_of(std::span<const float> logits, int32_t token, uint32_t n_top) {
   const double total = log_sum_exp(logits);
-  const auto logprob = [&](int32_t id) { return TokenLogprob{id, static_cast<float>(logits[static_cast<size_t>(id)] - total)}; };
+  const auto logprob = [&](int32_t id) {
+    return TokenLogprob{id, static_cast<float>(logits[static_cast<size_t>(id)] - total)};
+  };
   std::vector<int32_t> ids(logits.size());
   std::iota(ids.begin(), ids.end(), 0);
   const auto end = ids.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(n_top, ids.size()));
@@ -138,8 +142,8 @@ std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t 
   return windows;
 }
 
-Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens, const EvalOptions& options,
-                    const EvalProgress& progress) {
+Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens,
+                    const EvalOptions& options, const EvalProgress& progress) {
   GPT2_CHECK(tokens.size() >= 2 && options.kernels != nullptr);
   GPT2_CHECK(reference == nullptr || reference->config().n_vocab == model.config().n_vocab);
   ThreadTeam team(options.threads, options.team_use);
@@ -150,7 +154,8 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {
-    const size_t first_wanted = window.first_scored - 1;  // the row before a token predicts it; the last row predicts nothing
+    // The row before a token predicts it; the last row predicts nothing.
+    const size_t first_wanted = window.first_scored - 1;
     for (size_t begin = window.begin; begin + 1 < window.end;) {
       const size_t end = std::min<size_t>(begin + kStepRows, window.end - 1);
       reader.step(tokens, window.begin, {begin, end}, first_wanted, team);
@@ -167,7 +172,8 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
   return evaluation;
 }
 
-std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top, const EvalOptions& options) {
+std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top,
+                                     const EvalOptions& options) {
   GPT2_CHECK(!tokens.empty() && tokens.size() <= options.window && options.kernels != nullptr);
   ThreadTeam team(options.threads);
   Reader reader(model, options);

@@ -17,13 +17,14 @@
 
 namespace gpt2 {
 
-// Tokens [begin, end) are seen together; those from `first_scored` on are predicted, each from all before it in the window.
+// Tokens [begin, end) are seen together; those from `first_scored` on are predicted, each from all before it in the
+// window.
 struct EvalWindow {
   size_t begin = 0, end = 0, first_scored = 0;
 };
 
-// Windows of `window` tokens that start `stride` apart, the last one cut at the end. The first scores all its tokens but the
-// first, the others those that no window before them has scored: every token from the second on is scored once.
+// Windows of `window` tokens that start `stride` apart, the last one cut at the end. The first scores all its tokens
+// but the first, the others those that no window before them has scored: every token from the second on is scored once.
 // Requires 1 <= stride < window.
 std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride);
 
@@ -54,18 +55,20 @@ using EvalProgress = std::function<void(uint64_t done, uint64_t total)>;
 // Scores `tokens` (at least 2, each below n_vocab). With a reference, which must have the same vocabulary, also the
 // divergence from it. The figures are sums in double in the order of the text: no bit depends on the threads.
 // Throws Error (exit 3) where a logit is not finite.
-Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens, const EvalOptions& options,
-                    const EvalProgress& progress = nullptr);
+Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens,
+                    const EvalOptions& options, const EvalProgress& progress = nullptr);
 
-// A token of a text: its log-probability after those before it (NaN for the first), and the most likely tokens in its place.
+// A token of a text: its log-probability after those before it (NaN for the first), and the most likely tokens in its
+// place.
 struct TokenScore {
   TokenLogprob token;
   std::vector<TokenLogprob> top;  // most likely first; none for the first
 };
 
-// The scores of a text of at least one token, in one window: options.window is not less than its tokens. Throws Error (exit 3) where
-// a logit is not finite.
-std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top, const EvalOptions& options);
+// Returns the scores of a text of at least one token, in one window: options.window is not less than its tokens. Throws
+// Error (exit 3) where a logit is not finite.
+std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top,
+                                     const EvalOptions& options);
 
 // Words as separated by spaces, tabs and line ends (ASCII), as `wc -w` counts them.
 uint64_t count_words(std::string_view text);

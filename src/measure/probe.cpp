@@ -41,7 +41,8 @@ double MachineProbe::peak(DType dtype) {
     team_.run([&](Worker&) noexcept { operations += kernels_.probe_peak(dtype, n); });
     const double seconds = now_seconds() - start;
     if (seconds >= kSeconds) return operations / seconds;
-    n = std::max(2 * n, static_cast<size_t>(std::min(static_cast<double>(n) * kSeconds * 1.2 / (seconds + 1e-9), 1e10)));
+    n = std::max(2 * n,
+                 static_cast<size_t>(std::min(static_cast<double>(n) * kSeconds * 1.2 / (seconds + 1e-9), 1e10)));
   }
 }
 

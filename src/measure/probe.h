@@ -1,5 +1,5 @@
-// The machine's limits, measured: read bandwidth and multiply-add peak with the threads that the model uses. Taken beside each
-// sample of a benchmark, because both swing by the minute on a shared machine.
+// The machine's limits, measured: read bandwidth and multiply-add peak with the threads that the model uses. Taken
+// beside each sample of a benchmark, because both swing by the minute on a shared machine.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ class MachineProbe {
   MachineProbe(const KernelTable& kernels, ThreadTeam& team, size_t bytes = size_t{512} << 20);
 
   double read_bandwidth();  // bytes per second over all threads, one pass
-  // Operations per second over all threads, about 20 ms: of multiply-adds in registers as the kernels multiply weights of this type.
+  // Returns the operations per second over all threads, about 20 ms: of multiply-adds in registers as the kernels
+  // multiply weights of this type.
   double peak(DType dtype);
 
  private:
@@ -25,7 +26,7 @@ class MachineProbe {
   AnonymousMemory memory_;
 };
 
-// What the CPUs did since boot, and how much of `interval` seconds other processes took (0..1, all CPUs together).
+// Waits for `interval` seconds and returns which share of them all CPUs together were busy (0..1).
 double busy_fraction(double interval);
 
 }  // namespace gpt2

@@ -57,7 +57,8 @@ double SpeculationBenchResult::baseline_drift() const {
 }
 
 size_t SpeculationBenchResult::n_different() const {
-  return static_cast<size_t>(std::count_if(prompts.begin(), prompts.end(), [](const PromptTiming& p) { return !p.same; }));
+  return static_cast<size_t>(
+      std::count_if(prompts.begin(), prompts.end(), [](const PromptTiming& p) { return !p.same; }));
 }
 
 SpeculationBenchResult::Allowed SpeculationBenchResult::allowed() const {
@@ -123,7 +124,8 @@ double SpeculationBenchmark::time_speculation(const Sequence& prompt, Speculatio
     if (target_costs_ && &speculation == &speculation_) predict(speculation, 1 + step.n_proposed);
     const auto n_tokens = static_cast<uint32_t>(step.tokens.size());
     speculation.observe({&n_tokens, 1}, verified - drafted, 0);
-    steps_.push_back({1 + step.n_proposed, static_cast<uint32_t>(speculation.draft_rows().size()), verified - drafted, drafted - before});
+    steps_.push_back({1 + step.n_proposed, static_cast<uint32_t>(speculation.draft_rows().size()), verified - drafted,
+                      drafted - before});
     tokens_.insert(tokens_.end(), step.tokens.begin(), step.tokens.end());
     running = step.finish == FinishReason::running;
   }

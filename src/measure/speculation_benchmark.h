@@ -1,5 +1,6 @@
-// Timing speculation against the same engine without it, on the same prompts: baseline and speculation take turns, so that a
-// machine that changes its mind changes both. Beside them, drafts of every length measure what agreement and costs allow.
+// Timing speculation against the same engine without it, on the same prompts: baseline and speculation take turns, so
+// that a machine that changes its mind changes both. Beside them, drafts of every length measure what agreement and
+// costs allow.
 #pragma once
 
 #include <array>
@@ -36,7 +37,8 @@ struct SpeculationBenchResult {
   double draft_cost = 0;   // c: seconds of a drafted token / plain_step
   double plain_step = 0;   // T(1): seconds of the target's step of one row, in the baseline; medians, as the next
   std::array<double, kMaxDraft + 2> relative_step{};  // T(rows) / T(1); 0: not measured
-  // Costs fitted to half of the prompts (medians by rows), against the other half's time with speculation; 0: one prompt only.
+  // Costs fitted to half of the prompts (medians by rows), against the other half's time with speculation; 0: one
+  // prompt only.
   double predicted_seconds = 0, measured_seconds = 0;
 
   double baseline_rate() const;     // tokens per second, of the medians
@@ -44,9 +46,10 @@ struct SpeculationBenchResult {
   double median_speedup() const;    // of the prompts' ratios
   double total_speedup() const;
   size_t n_different() const;       // prompts whose texts were not the same
-  double baseline_drift() const;    // of the baseline's time per token, from the first half of the prompts to the second
+  // Returns the drift of the baseline's time per token from the first half of the prompts to the second.
+  double baseline_drift() const;
   double prediction_error() const { return measured_seconds > 0 ? predicted_seconds / measured_seconds - 1 : 0; }
-  // What is left of it when the costs are scaled by the drift of the baseline, which is the machine's.
+  // Returns what is left of it when the costs are scaled by the drift of the baseline, which is the machine's.
   double prediction_error_without_drift() const {
     return measured_seconds > 0 ? predicted_seconds * (1 + baseline_drift()) / measured_seconds - 1 : 0;
   }
@@ -64,7 +67,8 @@ class SpeculationBenchmark {
   SpeculationBenchmark(const Model& target, const SpeculationBenchOptions& options);
 
   // Prompts of 1 .. n_ctx tokens. `after(done)` is called after each prompt, and may throw to end it.
-  SpeculationBenchResult run(std::span<const std::vector<int32_t>> prompts, const std::function<void(size_t done)>& after);
+  SpeculationBenchResult run(std::span<const std::vector<int32_t>> prompts,
+                             const std::function<void(size_t done)>& after);
 
  private:
   // What a run with speculation tells of a step.

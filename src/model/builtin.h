@@ -8,7 +8,7 @@ namespace gpt2 {
 
 inline constexpr const char* kBuiltinName = "books (built in)";
 
-// A `.gpt2` file on a page boundary; empty in the build's first stage.
+// Returns a `.gpt2` file on a page boundary; empty in the build's first stage.
 std::span<const std::byte> builtin_model() noexcept;
 
 }  // namespace gpt2

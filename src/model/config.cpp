@@ -74,7 +74,8 @@ void check_config(const Config& c, std::string_view file) {
   check_range(file, "n_positions", c.n_ctx, kMaxContext);
   check_range(file, "vocab_size", c.n_vocab, kMaxVocab);
   if (c.n_draft_vocab > c.n_vocab) {
-    fail_model(file, "n_draft_vocab", "at most vocab_size = " + std::to_string(c.n_vocab), std::to_string(c.n_draft_vocab));
+    fail_model(file, "n_draft_vocab", "at most vocab_size = " + std::to_string(c.n_vocab),
+               std::to_string(c.n_draft_vocab));
   }
   if (!(c.layer_norm_epsilon > 0) || !std::isfinite(c.layer_norm_epsilon)) {
     fail_model(file, "layer_norm_epsilon", "a positive number", std::to_string(c.layer_norm_epsilon));
@@ -82,7 +83,8 @@ void check_config(const Config& c, std::string_view file) {
   if (c.bos_token_id != -1) check_token(file, "bos_token_id", c.bos_token_id, c.n_vocab);
   for (const int32_t id : c.eos_token_ids) check_token(file, "eos_token_id", id, c.n_vocab);
   if (!c.windows.empty() && c.windows.size() != c.n_layer) {
-    fail_model(file, "windows", "one for each of " + std::to_string(c.n_layer) + " layers", std::to_string(c.windows.size()));
+    fail_model(file, "windows", "one for each of " + std::to_string(c.n_layer) + " layers",
+               std::to_string(c.windows.size()));
   }
   if (!(c.embedding_scale > 0) || !std::isfinite(c.embedding_scale)) {
     fail_model(file, "embedding_scale", "a positive number", std::to_string(c.embedding_scale));

@@ -1,5 +1,5 @@
-// What a checkpoint says of itself: the sizes, in the one alphabet of shapes used everywhere, and what a block is made of. All
-// that tells one architecture of the family from another is here; no other file asks for a name.
+// What a checkpoint says of itself: the sizes, in the one alphabet of shapes used everywhere, and what a block is made
+// of. All that tells one architecture of the family from another is here; no other file asks for a name.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,8 @@ struct Config {
   uint32_t rotary_dims = 0;  // values of a head that turn: pairs (i, i + rotary_dims / 2) of the logical order
   Mlp mlp = Mlp::plain;
   Residual residual = Residual::serial;
-  std::vector<uint32_t> windows;  // of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere
+  // Of each layer: how many positions a row sees, its own included, 0: all; empty: all everywhere.
+  std::vector<uint32_t> windows;
   float embedding_scale = 1;      // of wte's rows where they are embeddings
   bool head_bias = false;         // the head has one
   Activation activation = Activation::gelu_tanh;
@@ -46,7 +47,7 @@ struct Config {
   int32_t bos_token_id = -1;                     // -1: none
   std::vector<int32_t> eos_token_ids;            // empty: none
 
-  // Rows of the head: logits of a position.
+  // Returns the rows of the head, which are the logits of a position.
   uint32_t n_logits() const noexcept { return n_draft_vocab > 0 ? n_draft_vocab : n_vocab; }
   // Width of a head where the kernels work: whole panels, and whole vectors of halves where pairs turn.
   uint32_t d_pad() const noexcept {
@@ -55,7 +56,7 @@ struct Config {
   // Query heads that share keys and values.
   uint32_t n_rep() const noexcept { return n_head / n_kv_head; }
   uint32_t window(uint32_t layer) const noexcept { return windows.empty() ? 0 : windows[layer]; }
-  // What the scores of a layer are multiplied by.
+  // Returns what the scores of a layer are multiplied by.
   float attention_scale(uint32_t layer) const;
 };
 

@@ -1,5 +1,5 @@
-// GPT-2 and its family, line for line: embed; for each block x += attention(ln_1(x)), x += mlp(ln_2(x)); final norm; head.
-// Every thread runs this text over its own part of each line; who does what, and who waits for whom, is in ops.h.
+// GPT-2 and its family, line for line: embed; for each block x += attention(ln_1(x)), x += mlp(ln_2(x)); final norm;
+// head. Every thread runs this text over its own part of each line; who does what, and who waits for whom, is in ops.h.
 #include "src/model/forward.h"
 
 #include <algorithm>
@@ -16,7 +16,12 @@ class ForwardPass {
  public:
   ForwardPass(const Config& config, const Weights& weights, const Batch& batch, Workspace& workspace,
               const KernelTable& kernels)
-      : c_(config), w_(weights), rows_(batch.rows), sequences_(batch.sequences), workspace_(workspace), kernels_(kernels) {
+      : c_(config),
+        w_(weights),
+        rows_(batch.rows),
+        sequences_(batch.sequences),
+        workspace_(workspace),
+        kernels_(kernels) {
     choose_outputs();
     x_ = workspace.x_.rows(rows_.size());
     if (c_.positions == Positions::rotary) turns_ = workspace.turns_.rows(rows_.size());
@@ -54,7 +59,7 @@ class ForwardPass {
       const bool learned = c_.positions == Positions::learned;
       const float* position = learned ? w_.wpe.row(rows_[r].position).data() : nullptr;        // [n_embd]
       embed_row(w_.wte, static_cast<size_t>(rows_[r].token), c_.embedding_scale, position, x_.row(r).data());
-      if (!learned) turn(r);                                                                   // cosines, sines [2, d_pad / 2]
+      if (!learned) turn(r);  // cosines, sines [2, d_pad / 2]
     });
   }
 
@@ -72,8 +77,9 @@ class ForwardPass {
   void attention(const Ops& op, uint32_t layer) const noexcept {
     const LayerWeights& h = w_.h[layer];
     const Ops::Input normed = op.norm(h.ln_1, x_, h.attn_c_attn);                              // [n_tokens, n_embd]
-    op.linear_by_groups(h.attn_c_attn, c_.n_kv_head, normed, qkv_);      // [n_tokens, n_kv_head x (q.. | k | v) x d_pad]
-    op.attend(                                                                                 // [n_tokens, n_head x d_head]
+    // q, k, v: [n_tokens, n_kv_head x (q.. | k | v) x d_pad]; heads: [n_tokens, n_head x d_head]
+    op.linear_by_groups(h.attn_c_attn, c_.n_kv_head, normed, qkv_);
+    op.attend(
         c_.n_kv_head, c_.n_rep(), [&](auto&& body) { each_sequence(body); },
         [&](size_t group, Range rows) { store(layer, group, rows); },
         [&](size_t group, Range heads, Range rows) { attend(layer, group, heads, rows); });
@@ -92,8 +98,8 @@ class ForwardPass {
       }
       const size_t position = rows_[r].position;
       unsigned char* block = sequence.blocks()[position / kBlockPositions];
-      kernels_.store_kv(k, k + kv.d_pad, kv.d_pad, kv.type, position % kBlockPositions, block + kv.k_offset(layer, group),
-                        block + kv.v_offset(layer, group));
+      kernels_.store_kv(k, k + kv.d_pad, kv.d_pad, kv.type, position % kBlockPositions,
+                        block + kv.k_offset(layer, group), block + kv.v_offset(layer, group));
     }
   }
 

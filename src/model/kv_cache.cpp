@@ -9,7 +9,8 @@
 namespace gpt2 {
 namespace {
 
-// Blocks of this size waste little of large pages, and a step of 16 to 32 sequences, each elsewhere in the pool, is 8 % faster.
+// Blocks of this size waste little of large pages, and a step of 16 to 32 sequences, each elsewhere in the pool, is 8 %
+// faster.
 constexpr size_t kHugeBlock = size_t{1} << 20;
 
 }  // namespace

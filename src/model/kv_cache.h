@@ -1,5 +1,5 @@
-// Keys and values of the positions seen so far: a pool of blocks of 64 positions, reference counted, and per sequence the
-// list of its blocks. A block holds every layer and head of its positions. Knows nothing of requests.
+// Keys and values of the positions seen so far: a pool of blocks of 64 positions, reference counted, and per sequence
+// the list of its blocks. A block holds every layer and head of its positions. Knows nothing of requests.
 #pragma once
 
 #include <cstdint>
@@ -29,25 +29,26 @@ struct KvLayout {
 
 using BlockId = uint32_t;
 
-// Blocks that hold so many positions.
+// Returns how many blocks hold so many positions.
 constexpr size_t blocks_of(size_t positions) noexcept { return (positions + kBlockPositions - 1) / kBlockPositions; }
 
 class KvPool {
  public:
-  // Room for `max_blocks`; the system hands out the pages when a block is first written.
+  // Has room for `max_blocks`; the system hands out the pages when a block is first written.
   KvPool(const KvLayout& layout, size_t max_blocks);
 
   const KvLayout& layout() const noexcept { return layout_; }
   size_t max_blocks() const noexcept { return references_.size(); }
   size_t free_blocks() const noexcept { return free_.size(); }
 
-  // A block with one reference. Requires free_blocks() > 0.
+  // Returns a block with one reference. Requires free_blocks() > 0.
   BlockId allocate() noexcept;
   void retain(BlockId block) noexcept;
   void release(BlockId block) noexcept;
   uint32_t references(BlockId block) const noexcept { return references_[block]; }
   unsigned char* data(BlockId block) noexcept { return memory_.data() + block * layout_.block_bytes(); }
-  // Whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False for f32.
+  // Returns whether a block that was ever handed out holds an f16 infinity (not NaN, which comes from elsewhere). False
+  // for f32.
   bool overflowed() const noexcept;
 
  private:
@@ -61,7 +62,7 @@ class KvPool {
 // One sequence's positions 0 .. length()-1. Move-only; gives its blocks back when it goes.
 class KvSequence {
  public:
-  // At most `n_ctx` positions; the block list is sized once.
+  // Holds at most `n_ctx` positions; the block list is sized once.
   KvSequence(KvPool& pool, uint32_t n_ctx);
   KvSequence(KvSequence&& other) noexcept;
   KvSequence& operator=(KvSequence&& other) noexcept;
@@ -69,19 +70,19 @@ class KvSequence {
 
   const KvLayout& layout() const noexcept { return pool_->layout(); }
   uint32_t length() const noexcept { return length_; }
-  // Makes room for positions below `n` and takes them as present (their keys and values are written by the next forward).
-  // False, and nothing changed, if the pool is full. Takes blocks only when a multiple of 64 is passed.
+  // Makes room for positions below `n` and takes them as present (their keys and values are written by the next
+  // forward). Returns false and changes nothing if the pool is full. Takes blocks only when a multiple of 64 is passed.
   bool extend(uint32_t n) noexcept;
-  // Blocks that extend(n) would take from the pool.
+  // Returns how many blocks extend(n) would take from the pool.
   size_t blocks_to_extend(uint32_t n) const noexcept { return n <= length_ ? 0 : blocks_of(n) - ids_.size(); }
   // Takes whole blocks of computed positions as its beginning and shares them. Requires an empty sequence.
   void adopt(std::span<const BlockId> blocks) noexcept;
-  // Returns another sequence with the first n positions: it shares the whole blocks and copies one that n ends inside of, for
-  // which the pool has a free block.
+  // Returns another sequence with the first n positions: it shares the whole blocks and copies one that n ends inside
+  // of, for which the pool has a free block.
   KvSequence fork(uint32_t n) const;
   // Cuts back to the first n positions and gives whole blocks back.
   void truncate(uint32_t n) noexcept;
-  // Block pointers in order; valid until the next extend or truncate.
+  // Returns the blocks' addresses in order, valid until the next extend or truncate.
   std::span<unsigned char* const> blocks() const noexcept { return pointers_; }
   std::span<const BlockId> block_ids() const noexcept { return ids_; }
 

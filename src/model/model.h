@@ -16,9 +16,9 @@ class Model {
  public:
   // Maps a file. Throws Error (exit 3).
   static Model open(const std::string& path);
-  // Takes over memory that holds a file.
+  // Takes over memory that holds a file. Throws Error (exit 3).
   static Model from_memory(AlignedBuffer<std::byte> bytes, std::string name);
-  // Views memory that outlives the model (the built-in one), on a 64-byte boundary.
+  // Views memory that outlives the model (the built-in one), on a 64-byte boundary. Throws Error (exit 3).
   static Model view(std::span<const std::byte> bytes, std::string name);
 
   const std::string& name() const noexcept { return name_; }  // the path, or what the caller called it

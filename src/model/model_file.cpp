@@ -51,7 +51,8 @@ class Reader final : public MetadataLookup {
   void check_format() const {
     const std::string* format = value(kFormatKey);
     if (format == nullptr || *format != kFormatName) {
-      fail_model(path_, "format", "a .gpt2 file, or the directory of a checkpoint (gpt2 convert DIR FILE makes one of it)",
+      fail_model(path_, "format",
+                 "a .gpt2 file, or the directory of a checkpoint (gpt2 convert DIR FILE makes one of it)",
                  "another safetensors file");
     }
     const std::string& version = required(kVersionKey);
@@ -78,7 +79,8 @@ class Reader final : public MetadataLookup {
     std::string header(static_cast<const char*>(data), file_.data_begin);
     const std::string quoted = "\"" + std::string(kHeaderHashKey) + "\":\"";
     const size_t at = header.find(quoted);
-    if (at == std::string::npos) fail_model(path_, kHeaderHashKey, "the header as the converter wrote it", "another form");
+    if (at == std::string::npos)
+      fail_model(path_, kHeaderHashKey, "the header as the converter wrote it", "another form");
     header.replace(at + quoted.size(), text.size(), text.size(), '0');
     const uint64_t found = xxh3(std::as_bytes(std::span(header)));
     if (found != expected) fail_model(path_, "header checksum", text, hex64(found));
@@ -210,7 +212,8 @@ Weights view_weights(const Config& config, const std::vector<StoredTensor>& tens
   Weights weights;
   if (config.positions == Positions::learned) {
     const StoredTensor& wpe = in.next();
-    weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd, config.n_embd};
+    weights.wpe = {view_as<float>(wpe.data, wpe.spec.rows * wpe.spec.cols).data(), config.n_ctx, config.n_embd,
+                   config.n_embd};
   } else {
     weights.frequencies = in.vector();
   }

@@ -1,6 +1,6 @@
 // Reading a `.gpt2` file: a valid safetensors file whose tensors lie as the kernels want them (schema.h). Parsing takes
-// bytes, not a file; everything is checked before anything is used, nothing is copied, and the cost does not grow with the
-// weights or the vocabulary (a draft's list of tokens apart).
+// bytes, not a file; everything is checked before anything is used, nothing is copied, and the cost does not grow with
+// the weights or the vocabulary (a draft's list of tokens apart).
 #pragma once
 
 #include <cstddef>
@@ -36,15 +36,15 @@ struct ModelFile {
   uint64_t tokenizer_hash = 0;
 };
 
-// `bytes` starts on a 64-byte boundary (mapped, or an AlignedBuffer) and outlives the result; `path` is for messages.
-// Throws Error (exit 3) naming the item.
+// Returns views into `bytes`, which starts on a 64-byte boundary (mapped, or an AlignedBuffer) and outlives the result;
+// `path` is for messages. Throws Error (exit 3) naming the item.
 ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view path);
 
 // Compares every tensor with its checksum; throws Error (exit 3) naming the first that differs.
 void verify_checksums(const ModelFile& file, std::string_view path);
 
-// The values that the kernels compute with, as the checkpoint had them: [rows, cols] row-major over logical outputs (heads
-// and panels without their padding, q without the folded scale), and the bias [rows] (empty if it has none).
+// The values that the kernels compute with, as the checkpoint had them: [rows, cols] row-major over logical outputs
+// (heads and panels without their padding, q without the folded scale), and the bias [rows] (empty if it has none).
 struct LogicalTensor {
   std::vector<float> values, bias;
 };

@@ -49,7 +49,8 @@ class Writer {
       plan_.push_back({std::move(spec), dtype, data_bytes_, bytes, {}, 0});
       data_bytes_ += bytes;
     }
-    for (size_t i = 0; i < std::size(kTokenizerTensors); ++i) plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
+    for (size_t i = 0; i < std::size(kTokenizerTensors); ++i)
+      plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
     if (!tokenizer.added_flags.empty()) plan_table(kAddedFlags, std::as_bytes(tokenizer.added_flags));
     rules_ = rules_metadata(tokenizer.rules);
     block_ = block_metadata(config);
@@ -86,8 +87,8 @@ class Writer {
     data_bytes_ += bytes;
   }
 
-  // The attention scale goes into q where that changes no bit of what the scores would be: a power of two, and no weight
-  // that would become subnormal or overflow.
+  // The attention scale goes into q where that changes no bit of what the scores would be: a power of two, and no
+  // weight that would become subnormal or overflow.
   void choose_arrangement(Planned& tensor) {
     if (tensor.spec.arrangement != Arrangement::qkv) return;
     const float scale = config_.attention_scale(tensor.spec.layer);
@@ -170,8 +171,8 @@ class Writer {
     const float scale = seen_.largest / largest_code(tensor.dtype);
     if (scale >= kSmallestScale && scale <= kLargestScale) return;
     fail_model(options_.source, tensor.spec.name,
-               "weights whose " + std::string(dtype_name(tensor.dtype)) + " scales f16 holds (--keep '" + tensor.spec.name +
-                   "=bf16' stores them without)",
+               "weights whose " + std::string(dtype_name(tensor.dtype)) + " scales f16 holds (--keep '" +
+                   tensor.spec.name + "=bf16' stores them without)",
                "a largest of " + json_number(seen_.largest));
   }
 

@@ -39,7 +39,8 @@ struct WriteOptions {
   std::vector<uint32_t> draft_ids;  // of the head's n_draft_vocab rows, ascending; empty where the head is whole
 };
 
-// The type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in int4 files.
+// Returns the type of a matrix under these options. Without a rule of its own, wte (and so a tied head) stays int8 in
+// int4 files.
 DType matrix_dtype(std::string_view name, const WriteOptions& options);
 
 // Called now and then with the bytes written and their total.
@@ -51,9 +52,9 @@ struct NonFinite {
   uint64_t count = 0;
 };
 
-// Writes the whole file. The same source gives the same bytes, always. Returns the tensors that have weights which are not finite.
-// Throws Error (exit 3) that names the source and the tensor where the f16 scales of an int8 or int4 matrix would overflow, or all
-// of them lose their precision or vanish.
+// Writes the whole file. The same source gives the same bytes, always. Returns the tensors that have weights which are
+// not finite. Throws Error (exit 3) that names the source and the tensor where the f16 scales of an int8 or int4 matrix
+// would overflow, or all of them lose their precision or vanish.
 std::vector<NonFinite> write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source,
                                    const WriteOptions& options, ByteSink& sink, const Progress& progress);
 

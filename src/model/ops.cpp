@@ -117,8 +117,8 @@ MatmulArgs Ops::matmul_args(const Panels& w, const Input& in, Range panels) cons
   return args;
 }
 
-// Of few rows, for which the weights come from memory. Waiting for the others is then not lost: the memory of a core that is
-// ahead works on, 3 % more tokens/s at int8.
+// Of few rows, for which the weights come from memory. Waiting for the others is then not lost: the memory of a core
+// that is ahead works on, 3 % more tokens/s at int8.
 Upcoming Ops::upcoming(const Panels& w, size_t n_rows) const noexcept {
   constexpr size_t kPanels = 4, kBytes = size_t{384} << 10;  // well below an L2 cache
   if (n_rows > kFewRows) return {};

@@ -1,6 +1,6 @@
-// The operations that forward.cpp is written in, as one thread of the team runs them: each over its own panels, heads or rows.
-// How work is divided, where threads wait for each other and in what form a matrix takes its input are decided here and
-// nowhere else. Knows no layer and no order of operations.
+// The operations that forward.cpp is written in, as one thread of the team runs them: each over its own panels, heads
+// or rows. How work is divided, where threads wait for each other and in what form a matrix takes its input are decided
+// here and nowhere else. Knows no layer and no order of operations.
 #pragma once
 
 #include <algorithm>
@@ -41,13 +41,17 @@ class Ops {
              std::span<const uint32_t> rows = {}) const noexcept;
 
   // out [rows, outputs] = epilogue(in w^T + bias), the bias being w's own.
-  void linear(const Panels& w, const Input& in, MatrixView<float> out, Epilogue epilogue = Epilogue::none) const noexcept;
-  // linear() for a matrix whose outputs stand by groups of heads (those that share keys and values), so that attend() may follow.
+  void linear(const Panels& w, const Input& in, MatrixView<float> out,
+              Epilogue epilogue = Epilogue::none) const noexcept;
+  // linear() for a matrix whose outputs stand by groups of heads (those that share keys and values), so that attend()
+  // may follow.
   void linear_by_groups(const Panels& w, uint32_t n_groups, const Input& in, MatrixView<float> out) const noexcept;
-  // For each sequence of the batch (each_sequence(body) calls body(number, rows) for all of them) and each group of n_rep heads:
-  // calls keep(group, rows) on one thread and then work(group, heads, rows), on several where there are fewer groups than threads.
+  // For each sequence of the batch (each_sequence(body) calls body(number, rows) for all of them) and each group of
+  // n_rep heads: calls keep(group, rows) on one thread and then work(group, heads, rows), on several where there are
+  // fewer groups than threads.
   template <class EachSequence, class Store, class Attend>
-  void attend(uint32_t n_groups, uint32_t n_rep, EachSequence&& each_sequence, Store&& keep, Attend&& work) const noexcept {
+  void attend(uint32_t n_groups, uint32_t n_rep, EachSequence&& each_sequence, Store&& keep,
+              Attend&& work) const noexcept {
     const size_t n_parts = parts_of_group(n_groups, n_rep);
     if (n_parts > 1) {
       each_sequence([&](size_t sequence, Range rows) {
@@ -63,19 +67,20 @@ class Ops {
       });
     });
   }
-  // linear() that keeps the arg-max of the first n_valid outputs of every row. Without rows in `out` it keeps nothing else.
+  // linear() that keeps the arg-max of the first n_valid outputs of every row. It keeps nothing else where
+  // `out` has no rows.
   void linear_argmax(const Panels& w, const Input& in, MatrixView<float> out, size_t n_valid) const noexcept;
   // Returns the arg-max of output row `row` over all threads, once they have left linear_argmax().
   static Argmax best_token(const Workspace& workspace, size_t row, uint32_t n_threads) noexcept;
 
  private:
-  // The one place that divides work: calls body(Range) for what this thread does of n things. Shares are contiguous and ascend.
+  // The one place that divides work: calls body(Range) for what this thread does of n things. Shares ascend.
   template <class Body>
   void over(size_t n, Body&& body) const noexcept {
     body(worker_.share(n));
   }
-  // Where groups divide by the threads, a thread attends with the q, k and v that it has computed itself; elsewhere the pairs of a
-  // sequence and a group go round.
+  // Returns whether a thread attends with the q, k and v that it has computed itself: where groups divide by the
+  // threads. Elsewhere the pairs of a sequence and a group go round.
   bool own_groups(uint32_t n_groups) const noexcept { return n_groups % worker_.count() == 0; }
   template <class Body>
   void each_pair(size_t n, size_t sequence, Body&& body) const noexcept {
@@ -84,14 +89,14 @@ class Ops {
       if ((sequence * n + i) % worker_.count() == worker_.index()) body(i);
     }
   }
-  // Fewer groups than threads are divided among them: into how many parts each.
+  // Returns into how many parts each group is divided: more than one where there are fewer groups than threads.
   size_t parts_of_group(uint32_t n_groups, uint32_t n_rep) const noexcept {
     if (n_groups >= worker_.count()) return 1;
     return std::min<size_t>(n_rep, (worker_.count() + n_groups - 1) / n_groups);
   }
 
-  // An input's rows stand in the workspace from first_row() on: of many rows each thread makes its share, of few its own copy
-  // of all. Calls make_row(i, row of the workspace), then waits for the others where rows are shared.
+  // An input's rows stand in the workspace from first_row() on: of many rows each thread makes its share, of few its
+  // own copy of all. Calls make_row(i, row of the workspace), then waits for the others where rows are shared.
   template <class MakeRow>
   void make_rows(size_t n_rows, MakeRow&& make_row) const noexcept;
   size_t first_row(size_t n_rows) const noexcept { return n_rows > kFewRows ? 0 : size_t{worker_.index()} * kFewRows; }
@@ -101,7 +106,7 @@ class Ops {
 
   void norm_row(const NormWeights& weights, const float* x, size_t n, float* y) const noexcept;
   MatmulArgs matmul_args(const Panels& w, const Input& in, Range panels) const noexcept;
-  // What this thread reads first of its share of a matrix.
+  // Returns what this thread reads first of its share of a matrix.
   Upcoming upcoming(const Panels& w, size_t n_rows) const noexcept;
 
   const KernelTable& kernels_;

@@ -45,7 +45,8 @@ std::vector<TensorSpec> model_schema(const Config& c) {
     add(h + "attn.c_proj.weight", h + "attn.c_proj.bias", panels, c.n_embd, d_heads, i);
     if (c.residual != Residual::parallel_one_norm) add_norm(h + "ln_2", i);
     if (c.mlp == Mlp::plain) add(h + "mlp.c_fc.weight", h + "mlp.c_fc.bias", panels, c.n_inner, c.n_embd, i);
-    if (c.mlp == Mlp::gated) add(h + "mlp.c_fc.weight", h + "mlp.c_fc.bias", gated, 2 * uint64_t{c.n_inner}, c.n_embd, i);
+    if (c.mlp == Mlp::gated)
+      add(h + "mlp.c_fc.weight", h + "mlp.c_fc.bias", gated, 2 * uint64_t{c.n_inner}, c.n_embd, i);
     add(h + "mlp.c_proj.weight", h + "mlp.c_proj.bias", panels, c.n_embd, c.n_inner, i);
   }
   add_norm("ln_f", 0);
@@ -245,7 +246,8 @@ std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerR
   const TokenizerRules none;
   each_rule(rules, into(metadata));
   each_rule(none, into(defaults));
-  std::erase_if(metadata, [&](const auto& item) { return std::find(defaults.begin(), defaults.end(), item) != defaults.end(); });
+  std::erase_if(metadata,
+                [&](const auto& item) { return std::find(defaults.begin(), defaults.end(), item) != defaults.end(); });
   return metadata;
 }
 

@@ -21,7 +21,8 @@ enum class Arrangement : uint8_t {
   rows,        // f32 [rows, cols] row-major
   panels,      // packed panels of 16 outputs, bias inside: [rows outputs, cols inputs]
   gated,       // as panels, 8 gates and their 8 values in each: outputs are the gates and then the values
-  qkv,         // as panels, outputs by heads of keys: the q's of a group, its k, its v, each padded to d_pad (row_map.h)
+  // As panels, outputs by heads of keys: the q's of a group, its k, its v, each padded to d_pad (row_map.h).
+  qkv,
   qkv_scaled,  // as qkv, with the attention scale folded into q (a power of two: exact)
   bytes,       // tokenizer tables
 };
@@ -35,40 +36,46 @@ struct TensorSpec {
   uint32_t layer = 0;
 };
 
-// In file order: the order in which a step reads them.
+// Returns the tensors in file order, which is the order in which a step reads them.
 std::vector<TensorSpec> model_schema(const Config& config);
 
-// Packed outputs: rows after padding heads and panels.
+// Returns the packed outputs: rows after padding heads and panels.
 uint64_t packed_rows(const TensorSpec& spec, const Config& config);
-// Bytes in the file, a multiple of 64.
+// Returns the bytes in the file, a multiple of 64.
 uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config);
 
 std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4"
 std::optional<DType> dtype_from_name(std::string_view name);
 
-// Whether the bytes are panels of 16 outputs.
-inline bool is_packed(Arrangement a) { return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes; }
+// Returns whether the bytes are panels of 16 outputs.
+inline bool is_packed(Arrangement a) {
+  return a != Arrangement::vector && a != Arrangement::rows && a != Arrangement::bytes;
+}
 
-// Scales of groups are f16: a matrix whose largest scale lies outside of this is not stored with scales. Below, its scales have lost
-// three bits or more; above, they come near f16's end. The largest code is what a group's largest weight is divided by.
+// Scales of groups are f16: a matrix whose largest scale lies outside of this is not stored with scales. Below, its
+// scales have lost three bits or more; above, they come near f16's end. The largest code is what a group's largest
+// weight is divided by.
 inline constexpr float kSmallestScale = 0x1p-17f, kLargestScale = 0x1p15f;
 constexpr float largest_code(DType dtype) { return dtype == DType::int4 ? 7.0f : 127.0f; }
 
-// Keys of the file's metadata. A file has the lowest version that can say what it means, so that a plain GPT-2 keeps its bytes and
-// opens in every program: 1 says nothing of the tokenizer beside its tables; 2 may have "tokenizer." keys and the table
-// kAddedFlags, and "block." keys, of which only those are there that differ from GPT-2's. A program refuses versions that it does
-// not know, and in version 2 keys of these or values that it does not know: a new rule is a new key, not a new version.
+// Keys of the file's metadata. A file has the lowest version that can say what it means, so that a plain GPT-2 keeps
+// its bytes and opens in every program: 1 says nothing of the tokenizer beside its tables; 2 may have "tokenizer." keys
+// and the table kAddedFlags, and "block." keys, of which only those are there that differ from GPT-2's. A program
+// refuses versions that it does not know, and in version 2 keys of these or values that it does not know: a new rule is
+// a new key, not a new version.
 inline constexpr std::string_view kFormatKey = "gpt2.format", kFormatName = "gpt2 model";
 inline constexpr std::string_view kVersionKey = "gpt2.version", kPlainVersion = "1", kRulesVersion = "2";
 inline constexpr std::string_view kBlockPrefix = "block.";
 inline constexpr std::string_view kHeaderHashKey = "gpt2.header_xxh3";
 inline constexpr std::string_view kSourceKey = "gpt2.source";
 inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
-inline constexpr std::string_view kFrequencies = "rotary.frequencies";  // radians a position, of each pair; 0: does not turn
+// Radians a position, of each pair; 0: does not turn.
+inline constexpr std::string_view kFrequencies = "rotary.frequencies";
 inline constexpr std::string_view kTensorPrefix = "tensor.";
 inline constexpr uint64_t kDataAlignment = 4096;
 
-// A draft's head of n_draft_vocab rows, and the ids of their tokens: u32, ascending. wte stays whole: any token may be read.
+// A draft's head of n_draft_vocab rows, and the ids of their tokens: u32, ascending. wte stays whole: any token may be
+// read.
 inline constexpr std::string_view kDraftHead = "draft_head.weight", kDraftIds = "draft_head.ids";
 
 // The tokenizer's tables, in the order of TokenizerTables.
@@ -78,8 +85,8 @@ inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tok
 inline constexpr std::string_view kAddedFlags = "tokenizer.added_flags";
 inline constexpr std::string_view kTokenizerPrefix = "tokenizer.";
 
-// The configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws Error
-// (exit 3) naming `file` and the key.
+// Return the configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws
+// Error (exit 3) naming `file` and the key.
 std::vector<std::pair<std::string, std::string>> config_metadata(const Config& config);
 class MetadataLookup {
  public:
@@ -87,11 +94,12 @@ class MetadataLookup {
   virtual const std::string* value(std::string_view key) const = 0;
 };
 Config config_from_metadata(const MetadataLookup& metadata, std::string_view file);
-// The keys of a block that is not GPT-2's; none for one that is.
+// Returns the keys of a block that is not GPT-2's; none for one that is.
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config);
 bool is_block_key(std::string_view key);  // one of those that this program knows
 
-// The same for the tokenizer's rules: only those that are not their defaults are written, and each may be missing.
+// Return the tokenizer's rules as metadata strings, and back: only those that are not their defaults are written, and
+// each may be missing.
 std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerRules& rules);
 TokenizerRules rules_from_metadata(const MetadataLookup& metadata, std::string_view file);
 bool is_rules_key(std::string_view key);  // one of those that this program knows

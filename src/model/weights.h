@@ -1,5 +1,5 @@
-// The parameters of a model as views into a mapped model file: packed panels for the matrices, plain vectors for the rest.
-// Immutable; valid as long as the Model that holds the file.
+// The parameters of a model as views into a mapped model file: packed panels for the matrices, plain vectors for the
+// rest. Immutable; valid as long as the Model that holds the file.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct Weights {
   Panels lm_head;                  // wte where it is tied; of a draft, the rows of its n_draft_vocab tokens
 };
 
-// The cache's type where nobody names one: f32 for f32 models, f16 for all others.
+// Returns the cache's type where the user names none: f32 for f32 models, f16 for all others.
 inline KvType default_kv_type(const Weights& weights) noexcept {
   return weights.wte.dtype == DType::f32 ? KvType::f32 : KvType::f16;
 }

@@ -22,12 +22,13 @@ struct Argmax {
   bool finite = true;
 };
 
-// Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache sets.
+// Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache
+// sets.
 class Activations {
  public:
   Activations() = default;
   Activations(size_t max_rows, size_t cols);
-  // The first n rows.
+  // Returns the first n rows.
   MatrixView<float> rows(size_t n) const noexcept { return {data_.data(), n, cols_, stride_}; }
 
  private:
@@ -35,14 +36,14 @@ class Activations {
   size_t cols_ = 0, stride_ = 0;
 };
 
-// For at most `max_rows` rows of which at most `max_outputs` want something.
+// Sized for at most `max_rows` rows of which at most `max_outputs` want something.
 class Workspace {
  public:
   Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads);
 
   uint32_t max_rows() const noexcept { return max_rows_; }
   uint32_t max_outputs() const noexcept { return max_outputs_; }
-  // What was learned of this model's steps.
+  // Returns what was learned of this model's steps.
   TeamSize& team_size() noexcept { return team_size_; }
 
  private:

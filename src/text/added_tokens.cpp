@@ -108,7 +108,8 @@ void AddedTokens::insert(const AddedText& token) {
 void AddedTokens::link() {
   std::vector<uint32_t> order(nodes_.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return nodes_[a].depth < nodes_[b].depth; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return nodes_[a].depth < nodes_[b].depth; });
   uint64_t steps = 0;
   for (const uint32_t i : order) {
     Node& node = nodes_[i];

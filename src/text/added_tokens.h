@@ -1,5 +1,5 @@
-// Added tokens: texts that become one token wherever they stand, found before anything else looks at a text. The meaning of
-// their flags is that of Hugging Face's `tokenizers` (added_vocabulary.rs), also where it is odd.
+// Added tokens: texts that become one token wherever they stand, found before anything else looks at a text. The
+// meaning of their flags is that of Hugging Face's `tokenizers` (added_vocabulary.rs), also where it is odd.
 #pragma once
 
 #include <array>
@@ -22,7 +22,8 @@ inline constexpr uint32_t kAddedSpecial = 1;
 inline constexpr uint32_t kAddedLstrip = 2;       // takes the white space before it along
 inline constexpr uint32_t kAddedRstrip = 4;       // and behind it
 inline constexpr uint32_t kAddedSingleWord = 8;   // only where no word character touches it
-inline constexpr uint32_t kAddedNormalized = 16;  // looked for after the others, in the text between them (behind any normaliser)
+// Looked for after the others, in the text between them (behind any normaliser)
+inline constexpr uint32_t kAddedNormalized = 16;
 inline constexpr uint32_t kAddedFlagMask = 31;
 // All their texts together, so that what is built of them stays small.
 inline constexpr size_t kMaxAddedBytes = size_t{1} << 20;
@@ -33,12 +34,14 @@ struct AddedText {
   uint32_t flags = kAddedSpecial;
 };
 
-// The added tokens that are looked for together, as an Aho-Corasick automaton (CACM 18, 1975) of the reversed texts: read from its
-// end, a text shows at each position the longest token that begins there. O(n) for a text of n bytes, whatever the tokens.
+// The added tokens that are looked for together, as an Aho-Corasick automaton (CACM 18, 1975) of the reversed texts:
+// read from its end, a text shows at each position the longest token that begins there. O(n) for a text of n bytes,
+// whatever the tokens.
 class AddedTokens {
  public:
   AddedTokens() : nodes_(1) {}
-  // Of two tokens with one text the first counts; tokens without text are never found. Views nothing of `tokens` afterwards.
+  // Of two tokens with one text the first counts; tokens without text are never found. Views nothing of `tokens`
+  // afterwards.
   explicit AddedTokens(std::span<const AddedText> tokens);
 
   struct Match {
@@ -46,7 +49,8 @@ class AddedTokens {
     TokenId id = 0;
   };
   struct Found {
-    std::vector<Match> matches;  // by place. A token of white space may overlap what rstrip took before it, or lie in it
+    // By place. A token of white space may overlap what rstrip took before it, or lie in it
+    std::vector<Match> matches;
     uint64_t steps = 0;          // bytes and edges looked at, for tests
   };
   // Leftmost first, of those the longest. A match that its flags forbid hides what else would be found in it.

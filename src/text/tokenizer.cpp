@@ -55,7 +55,8 @@ void Tokenizer::take_added_tokens(std::string_view file) {
     const std::string_view text = token_bytes(static_cast<TokenId>(ids[i]));
     bytes += text.size();
     if (bytes > kMaxAddedBytes) {
-      fail_model(file, "tokenizer.special_tokens", "texts of at most " + std::to_string(kMaxAddedBytes) + " bytes", "more");
+      fail_model(file, "tokenizer.special_tokens", "texts of at most " + std::to_string(kMaxAddedBytes) + " bytes",
+                 "more");
     }
     passes[(flag & kAddedNormalized) != 0 ? 1 : 0].push_back({text, static_cast<TokenId>(ids[i]), flag});
   }
@@ -69,7 +70,8 @@ std::string_view Tokenizer::token_bytes(TokenId id) const {
   const size_t begin = tables_.offsets[index], end = tables_.offsets[index + 1];
   if (begin > end || end > tables_.bytes.size() || end - begin > kMaxTokenBytes) {
     fail_model(file_, "tokenizer.offsets of token " + std::to_string(id),
-               "ascending ones up to " + std::to_string(tables_.bytes.size()) + ", at most " + std::to_string(kMaxTokenBytes) + " apart",
+               "ascending ones up to " + std::to_string(tables_.bytes.size()) + ", at most " +
+                   std::to_string(kMaxTokenBytes) + " apart",
                std::to_string(begin) + ", " + std::to_string(end));
   }
   return {tables_.bytes.data() + begin, end - begin};
@@ -84,7 +86,8 @@ std::string Tokenizer::decode(std::span<const TokenId> ids) const {
 bool Tokenizer::is_special(TokenId id) const noexcept {
   const auto &ids = tables_.special_tokens, &flags = tables_.added_flags;
   const auto found = std::find(ids.begin(), ids.end(), static_cast<uint32_t>(id));
-  return found != ids.end() && (flags.empty() || (flags[static_cast<size_t>(found - ids.begin())] & kAddedSpecial) != 0);
+  return found != ids.end() &&
+         (flags.empty() || (flags[static_cast<size_t>(found - ids.begin())] & kAddedSpecial) != 0);
 }
 
 uint64_t Tokenizer::hash() const {
@@ -97,8 +100,8 @@ uint64_t Tokenizer::hash() const {
   return hash.digest();
 }
 
-// Merges the symbols of one piece: a linked list of symbols, and a heap of the pairs that may merge, lowest rank first and
-// leftmost among equals. Each merge removes a symbol and adds at most two pairs: O(n log n).
+// Merges the symbols of one piece: a linked list of symbols, and a heap of the pairs that may merge, lowest rank first
+// and leftmost among equals. Each merge removes a symbol and adds at most two pairs: O(n log n).
 class Tokenizer::Merger {
  public:
   explicit Merger(const Tokenizer& tokenizer)
@@ -196,7 +199,8 @@ namespace {
 
 // Appends the ids of the added tokens in `text`; part(text, offset) takes what stands between them.
 template <class Part>
-void split_at(const AddedTokens& added, std::string_view text, Specials specials, std::vector<TokenId>& out, Part part) {
+void split_at(const AddedTokens& added, std::string_view text, Specials specials, std::vector<TokenId>& out,
+              Part part) {
   if (!added.any(specials)) return part(text, size_t{0});
   size_t at = 0;
   for (const AddedTokens::Match& match : added.find(text, specials).matches) {

@@ -1,6 +1,6 @@
-// Byte-level BPE over tables that are used where they lie (in a mapped file): opening one parses nothing that grows with
-// the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error (exit 3, with
-// the file's name) ends what meets a bad one.
+// Byte-level BPE over tables that are used where they lie (in a mapped file): opening one parses nothing that grows
+// with the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error
+// (exit 3, with the file's name) ends what meets a bad one.
 #pragma once
 
 #include <cstddef>
@@ -20,16 +20,18 @@ struct MergeSlot {
   uint32_t left, right, result, rank;
 };
 inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
-// Where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 + right) times
-// 2^64 / golden ratio. Part of the file format.
+// Where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 + right)
+// times 2^64 / golden ratio. Part of the file format.
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept;
-// A search that meets no empty slot within so many is a damaged table: one that is at most half full has runs of some dozens.
+// A search that meets no empty slot within so many is a damaged table: one that is at most half full has runs of some
+// dozens.
 inline constexpr size_t kMaxProbes = 1024;
-// The longest text of one token. What a vocabulary learns is some hundred bytes at most; a file that claims more would make
-// gigabytes of text from a few tokens.
+// The longest text of one token. What a vocabulary learns is some hundred bytes at most; a file that claims more would
+// make gigabytes of text from a few tokens.
 inline constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 
-// What a tokenizer does beside merging. Each field that is not its default is a string in the file's metadata (src/model/schema.h).
+// What a tokenizer does beside merging. Each field that is not its default is a string in the file's metadata
+// (src/model/schema.h).
 struct TokenizerRules {
   bool prefix_space = false;         // a stretch of text that does not begin with a space gets one
   std::vector<TokenId> before_text;  // ids that stand before every text
@@ -40,7 +42,8 @@ struct TokenizerRules {
 // The tables as they are stored, all little-endian.
 struct TokenizerTables {
   std::span<const char> bytes;              // all tokens' bytes, in id order
-  std::span<const uint32_t> offsets;        // [n_tokens + 1] into bytes, non-decreasing; an id without text has length 0
+  // [n_tokens + 1] into bytes, non-decreasing; an id without text has length 0
+  std::span<const uint32_t> offsets;
   std::span<const MergeSlot> merges;        // open addressing, linear probing, power-of-two size, never full
   std::span<const uint32_t> byte_tokens;    // [256] id of each single byte, kNoToken if the vocabulary lacks it
   std::span<const uint32_t> special_tokens; // ids of the added tokens, longest text first
@@ -55,13 +58,13 @@ class Tokenizer {
 
   size_t n_tokens() const noexcept { return tables_.offsets.size() - 1; }
 
-  // Appends what stands before a text, then the ids of `text` (any bytes), to `out`. O(n log n). Throws Error (exit 4, with the byte's offset) only if the
-  // vocabulary lacks a byte's token.
+  // Appends what stands before a text, then the ids of `text` (any bytes), to `out`. O(n log n). Throws Error (exit 4,
+  // with the byte's offset) only if the vocabulary lacks a byte's token.
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
 
-  // The bytes of a token (not always whole UTF-8); empty for an id without text, below 0 or from n_tokens on. Throws Error (exit 3)
-  // where its offsets do not ascend, leave the bytes or are further apart than kMaxTokenBytes.
+  // The bytes of a token (not always whole UTF-8); empty for an id without text, below 0 or from n_tokens on. Throws
+  // Error (exit 3) where its offsets do not ascend, leave the bytes or are further apart than kMaxTokenBytes.
   std::string_view token_bytes(TokenId id) const;
   std::string decode(std::span<const TokenId> ids) const;
 
@@ -80,8 +83,8 @@ class Tokenizer {
   AddedTokens plain_, normalized_;  // without and with kAddedNormalized: two passes
 };
 
-// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's beginning;
-// nothing if they give every text the same ids.
+// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's
+// beginning; nothing if they give every text the same ids.
 std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
 
 }  // namespace gpt2

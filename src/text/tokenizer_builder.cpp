@@ -47,7 +47,8 @@ class Builder {
     data_.rules = v_.rules;
     data_.warnings = v_.warnings;
     if (!past_ids_.empty()) {
-      const std::string others = past_ids_.size() > 1 ? " and " + std::to_string(past_ids_.size() - 1) + " more tokens" : "";
+      const std::string others =
+          past_ids_.size() > 1 ? " and " + std::to_string(past_ids_.size() - 1) + " more tokens" : "";
       data_.warnings.push_back(printable(v_.tokens_file, 400) + ": " + first_past_ + others +
                                " left out: expected ids below vocab_size = " + std::to_string(n_vocab_));
     }
@@ -65,11 +66,13 @@ class Builder {
 
   void take_added(const AddedToken& token) {
     const std::string item = "added token \"" + token.text + "\"";
-    if (token.text.empty()) fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
+    if (token.text.empty())
+      fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
     if (is_past(token.id, item)) return;
     const auto [other, added] = texts_.emplace(token.id, token.text);
     if (!added && other->second != token.text) {
-      fail_model(v_.tokens_file, item, "an id of its own", "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
+      fail_model(v_.tokens_file, item, "an id of its own",
+                 "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
     }
     if (!added) return;
     data_.special_tokens.push_back(token.id);
@@ -117,7 +120,8 @@ class Builder {
     for (uint32_t id = 0; id < n_tokens; ++id) {
       if (const auto text = texts_.find(id); text != texts_.end()) {
         if (text->second.size() > kMaxTokenBytes) {
-          fail_model(v_.tokens_file, "token " + std::to_string(id), "a text of at most " + std::to_string(kMaxTokenBytes) + " bytes",
+          fail_model(v_.tokens_file, "token " + std::to_string(id),
+                     "a text of at most " + std::to_string(kMaxTokenBytes) + " bytes",
                      std::to_string(text->second.size()));
         }
         data_.bytes.insert(data_.bytes.end(), text->second.begin(), text->second.end());
@@ -134,7 +138,9 @@ class Builder {
   void lay_out_flags() {
     for (const uint32_t id : data_.special_tokens) data_.added_flags.push_back(flags_.at(id));
     const std::vector<uint32_t>& flags = data_.added_flags;
-    const auto all = [&](uint32_t flag) { return std::all_of(flags.begin(), flags.end(), [flag](uint32_t f) { return f == flag; }); };
+    const auto all = [&](uint32_t flag) {
+      return std::all_of(flags.begin(), flags.end(), [flag](uint32_t f) { return f == flag; });
+    };
     if (all(kAddedSpecial) || all(kAddedSpecial | kAddedNormalized)) data_.added_flags.clear();
   }
 
@@ -158,7 +164,8 @@ class Builder {
       const uint32_t result = merge_token(left_text + right_text, item);
       size_t slot = merge_slot(left, right, n_slots), probes = 1;
       for (; data_.merges[slot].left != kNoToken; slot = (slot + 1) & (n_slots - 1)) {
-        if (++probes > kMaxProbes) fail_model(v_.merges_file, item, "pairs that spread over a table", "ids that were chosen to collide");
+        if (++probes > kMaxProbes)
+          fail_model(v_.merges_file, item, "pairs that spread over a table", "ids that were chosen to collide");
         if (data_.merges[slot].left == left && data_.merges[slot].right == right) {
           fail_model(v_.merges_file, item, "each merge once", "it twice");
         }
@@ -191,7 +198,9 @@ TokenizerTables TokenizerData::tables() const {
   return {bytes, offsets, merges, byte_tokens, special_tokens, added_flags, rules};
 }
 
-TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) { return Builder(vocabulary, n_vocab).build(); }
+TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) {
+  return Builder(vocabulary, n_vocab).build();
+}
 
 std::string to_byte_alphabet(std::string_view bytes) {
   static const std::array<uint32_t, 256> alphabet = byte_alphabet();

@@ -1,5 +1,5 @@
-// Builds the tokenizer's tables from a vocabulary in plain data; where that data came from (vocab.json, tokenizer.json) is
-// the caller's business.
+// Builds the tokenizer's tables from a vocabulary in plain data; where that data came from (vocab.json, tokenizer.json)
+// is the caller's business.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ struct AddedToken {
 };
 
 // Token and merge strings are in GPT-2's byte alphabet (each byte one printable character, bytes_to_unicode of the
-// original release), as vocab.json and merges.txt have them. A token with other characters cannot be reached from text: it stands
-// for itself when it is decoded.
+// original release), as vocab.json and merges.txt have them. A token with other characters cannot be reached from text:
+// it stands for itself when it is decoded.
 struct Vocabulary {
   std::vector<std::pair<std::string, uint32_t>> tokens;  // text, id; any order
   std::vector<std::pair<std::string, std::string>> merges;  // by rank
@@ -47,9 +47,10 @@ class TokenizerData {
   std::vector<std::string> warnings;  // the vocabulary's, and what was left out
 };
 
-// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary): tokens at and past it are left out with
-// a warning, and the merges that need them. Throws Error (exit 3) naming file and item: id given twice, empty token, merge of an
-// unknown token or with an unknown result, merge given twice, added token that contradicts the vocabulary or is empty.
+// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary): tokens at and past it are left
+// out with a warning, and the merges that need them. Throws Error (exit 3) naming file and item: id given twice, empty
+// token, merge of an unknown token or with an unknown result, merge given twice, added token that contradicts the
+// vocabulary or is empty.
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab);
 
 // A token's bytes in the byte alphabet, for writers of vocab.json.

@@ -1,5 +1,5 @@
-// Which code points of Unicode 15 are letters, numbers or white space, and which are word characters: sorted ranges, written by
-// scripts/gen_unicode.py.
+// Which code points of Unicode 15 are letters, numbers or white space, and which are word characters: sorted ranges,
+// written by scripts/gen_unicode.py.
 #pragma once
 
 #include <array>

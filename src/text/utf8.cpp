@@ -38,7 +38,8 @@ CodePoint decode_utf8(std::string_view text) {
     case 1: return {byte(0), 1, true};
     case 2: return {(byte(0) & 0x1F) << 6 | (byte(1) & 0x3F), 2, true};
     case 3: return {(byte(0) & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F), 3, true};
-    case 4: return {(byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4, true};
+    case 4:
+      return {(byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4, true};
     default: return {kReplacement, 1, false};
   }
 }
