@@ -193,13 +193,13 @@ TEST_CASE("tokenizer rules: a plain tokenizer is version 1, one with rules is ve
 
 TEST_CASE("tokenizer files: who wins, as in transformers") {
   // tokenizer.json before vocab.json, also a stale one.
-  CHECK(convert_with({{"tokenizer.json", tokenizer_json("", R"({"id":4,"content":"bb","special":false})")}, {"vocab.json", R"({"b":0,"a":1,"ba":2})"}})
+  CHECK(convert_with({{"tokenizer.json", tokenizer_json("", R"({"id":3,"content":"bb","special":false})")}, {"vocab.json", R"({"b":0,"a":1,"ba":2})"}})
             .tokenizer()
-            .encode("abb") == std::vector<TokenId>{0, 4});
+            .encode("abb") == std::vector<TokenId>{0, 3});
   // added_tokens.json beside it, and tokenizer_config.json's flags before both.
-  const std::string added = R"({"id":4,"content":"bb","special":false})";
-  CHECK(convert_with({{"tokenizer.json", tokenizer_json("", added)}, {"added_tokens.json", R"({"aa":5})"}}).tokenizer().encode("aabb") ==
-        std::vector<TokenId>{5, 4});
+  const std::string added = R"({"id":3,"content":"bb","special":false})";
+  CHECK(convert_with({{"tokenizer.json", tokenizer_json("", added)}, {"added_tokens.json", R"({"aa":4})"}}).tokenizer().encode("aabb") ==
+        std::vector<TokenId>{4, 3});
   const Model decoder = convert_with(
       {{"tokenizer.json", tokenizer_json("", added)},
        {"tokenizer_config.json", R"({"added_tokens_decoder":{"4":{"content":"bb","special":true},"3":{"content":"ba","special":false}}})"}});
@@ -222,13 +222,37 @@ TEST_CASE("tokenizer files: who wins, as in transformers") {
   CHECK(ignored.tokenizer().encode("b") == std::vector<TokenId>{1});
 }
 
+TEST_CASE("tokenizer files: added tokens have the ids that transformers gives them, whatever the files say") {
+  std::vector<std::string> warnings;
+  const auto ids = [&](const std::map<std::string, std::string>& files) { return convert_with(files, &warnings).tokenizer().encode("aabb"); };
+  // Behind the vocabulary without gaps, in the order of their ids, over a text that the vocabulary has.
+  CHECK(ids({{"added_tokens.json", R"({"bb":5,"aa":4})"}}) == std::vector<TokenId>{3, 4});
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].find("added token \"aa\": its id 4 is not taken, the next one behind the vocabulary is 3") != std::string::npos);
+  CHECK(ids({{"added_tokens.json", R"({"ab":3,"aa":4,"bb":5})"}}) == std::vector<TokenId>{3, 4});
+  CHECK(ids({{"added_tokens.json", R"({"aa":1,"bb":4})"}}) == std::vector<TokenId>{3, 4});
+  CHECK(ids({{"added_tokens.json", R"({"bb":4,"aa":3})"}}) == std::vector<TokenId>{3, 4});
+  CHECK(warnings.empty());
+  // The order of the file where tokenizer.json is taken as it is.
+  const std::string listed = R"({"id":4,"content":"bb","special":false},{"id":3,"content":"aa","special":false})";
+  CHECK(ids({{"tokenizer.json", tokenizer_json("", listed)}}) == std::vector<TokenId>{3, 4});
+  CHECK(ids({{"tokenizer.json", tokenizer_json("", listed)}, {"tokenizer_config.json", R"({"tokenizer_class":"PreTrainedTokenizerFast"})"}}) ==
+        std::vector<TokenId>{4, 3});
+  // The token before a text is found by its own id.
+  CHECK(ids({{"added_tokens.json", R"({"<s>":5})"}, {"tokenizer_config.json", R"({"bos_token":"<s>","add_bos_token":true})"}}) ==
+        std::vector<TokenId>{3, 0, 2, 1});
+  // A vocabulary with holes has no next id.
+  CHECK(ids({{"vocab.json", R"({"a":0,"b":1,"ab":3})"}, {"added_tokens.json", R"({"bb":5})"}}) == std::vector<TokenId>{0, 0, 5});
+  CHECK(warnings.empty());
+}
+
 TEST_CASE("tokenizer files: what is past the embeddings, or outside the byte alphabet, is no reason to refuse") {
   std::vector<std::string> warnings;
-  const Model past = convert_with({{"added_tokens.json", R"({"[PAD]":6,"[X]":7})"}}, &warnings);
+  const Model past = convert_with({{"added_tokens.json", R"({"[A]":3,"[B]":4,"[C]":5,"[PAD]":6,"[X]":7})"}}, &warnings);
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].find("[PAD]") != std::string::npos);
   CHECK(warnings[0].find("1 more") != std::string::npos);
-  CHECK(past.tokenizer().n_tokens() == 3);
+  CHECK(past.tokenizer().n_tokens() == 6);
   const Model merged = convert_with({{"vocab.json", R"({"a":0,"b":1,"ab":6})"}}, &warnings);
   CHECK(warnings.size() == 1);
   CHECK(merged.tokenizer().encode("ab") == std::vector<TokenId>{0, 1});

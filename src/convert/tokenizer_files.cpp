@@ -269,6 +269,33 @@ class TokenizerJson {
   bool prefix_space_ = false;
 };
 
+// The ids that `tokenizers` gives added tokens, whatever the files say: the vocabulary's own where it has the text, otherwise the next
+// one behind the vocabulary: to the first `n_listed` in their order, then by the ids that the files give. A vocabulary with holes has no
+// such next id, and the files' count.
+void number_added_tokens(Vocabulary& vocabulary, size_t n_listed) {
+  if (vocabulary.added.empty()) return;
+  std::unordered_map<std::string, uint32_t> ids;
+  uint32_t end = 0;
+  for (const auto& [text, id] : vocabulary.tokens) {
+    ids.emplace(text, id);
+    end = std::max(end, id + 1);
+  }
+  const bool holes = end != ids.size();
+  std::vector<AddedToken*> order;
+  for (AddedToken& token : vocabulary.added) order.push_back(&token);
+  std::stable_sort(order.begin() + static_cast<std::ptrdiff_t>(n_listed), order.end(), [](auto* a, auto* b) { return a->id < b->id; });
+  for (AddedToken* token : order) {
+    const auto [given, is_new] = ids.emplace(token->text, holes ? token->id : end);
+    if (is_new) ++end;
+    if (given->second == token->id) continue;
+    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token->text) + "\": its id " +
+                                  std::to_string(token->id) + " is not taken, " +
+                                  (is_new ? "the next one behind the vocabulary is " : "the vocabulary has it as ") +
+                                  std::to_string(given->second));
+    token->id = given->second;
+  }
+}
+
 // What stands beside the vocabulary: tokenizer_config.json, special_tokens_map.json, added_tokens.json.
 class TokenizerConfig {
  public:
@@ -278,14 +305,22 @@ class TokenizerConfig {
   }
 
   void apply(bool has_tokenizer_json, bool json_prefix_space) {
+    const size_t n_listed = has_tokenizer_json && takes_json() ? vocabulary_.added.size() : 0;
     read_decoder();
     if (!has_decoder_) read_added_tokens_json();
     read_roles();
     set_prefix_space(has_tokenizer_json, json_prefix_space);
+    number_added_tokens(vocabulary_, n_listed);
     if (!has_tokenizer_json) set_before_text();
   }
 
  private:
+  // Whether tokenizer.json is taken as it is; other classes build their own from its vocabulary.
+  bool takes_json() const {
+    const Json* type = config_.find("tokenizer_class");
+    return type != nullptr && (type->string == "PreTrainedTokenizerFast" || type->string == "TokenizersBackend");
+  }
+
   std::string path(const char* name) const { return directory_ + "/" + name; }
 
   // An empty object where the file is not there.
@@ -324,7 +359,7 @@ class TokenizerConfig {
       added.text = content->string;
       added.id = id;
       if (AddedToken* known = find_added(added.text)) {
-        added.id = known->id;
+        if (takes_json()) added.id = known->id;
         *known = std::move(added);
       } else {
         vocabulary_.added.push_back(std::move(added));
@@ -394,14 +429,11 @@ class TokenizerConfig {
   }
 
   void set_prefix_space(bool has_tokenizer_json, bool json_prefix_space) {
-    const Json* type = config_.find("tokenizer_class");
-    const bool takes_json =
-        type != nullptr && (type->string == "PreTrainedTokenizerFast" || type->string == "TokenizersBackend");
     const Json* prefix = config_.find("add_prefix_space");
     if (!is_absent(prefix) && prefix->kind != Json::Kind::boolean) {
       fail_model(path("tokenizer_config.json"), "add_prefix_space", "true or false", prefix->describe());
     }
-    vocabulary_.rules.prefix_space = has_tokenizer_json && takes_json ? json_prefix_space : is_true(prefix);
+    vocabulary_.rules.prefix_space = has_tokenizer_json && takes_json() ? json_prefix_space : is_true(prefix);
     if (has_tokenizer_json && json_prefix_space != vocabulary_.rules.prefix_space) {
       vocabulary_.warnings.push_back(printable(path("tokenizer.json"), 400) + ": pre_tokenizer.add_prefix_space is " +
                                      (json_prefix_space ? "true" : "false") +
@@ -438,21 +470,6 @@ void add_end_of_text(Vocabulary& vocabulary) {
   }
 }
 
-// An added token that the vocabulary has keeps the vocabulary's id, whatever other files give it.
-void prefer_vocabulary_ids(Vocabulary& vocabulary) {
-  if (vocabulary.added.empty()) return;
-  std::unordered_map<std::string_view, uint32_t> ids;
-  for (const auto& [text, id] : vocabulary.tokens) ids.emplace(text, id);
-  for (AddedToken& token : vocabulary.added) {
-    const auto known = ids.find(token.text);
-    if (known == ids.end() || known->second == token.id) continue;
-    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token.text) +
-                                  "\": its id " + std::to_string(token.id) +
-                                  " is not taken, the vocabulary has it as " + std::to_string(known->second));
-    token.id = known->second;
-  }
-}
-
 [[noreturn]] void fail_without_tokenizer(const std::string& directory) {
   std::string found = "neither";
   if (file_exists(directory + "/vocab.txt")) found = "vocab.txt, a vocabulary of BERT's WordPiece";
@@ -479,7 +496,6 @@ Vocabulary read_vocabulary(const std::string& directory) {
     fail_without_tokenizer(directory);
   }
   TokenizerConfig(directory, vocabulary).apply(whole, prefix_space);
-  prefer_vocabulary_ids(vocabulary);
   add_end_of_text(vocabulary);
   return vocabulary;
 }
