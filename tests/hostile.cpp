@@ -214,7 +214,7 @@ class Cases {
                              R"({"type":"Sequence","pretokenizers":[]})"}) {
       tokenizer(R"({"type":"ByteLevel","add_prefix_space":false})", step, "pre_tokenizer");
     }
-    for (const char* value : {"{\"type\":\"NFC\"}", "true", "1"}) tokenizer("\"normalizer\":null", "\"normalizer\":" + std::string(value), "normalizer");
+    for (const char* value : {"{\"type\":\"NFKC\"}", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]})", "true", "1"}) tokenizer("\"normalizer\":null", "\"normalizer\":" + std::string(value), "normalizer");
     for (const char* key : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"}) {
       tokenizer("\"type\":\"BPE\"", "\"type\":\"BPE\",\"" + std::string(key) + "\":\"x\"", "model." + std::string(key));
     }

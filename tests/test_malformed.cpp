@@ -196,7 +196,7 @@ TEST_CASE("malformed: tokenizer files") {
       {"tokenizer.json", "pre_tokenizer", "{\"model\":{\"type\":\"BPE\"}}"},
       {"tokenizer.json", "pre_tokenizer", R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+"}},"model":{}})"},
       {"tokenizer.json", "pre_tokenizer", R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":"x"},"model":{}})"},
-      {"tokenizer.json", "normalizer", tokenizer("\"normalizer\":{\"type\":\"NFC\"},\"model\":{}")},
+      {"tokenizer.json", "normalizer", tokenizer("\"normalizer\":{\"type\":\"NFD\"},\"model\":{}")},
       {"tokenizer.json", "model.dropout", tokenizer("\"model\":{\"dropout\":0.1}")},
       {"tokenizer.json", "model.byte_fallback", tokenizer("\"model\":{\"byte_fallback\":true}")},
       {"tokenizer.json", "model.vocab", tokenizer("\"model\":{}")},

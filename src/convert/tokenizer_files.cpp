@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/convert/tokenizer_steps.h"
 #include "src/io/checkpoint.h"
 #include "src/io/json.h"
 
@@ -109,21 +110,7 @@ AddedToken read_flags(const Json& token, std::string_view file, const std::strin
 
 bool is_true(const Json* value) { return value != nullptr && value->kind == Json::Kind::boolean && value->boolean; }
 
-bool is_type(const Json& step, std::string_view name) {
-  const Json* type = step.find("type");
-  return type != nullptr && type->string == name;
-}
-
 bool is_absent(const Json* value) { return value == nullptr || value->kind == Json::Kind::null; }
-
-// The steps of a member that is one step or a Sequence of them; `list` is the sequence's key.
-std::vector<const Json*> steps_of(const Json& json, std::string_view list) {
-  std::vector<const Json*> steps;
-  const Json* sequence = json.find(list);
-  if (!is_type(json, "Sequence") || sequence == nullptr) return {&json};
-  for (const Json& step : sequence->array) steps.push_back(&step);
-  return steps;
-}
 
 // Reads tokenizer.json.
 class TokenizerJson {
@@ -145,27 +132,12 @@ class TokenizerJson {
     read_template();
   }
 
-  bool prefix_space() const noexcept { return prefix_space_; }
+  bool prefix_space() const noexcept { return vocabulary_.rules.prefix_space; }
 
  private:
   void read_steps() {
-    require_inert(json_, "normalizer", path_, "tokenizer");
-    const Json* pre = json_.find("pre_tokenizer");
-    if (pre == nullptr || pre->kind != Json::Kind::object) {
-      fail_model(path_, "pre_tokenizer", "ByteLevel", pre == nullptr ? "none" : pre->describe());
-    }
-    const std::vector<const Json*> steps = steps_of(*pre, "pretokenizers");
-    const Json* regex = steps.size() == 1 ? steps[0]->find("use_regex") : nullptr;
-    if (steps.size() != 1 || !is_type(*steps[0], "ByteLevel") || (regex != nullptr && !is_true(regex))) {
-      const Json* type = steps.size() == 1 ? steps[0]->find("type") : pre->find("type");
-      fail_model(path_, "pre_tokenizer", "ByteLevel with GPT-2's own split rule",
-                 type == nullptr ? "no type" : type->describe());
-    }
-    if (const Json* prefix = steps[0]->find("add_prefix_space"); !is_absent(prefix)) {
-      if (prefix->kind != Json::Kind::boolean)
-        fail_model(path_, "pre_tokenizer.add_prefix_space", "true or false", prefix->describe());
-      prefix_space_ = prefix->boolean;
-    }
+    read_normalizer(json_, path_, vocabulary_.rules);
+    read_pre_tokenizer(json_, path_, vocabulary_.rules);
     const Json* decoder = json_.find("decoder");
     if (!is_absent(decoder) && !is_type(*decoder, "ByteLevel")) {
       const Json* type = decoder->find("type");
@@ -174,9 +146,14 @@ class TokenizerJson {
   }
 
   void read_model(const Json& model) {
-    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"}) {
+    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) {
       require_inert(model, key, path_, "model");
     }
+    const Json* whole_pieces = model.find("ignore_merges");
+    if (!is_absent(whole_pieces) && whole_pieces->kind != Json::Kind::boolean) {
+      fail_model(path_, "model.ignore_merges", "true or false", whole_pieces->describe());
+    }
+    vocabulary_.rules.ignore_merges = is_true(whole_pieces);
     if (const Json* dropout = model.find("dropout");
         !is_absent(dropout) && !(dropout->kind == Json::Kind::integer && dropout->integer == 0) &&
         !(dropout->kind == Json::Kind::real && dropout->real == 0)) {
@@ -266,7 +243,6 @@ class TokenizerJson {
   std::string path_;
   Json json_;
   Vocabulary& vocabulary_;
-  bool prefix_space_ = false;
 };
 
 // The ids that `tokenizers` gives added tokens, whatever the files say: the vocabulary's own where it has the text, otherwise the next
@@ -429,6 +405,7 @@ class TokenizerConfig {
   }
 
   void set_prefix_space(bool has_tokenizer_json, bool json_prefix_space) {
+    if (vocabulary_.rules.split != SplitRule::gpt2) return;  // transformers changes a lone ByteLevel only
     const Json* prefix = config_.find("add_prefix_space");
     if (!is_absent(prefix) && prefix->kind != Json::Kind::boolean) {
       fail_model(path("tokenizer_config.json"), "add_prefix_space", "true or false", prefix->describe());

@@ -267,6 +267,10 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
     file.tensors.push_back(reader.table(kAddedFlags));
     file.tokenizer.added_flags = table_as<uint32_t>(file.tensors.back(), path);
   }
+  if (reader.has_table(kTokenTexts)) {
+    file.tensors.push_back(reader.table(kTokenTexts));
+    file.tokenizer.texts = table_as<uint32_t>(file.tensors.back(), path);
+  }
   file.tokenizer.rules = rules_from_metadata(reader, path);
   if (file.config.n_draft_vocab > 0) {
     file.tensors.push_back(reader.table(kDraftIds));

@@ -52,6 +52,7 @@ class Writer {
     for (size_t i = 0; i < std::size(kTokenizerTensors); ++i)
       plan_table(kTokenizerTensors[i], table_bytes(tokenizer, i));
     if (!tokenizer.added_flags.empty()) plan_table(kAddedFlags, std::as_bytes(tokenizer.added_flags));
+    if (!tokenizer.texts.empty()) plan_table(kTokenTexts, std::as_bytes(tokenizer.texts));
     rules_ = rules_metadata(tokenizer.rules);
     block_ = block_metadata(config);
     const bool plain = tokenizer.added_flags.empty() && rules_.empty() && block_.empty();

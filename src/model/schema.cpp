@@ -116,6 +116,9 @@ template <class R, class Visit>
 void each_rule(R& rules, Visit visit) {
   visit("prefix_space", rules.prefix_space);
   visit("before_text", rules.before_text);
+  visit("split", rules.split);
+  visit("ignore_merges", rules.ignore_merges);
+  visit("nfc", rules.nfc);
 }
 
 // What a block is made of, once. A new part is a line here and a field there.
@@ -171,7 +174,7 @@ bool from_text(std::string_view text, std::string& value) {
 }
 template <Named Enum>
 bool from_text(std::string_view text, Enum& value) {
-  constexpr uint8_t kMost = std::is_same_v<Enum, Activation> ? 4 : std::is_same_v<Enum, Residual> ? 3 : 2;
+  constexpr uint8_t kMost = std::is_same_v<Enum, Activation> || std::is_same_v<Enum, SplitRule> ? 4 : std::is_same_v<Enum, Residual> ? 3 : 2;
   for (uint8_t i = 0; i < kMost; ++i) {
     value = static_cast<Enum>(i);
     if (name_of(value) == text) return true;

@@ -60,7 +60,7 @@ constexpr float largest_code(DType dtype) { return dtype == DType::int4 ? 7.0f :
 
 // Keys of the file's metadata. A file has the lowest version that can say what it means, so that a plain GPT-2 keeps
 // its bytes and opens in every program: 1 says nothing of the tokenizer beside its tables; 2 may have "tokenizer." keys
-// and the table kAddedFlags, and "block." keys, of which only those are there that differ from GPT-2's. A program
+// and the tables kAddedFlags and kTokenTexts, and "block." keys, of which only those are there that differ from GPT-2's. A program
 // refuses versions that it does not know, and in version 2 keys of these or values that it does not know: a new rule is
 // a new key, not a new version.
 inline constexpr std::string_view kFormatKey = "gpt2.format", kFormatName = "gpt2 model";
@@ -83,6 +83,8 @@ inline constexpr std::string_view kTokenizerTensors[] = {"tokenizer.bytes", "tok
                                                          "tokenizer.byte_tokens", "tokenizer.special_tokens"};
 // u32 of flags (src/text/added_tokens.h) for each entry of tokenizer.special_tokens; only where they say something.
 inline constexpr std::string_view kAddedFlags = "tokenizer.added_flags";
+// u32 slots of ids by their texts (TokenizerTables::texts); only where the rules ask for them.
+inline constexpr std::string_view kTokenTexts = "tokenizer.texts";
 inline constexpr std::string_view kTokenizerPrefix = "tokenizer.";
 
 // Return the configuration as metadata strings, and back. parse: `value(key)` returns nullptr for a missing key; throws

@@ -1,5 +1,5 @@
-// GPT-2's split rule: where the text is cut before byte-pair merging. Written by hand, one pass, no regular expression:
-//   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+// Where the text is cut before byte-pair merging: the rules of GPT-2 and of its successors. Written by hand, one pass, no regular
+// expression.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,16 @@ CharClass char_class(uint32_t code_point);
 // \w of Unicode's regular expressions (UTS 18): alphabetic, marks, decimal digits, connectors, joiners.
 bool is_word_char(uint32_t code_point);
 
-// Length in bytes (> 0) of the piece at the start of the non-empty `text`. Total: any bytes; O(length of the piece).
-size_t next_piece(std::string_view text);
+// Which rule a tokenizer cuts by. The names are part of the file format.
+//   gpt2         's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+//   gpt2_digits  each \p{N} alone, then GPT-2's rule on what stands between them (StarCoder, SmolLM)
+//   llama3       (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+//   qwen2        llama3's with \p{N} in place of \p{N}{1,3}
+enum class SplitRule : uint8_t { gpt2, gpt2_digits, llama3, qwen2 };
+std::string_view name_of(SplitRule rule);
+
+// Length in bytes (> 0) of the piece at the start of the non-empty `text`. Total: any bytes; O(length of the piece, or of the
+// white space that it begins).
+size_t next_piece(std::string_view text, SplitRule rule = SplitRule::gpt2);
 
 }  // namespace gpt2

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <queue>
@@ -9,13 +10,17 @@
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
-#include "src/text/split.h"
+#include "src/text/nfc.h"
 
 namespace gpt2 {
 
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept {
   const uint64_t key = (static_cast<uint64_t>(left) << 32 | right) * 0x9E3779B97F4A7C15u;
   return static_cast<size_t>(key >> 32) & (n_slots - 1);
+}
+
+size_t text_slot(std::string_view text, size_t n_slots) {
+  return static_cast<size_t>(xxh3(std::as_bytes(std::span(text)))) & (n_slots - 1);
 }
 
 Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tables_(tables), file_(file) {
@@ -29,6 +34,9 @@ Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tab
     refuse("tokenizer.merges", "a power of two of slots", tables.merges.size());
   }
   if (tables.byte_tokens.size() != 256) refuse("tokenizer.byte_tokens", "256 entries", tables.byte_tokens.size());
+  if ((tables.rules.ignore_merges || !tables.texts.empty()) && !std::has_single_bit(tables.texts.size())) {
+    refuse("tokenizer.texts", "a power of two of slots", tables.texts.size());
+  }
   for (const TokenId id : tables.rules.before_text) {
     if (id < 0 || static_cast<size_t>(id) >= n_tokens()) {
       fail_model(file, "tokenizer.before_text", "ids below " + std::to_string(n_tokens()), std::to_string(id));
@@ -46,6 +54,7 @@ void Tokenizer::take_added_tokens(std::string_view file) {
     fail_model(file, "tokenizer.added_flags", std::to_string(ids.size()) + " entries", std::to_string(flags.size()));
   }
   std::vector<AddedText> passes[2];
+  std::deque<std::string> normal_forms;  // what the second pass looks for stands in a normalised text
   size_t bytes = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     const uint32_t flag = flags.empty() ? uint32_t{kAddedSpecial} : flags[i];
@@ -58,7 +67,9 @@ void Tokenizer::take_added_tokens(std::string_view file) {
       fail_model(file, "tokenizer.special_tokens", "texts of at most " + std::to_string(kMaxAddedBytes) + " bytes",
                  "more");
     }
-    passes[(flag & kAddedNormalized) != 0 ? 1 : 0].push_back({text, static_cast<TokenId>(ids[i]), flag});
+    const bool second = (flag & kAddedNormalized) != 0;
+    const bool changed = second && tables_.rules.nfc && !surely_nfc(text);
+    passes[second ? 1 : 0].push_back({changed ? normal_forms.emplace_back(to_nfc(text)) : text, static_cast<TokenId>(ids[i]), flag});
   }
   plain_ = AddedTokens(passes[0]);
   normalized_ = AddedTokens(passes[1]);
@@ -75,6 +86,17 @@ std::string_view Tokenizer::token_bytes(TokenId id) const {
                std::to_string(begin) + ", " + std::to_string(end));
   }
   return {tables_.bytes.data() + begin, end - begin};
+}
+
+std::optional<TokenId> Tokenizer::find_text(std::string_view text) const {
+  const size_t n = tables_.texts.size(), most = std::min(n, kMaxProbes);
+  size_t slot = text_slot(text, n);
+  for (size_t probe = 0; probe < most; ++probe, slot = (slot + 1) & (n - 1)) {
+    const uint32_t id = tables_.texts[slot];
+    if (id == kNoToken) return std::nullopt;
+    if (id < n_tokens() && token_bytes(static_cast<TokenId>(id)) == text) return static_cast<TokenId>(id);
+  }
+  fail_model(file_, "tokenizer.texts", "an empty slot within " + std::to_string(most), "none");
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
@@ -176,20 +198,29 @@ class Tokenizer::Merger {
   std::priority_queue<Pair, std::vector<Pair>, std::greater<>> pairs_;
 };
 
+void Tokenizer::push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const {
+  for (size_t i = 0; i < piece.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(piece[i]);
+    const uint32_t id = tables_.byte_tokens[byte];
+    if (id >= n_tokens()) {
+      fail(ExitCode::input, "prompt: byte " + std::to_string(byte) + " at offset " + std::to_string(offset + i) +
+                                " has no token in this vocabulary (--tokens takes ids)");
+    }
+    out.push_back(static_cast<TokenId>(id));
+  }
+}
+
 void Tokenizer::encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const {
   while (!text.empty()) {
-    const size_t length = next_piece(text);
-    const size_t first = out.size();
-    for (size_t i = 0; i < length; ++i) {
-      const auto byte = static_cast<unsigned char>(text[i]);
-      const uint32_t id = tables_.byte_tokens[byte];
-      if (id >= n_tokens()) {
-        fail(ExitCode::input, "prompt: byte " + std::to_string(byte) + " at offset " + std::to_string(offset + i) +
-                                  " has no token in this vocabulary (--tokens takes ids)");
-      }
-      out.push_back(static_cast<TokenId>(id));
+    const size_t length = next_piece(text, tables_.rules.split);
+    const std::optional<TokenId> whole = tables_.rules.ignore_merges ? find_text(text.substr(0, length)) : std::nullopt;
+    if (whole) {
+      out.push_back(*whole);
+    } else {
+      const size_t first = out.size();
+      push_bytes(text.substr(0, length), offset, out);
+      merger.merge(out, first);
     }
-    merger.merge(out, first);
     text.remove_prefix(length);
     offset += length;
   }
@@ -217,6 +248,8 @@ void Tokenizer::encode(std::string_view text, Specials specials, std::vector<Tok
   Merger merger(*this);
   out.insert(out.end(), tables_.rules.before_text.begin(), tables_.rules.before_text.end());
   split_at(plain_, text, specials, out, [&](std::string_view part, size_t begin) {
+    std::string normal;
+    if (tables_.rules.nfc && !surely_nfc(part)) part = normal = to_nfc(part);
     split_at(normalized_, part, specials, out, [&](std::string_view piece, size_t offset) {
       const bool spaced = tables_.rules.prefix_space && !piece.empty() && piece[0] != ' ';
       // The space stands at the offset before the piece's own, and always has a token.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "src/text/added_tokens.h"
+#include "src/text/split.h"
 
 namespace gpt2 {
 
@@ -35,6 +36,9 @@ inline constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 struct TokenizerRules {
   bool prefix_space = false;         // a stretch of text that does not begin with a space gets one
   std::vector<TokenId> before_text;  // ids that stand before every text
+  SplitRule split = SplitRule::gpt2;  // where a text is cut before its pieces are merged
+  bool nfc = false;                  // a text is brought into Unicode's normal form C first
+  bool ignore_merges = false;        // a piece that is a token becomes it, whatever the merges would make
 
   bool operator==(const TokenizerRules&) const = default;
 };
@@ -49,7 +53,10 @@ struct TokenizerTables {
   std::span<const uint32_t> special_tokens; // ids of the added tokens, longest text first
   std::span<const uint32_t> added_flags = {};  // kAdded... flags of each; empty: all are special and nothing else
   TokenizerRules rules = {};
+  std::span<const uint32_t> texts = {};  // ids by their bytes, where the rules ask: slots as those of merges, kNoToken if empty
 };
+// Where the search for a text starts in a table of n_slots (a power of two). Part of the file format.
+size_t text_slot(std::string_view text, size_t n_slots);
 
 class Tokenizer {
  public:
@@ -75,6 +82,10 @@ class Tokenizer {
  private:
   class Merger;
   void take_added_tokens(std::string_view file);
+  // The id of the token of the vocabulary with these bytes.
+  std::optional<TokenId> find_text(std::string_view text) const;
+  // Appends the ids of a piece's bytes.
+  void push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
   // Appends the ids of text without added tokens; `offset` is where it stands in the prompt, for messages.
   void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
 

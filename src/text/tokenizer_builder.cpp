@@ -44,6 +44,7 @@ class Builder {
       if (const auto id = ids_.find(text); id != ids_.end()) data_.byte_tokens[byte] = id->second;
     }
     take_merges();
+    if (v_.rules.ignore_merges) lay_out_texts();
     data_.rules = v_.rules;
     data_.warnings = v_.warnings;
     if (!past_ids_.empty()) {
@@ -174,6 +175,21 @@ class Builder {
     }
   }
 
+  // At most half full, as the merges. Tokens with characters outside the byte alphabet are reached from no text.
+  void lay_out_texts() {
+    data_.texts.assign(std::bit_ceil(std::max<size_t>(2 * v_.tokens.size(), 2)), kNoToken);
+    for (const auto& [text, id] : v_.tokens) {
+      const std::optional<std::string> bytes = decode(text);
+      if (id >= n_vocab_ || !bytes) continue;
+      size_t slot = text_slot(*bytes, data_.texts.size()), probes = 1;
+      for (; data_.texts[slot] != kNoToken; slot = (slot + 1) & (data_.texts.size() - 1)) {
+        if (++probes <= kMaxProbes) continue;
+        fail_model(v_.tokens_file, "token \"" + text + "\"", "texts that spread over a table", "some that were chosen to collide");
+      }
+      data_.texts[slot] = id;
+    }
+  }
+
   const Vocabulary& v_;
   uint64_t n_vocab_;
   std::unordered_map<uint32_t, char> bytes_of_;      // character of the alphabet -> byte
@@ -195,7 +211,7 @@ uint32_t AddedToken::flags() const noexcept {
 }
 
 TokenizerTables TokenizerData::tables() const {
-  return {bytes, offsets, merges, byte_tokens, special_tokens, added_flags, rules};
+  return {bytes, offsets, merges, byte_tokens, special_tokens, added_flags, rules, texts};
 }
 
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) {

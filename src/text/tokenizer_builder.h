@@ -43,6 +43,7 @@ class TokenizerData {
   std::vector<uint32_t> byte_tokens;
   std::vector<uint32_t> special_tokens;
   std::vector<uint32_t> added_flags;
+  std::vector<uint32_t> texts;
   TokenizerRules rules;
   std::vector<std::string> warnings;  // the vocabulary's, and what was left out
 };
