@@ -245,9 +245,9 @@ class TokenizerJson {
   Vocabulary& vocabulary_;
 };
 
-// The ids that `tokenizers` gives added tokens, whatever the files say: the vocabulary's own where it has the text, otherwise the next
-// one behind the vocabulary: to the first `n_listed` in their order, then by the ids that the files give. A vocabulary with holes has no
-// such next id, and the files' count.
+// The ids that `tokenizers` gives added tokens, whatever the files say: the vocabulary's own where it has the text,
+// otherwise the next one behind the vocabulary: to the first `n_listed` in their order, then by the ids that the files
+// give. A vocabulary with holes has no such next id, and the files' count.
 void number_added_tokens(Vocabulary& vocabulary, size_t n_listed) {
   if (vocabulary.added.empty()) return;
   std::unordered_map<std::string, uint32_t> ids;
@@ -259,13 +259,14 @@ void number_added_tokens(Vocabulary& vocabulary, size_t n_listed) {
   const bool holes = end != ids.size();
   std::vector<AddedToken*> order;
   for (AddedToken& token : vocabulary.added) order.push_back(&token);
-  std::stable_sort(order.begin() + static_cast<std::ptrdiff_t>(n_listed), order.end(), [](auto* a, auto* b) { return a->id < b->id; });
+  std::stable_sort(order.begin() + static_cast<std::ptrdiff_t>(n_listed), order.end(),
+                   [](auto* a, auto* b) { return a->id < b->id; });
   for (AddedToken* token : order) {
     const auto [given, is_new] = ids.emplace(token->text, holes ? token->id : end);
     if (is_new) ++end;
     if (given->second == token->id) continue;
-    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token->text) + "\": its id " +
-                                  std::to_string(token->id) + " is not taken, " +
+    vocabulary.warnings.push_back(printable(vocabulary.tokens_file, 400) + ": added token \"" + printable(token->text) +
+                                  "\": its id " + std::to_string(token->id) + " is not taken, " +
                                   (is_new ? "the next one behind the vocabulary is " : "the vocabulary has it as ") +
                                   std::to_string(given->second));
     token->id = given->second;

@@ -22,22 +22,28 @@ std::vector<const Json*> steps_of(const Json& json, std::string_view list) {
 namespace {
 
 constexpr std::string_view kItem = "pre_tokenizer";
-constexpr std::string_view kExpected = "ByteLevel, Digits and ByteLevel, or Split and ByteLevel with a known split rule";
+constexpr std::string_view kExpected =
+    "ByteLevel, Digits and ByteLevel, or Split and ByteLevel with a known split rule";
 
 struct KnownPattern {
   std::string_view pattern;
   SplitRule rule;
 };
 constexpr KnownPattern kPatterns[] = {
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", SplitRule::llama3},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", SplitRule::qwen2},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     SplitRule::llama3},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
+     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     SplitRule::qwen2},
 };
 
 // A member that is true or false; `otherwise` where it is absent.
 bool read_flag(const Json& step, std::string_view key, bool otherwise, std::string_view file) {
   const Json* value = step.find(key);
   if (value == nullptr || value->kind == Json::Kind::null) return otherwise;
-  if (value->kind != Json::Kind::boolean) fail_model(file, std::string(kItem) + "." + std::string(key), "true or false", value->describe());
+  if (value->kind != Json::Kind::boolean)
+    fail_model(file, std::string(kItem) + "." + std::string(key), "true or false", value->describe());
   return value->boolean;
 }
 
@@ -63,8 +69,9 @@ SplitRule read_split(const Json& step, std::string_view file) {
   for (const KnownPattern& known : kPatterns) {
     if (regex != nullptr && regex->string == known.pattern) return known.rule;
   }
-  fail_model(file, "pre_tokenizer.pattern", "the pattern of llama3 or qwen2 (others are not run)",
-             regex == nullptr ? (pattern == nullptr ? "none" : pattern->describe()) : printable(regex->describe(), 400));
+  fail_model(
+      file, "pre_tokenizer.pattern", "the pattern of llama3 or qwen2 (others are not run)",
+      regex == nullptr ? (pattern == nullptr ? "none" : pattern->describe()) : printable(regex->describe(), 400));
 }
 
 }  // namespace
@@ -74,14 +81,16 @@ void read_normalizer(const Json& tokenizer, std::string_view file, TokenizerRule
   if (normalizer == nullptr || normalizer->kind == Json::Kind::null) return;
   for (const Json* step : steps_of(*normalizer, "normalizers")) {
     const Json* type = step->find("type");
-    if (!is_type(*step, "NFC")) fail_model(file, "normalizer", "none or NFC", type == nullptr ? step->describe() : type->describe());
+    if (!is_type(*step, "NFC"))
+      fail_model(file, "normalizer", "none or NFC", type == nullptr ? step->describe() : type->describe());
     rules.nfc = true;
   }
 }
 
 void read_pre_tokenizer(const Json& tokenizer, std::string_view file, TokenizerRules& rules) {
   const Json* pre = tokenizer.find(kItem);
-  if (pre == nullptr || pre->kind != Json::Kind::object) fail_model(file, kItem, kExpected, pre == nullptr ? "none" : pre->describe());
+  if (pre == nullptr || pre->kind != Json::Kind::object)
+    fail_model(file, kItem, kExpected, pre == nullptr ? "none" : pre->describe());
   const std::vector<const Json*> steps = steps_of(*pre, "pretokenizers");
   if (steps.empty() || steps.size() > 2) {
     fail_model(file, kItem, kExpected, steps.empty() ? "no step" : std::to_string(steps.size()) + " steps");

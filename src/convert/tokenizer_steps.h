@@ -1,4 +1,5 @@
-// The steps of tokenizer.json that stand before the merges: which of the rules that are written by hand (src/text/split.h) they are.
+// The steps of tokenizer.json that stand before the merges: which of the rules that are written by hand
+// (src/text/split.h) they are.
 #pragma once
 
 #include <string_view>
@@ -17,9 +18,9 @@ std::vector<const Json*> steps_of(const Json& json, std::string_view list);
 // Reads tokenizer.json's normalizer into nfc of the rules: none, or NFC. Throws Error (exit 3) that names any other.
 void read_normalizer(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
 
-// Reads tokenizer.json's pre_tokenizer into split and prefix_space of the rules: ByteLevel; Digits, then ByteLevel; Split by a
-// known pattern, then ByteLevel without its own. Throws Error (exit 3) that names what is none of these: a pattern of a file is
-// compared and never run.
+// Reads tokenizer.json's pre_tokenizer into split and prefix_space of the rules: ByteLevel; Digits, then ByteLevel;
+// Split by a known pattern, then ByteLevel without its own. Throws Error (exit 3) that names what is none of these: a
+// pattern of a file is compared and never run.
 void read_pre_tokenizer(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
 
 }  // namespace gpt2

@@ -174,7 +174,9 @@ bool from_text(std::string_view text, std::string& value) {
 }
 template <Named Enum>
 bool from_text(std::string_view text, Enum& value) {
-  constexpr uint8_t kMost = std::is_same_v<Enum, Activation> || std::is_same_v<Enum, SplitRule> ? 4 : std::is_same_v<Enum, Residual> ? 3 : 2;
+  constexpr uint8_t kMost = std::is_same_v<Enum, Activation> || std::is_same_v<Enum, SplitRule> ? 4
+                            : std::is_same_v<Enum, Residual>                                    ? 3
+                                                                                                : 2;
   for (uint8_t i = 0; i < kMost; ++i) {
     value = static_cast<Enum>(i);
     if (name_of(value) == text) return true;

@@ -60,9 +60,9 @@ constexpr float largest_code(DType dtype) { return dtype == DType::int4 ? 7.0f :
 
 // Keys of the file's metadata. A file has the lowest version that can say what it means, so that a plain GPT-2 keeps
 // its bytes and opens in every program: 1 says nothing of the tokenizer beside its tables; 2 may have "tokenizer." keys
-// and the tables kAddedFlags and kTokenTexts, and "block." keys, of which only those are there that differ from GPT-2's. A program
-// refuses versions that it does not know, and in version 2 keys of these or values that it does not know: a new rule is
-// a new key, not a new version.
+// and the tables kAddedFlags and kTokenTexts, and "block." keys, of which only those are there that differ from
+// GPT-2's. A program refuses versions that it does not know, and in version 2 keys of these or values that it does not
+// know: a new rule is a new key, not a new version.
 inline constexpr std::string_view kFormatKey = "gpt2.format", kFormatName = "gpt2 model";
 inline constexpr std::string_view kVersionKey = "gpt2.version", kPlainVersion = "1", kRulesVersion = "2";
 inline constexpr std::string_view kBlockPrefix = "block.";

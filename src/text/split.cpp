@@ -53,7 +53,8 @@ size_t contraction_of_any_case(std::string_view text) {
   if (text.substr(1).starts_with("\xC5\xBF")) return 3;
   char lower[3];
   const size_t n = std::min(text.size(), sizeof lower);
-  for (size_t i = 0; i < n; ++i) lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] | 0x20) : text[i];
+  for (size_t i = 0; i < n; ++i)
+    lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] | 0x20) : text[i];
   return contraction({lower, n});
 }
 

@@ -69,7 +69,8 @@ void Tokenizer::take_added_tokens(std::string_view file) {
     }
     const bool second = (flag & kAddedNormalized) != 0;
     const bool changed = second && tables_.rules.nfc && !surely_nfc(text);
-    passes[second ? 1 : 0].push_back({changed ? normal_forms.emplace_back(to_nfc(text)) : text, static_cast<TokenId>(ids[i]), flag});
+    passes[second ? 1 : 0].push_back(
+        {changed ? normal_forms.emplace_back(to_nfc(text)) : text, static_cast<TokenId>(ids[i]), flag});
   }
   plain_ = AddedTokens(passes[0]);
   normalized_ = AddedTokens(passes[1]);

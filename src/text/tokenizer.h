@@ -53,7 +53,8 @@ struct TokenizerTables {
   std::span<const uint32_t> special_tokens; // ids of the added tokens, longest text first
   std::span<const uint32_t> added_flags = {};  // kAdded... flags of each; empty: all are special and nothing else
   TokenizerRules rules = {};
-  std::span<const uint32_t> texts = {};  // ids by their bytes, where the rules ask: slots as those of merges, kNoToken if empty
+  std::span<const uint32_t> texts =
+      {};  // ids by their bytes, where the rules ask: slots as those of merges, kNoToken if empty
 };
 // Where the search for a text starts in a table of n_slots (a power of two). Part of the file format.
 size_t text_slot(std::string_view text, size_t n_slots);

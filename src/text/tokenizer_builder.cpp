@@ -184,7 +184,8 @@ class Builder {
       size_t slot = text_slot(*bytes, data_.texts.size()), probes = 1;
       for (; data_.texts[slot] != kNoToken; slot = (slot + 1) & (data_.texts.size() - 1)) {
         if (++probes <= kMaxProbes) continue;
-        fail_model(v_.tokens_file, "token \"" + text + "\"", "texts that spread over a table", "some that were chosen to collide");
+        fail_model(v_.tokens_file, "token \"" + text + "\"", "texts that spread over a table",
+                   "some that were chosen to collide");
       }
       data_.texts[slot] = id;
     }

@@ -1,5 +1,5 @@
 // Which code points of Unicode 15 are letters, numbers or white space, which are word characters, and how they
-// compose: sorted tables
+// compose: sorted tables,
 // written by scripts/gen_unicode.py.
 #pragma once
 
