@@ -6,12 +6,7 @@ namespace {
 
 void read_llama(ConfigReader& in, ConfigFile& file) {
   Config& c = file.config;
-  read_llama_sizes(in, c);
-  c.norm = Norm::rms;
-  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
-  c.mlp = Mlp::gated;
-  c.activation = read_activation(in, "hidden_act", Activation::silu);
-  c.tied_lm_head = in.flag("tie_word_embeddings", false);
+  read_llama_block(in, c);
   in.flag("attention_bias", false);  // the tensors say it
   in.flag("mlp_bias", false);
   read_rotary(in, c.d_head, file);

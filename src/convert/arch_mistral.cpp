@@ -6,12 +6,7 @@ namespace {
 
 void read_mistral(ConfigReader& in, ConfigFile& file) {
   Config& c = file.config;
-  read_llama_sizes(in, c);
-  c.norm = Norm::rms;
-  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
-  c.mlp = Mlp::gated;
-  c.activation = read_activation(in, "hidden_act", Activation::silu);
-  c.tied_lm_head = in.flag("tie_word_embeddings", false);
+  read_llama_block(in, c);
   const auto window = in.size("sliding_window");
   if (window && *window < c.n_ctx) c.windows.assign(c.n_layer, *window);
   read_rotary(in, c.d_head, file);

@@ -7,12 +7,7 @@ namespace {
 
 void read_qwen2(ConfigReader& in, ConfigFile& file) {
   Config& c = file.config;
-  read_llama_sizes(in, c);
-  c.norm = Norm::rms;
-  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
-  c.mlp = Mlp::gated;
-  c.activation = read_activation(in, "hidden_act", Activation::silu);
-  c.tied_lm_head = in.flag("tie_word_embeddings", false);
+  read_llama_block(in, c);
   const auto window = in.size("sliding_window");
   const bool windowed = in.flag("use_sliding_window", false);
   const double first = in.number("max_window_layers", 28);

@@ -92,6 +92,15 @@ std::string architecture_names() {
   return names;
 }
 
+void read_llama_block(ConfigReader& in, Config& c) {
+  read_llama_sizes(in, c);
+  c.norm = Norm::rms;
+  c.layer_norm_epsilon = read_epsilon(in, "rms_norm_eps", 1e-6f);
+  c.mlp = Mlp::gated;
+  c.activation = read_activation(in, "hidden_act", Activation::silu);
+  c.tied_lm_head = in.flag("tie_word_embeddings", false);
+}
+
 void read_llama_sizes(ConfigReader& in, Config& c) {
   c.n_layer = in.required_size("num_hidden_layers");
   c.n_head = in.required_size("num_attention_heads");

@@ -54,6 +54,8 @@ extern const Architecture kStableLm, kLlama, kMistral, kQwen2, kGemma;
 
 // What most files share: the sizes under the names of Llama's keys; heads of keys, a width of heads of their own.
 void read_llama_sizes(ConfigReader& in, Config& c);
+// Reads what Llama, Mistral and Qwen2 have in common: those sizes, the RMS norm, the gated MLP, a tied head or its own.
+void read_llama_block(ConfigReader& in, Config& c);
 // The activation under `key`; `otherwise` where it is absent.
 Activation read_activation(ConfigReader& in, std::string_view key, Activation otherwise);
 float read_epsilon(ConfigReader& in, std::string_view key, float otherwise);
