@@ -36,6 +36,12 @@ while IFS= read -r line; do complain "$line: kernels take C headers and intrinsi
 while IFS= read -r line; do complain "$line: this flag changes the arithmetic"; done \
   < <(grep -nE -- '-ffast-math|-Ofast|-funsafe-math|-ffp-contract=fast' Makefile | grep -v '^[0-9]*:#')
 
+for header in kernels/*.h src/*/*.h tools/*.h tests/*.h tests/fuzz/*.h; do
+  source=${header%.h}.cpp
+  [ -e "$source" ] || continue
+  first=$(grep -m 1 '^#include "' "$source")
+  [ "$first" = "#include \"$header\"" ] || complain "$source includes $first first, expected its own header"
+done
 for file in $(find kernels src tools tests bench -name '*.h' -o -name '*.cpp' -o -name '*.inl'); do
   lines=$(wc -l <"$file")
   case $file in src/text/unicode_tables.cpp) continue ;; esac

@@ -16,7 +16,7 @@ for tier in "$@"; do
 done
 case $(objdump -f "$build/obj/kernels/scalar.o" | sed -n 's/^architecture: \([^,]*\),.*/\1/p') in
   i386:x86-64)
-    for object in $(find "$build/obj" -name '*.o' ! -name 'isa_*'); do
+    for object in $(find "$build"/obj/{kernels,src,tools} -name '*.o' ! -name 'isa_*'); do
       if objdump -d --no-show-raw-insn "$object" | grep -qE '%[yz]mm'; then complain "$object uses AVX registers"; fi
     done ;;
 esac

@@ -12,6 +12,6 @@ scripts/setup.sh parallel strace  # what some tests run beside the program
 if [ "${1:-}" = --arm64 ] || [ "${CI:-}" = true ]; then
   scripts/setup_arm64.sh || echo "test: what needs these packages will be skipped" >&2
 fi
-make -s -j"$(nproc)" all build/gpt2-tests build/gpt2-bench
+make -s -j"$(nproc)" WERROR=-Werror all build/gpt2-tests build/gpt2-bench
 make -s -j"$(nproc)" check
 exec scripts/run_tests.sh scripts/ci_arm64.sh
