@@ -17,7 +17,7 @@ USER_FLAGS = $(if $(strip $(CPPFLAGS) $(CXXFLAGS)), $(CPPFLAGS) $(CXXFLAGS))
 FLAGS = -std=c++20 $(OPT)$(USER_FLAGS) $(WARN) $(WERROR) -ffp-contract=off -fno-math-errno -fopenmp -fPIE \
         -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
 LINK = $(SANITIZE) $(COVERAGE) -fopenmp -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS = -lsimdjson
+LIBS = -lsimdjson -ledit
 # What runs a program of this build on this machine: an emulator where it is another machine's.
 RUN ?=
 
@@ -151,7 +151,7 @@ ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
 # Debian's package of simdjson's headers exists for one architecture at a time; its shared object does for all.
 ARM64_CXX ?= aarch64-linux-gnu-g++
 ARM64_SIMDJSON = $(notdir $(firstword $(wildcard /usr/lib/aarch64-linux-gnu/libsimdjson.so.*)))
-ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS=-l:$(ARM64_SIMDJSON) RUN=qemu-aarch64
+ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS="-l:$(ARM64_SIMDJSON) -l:libedit.so.2" RUN=qemu-aarch64
 
 .PHONY: arm64 arm64-build
 arm64-build:
