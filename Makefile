@@ -18,7 +18,7 @@ flags_with = -std=c++20 $(OPT)$(USER_FLAGS) $(WARN) $(1) -ffp-contract=off -fno-
         -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE) -I. $(EXTRA)
 FLAGS = $(call flags_with,$(WERROR))
 LINK = $(SANITIZE) $(COVERAGE) -fopenmp -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS = -lsimdjson
+LIBS = -lsimdjson -ledit
 # What runs a program of this build on this machine: an emulator where it is another machine's.
 RUN ?=
 
@@ -157,7 +157,8 @@ ARM64_SIMDJSON = $(notdir $(firstword $(wildcard /usr/lib/aarch64-linux-gnu/libs
 # Those tests that scripts/test_arm64.sh runs, and what they stand on: an emulator is no place for all.
 ARM64_TESTS = $(filter-out tests/test_% tests/sister_%,$(wildcard tests/*.cpp)) $(wildcard tests/test_kernels*.cpp) \
               tests/test_family.cpp tests/test_golden_bits.cpp
-ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS=-l:$(ARM64_SIMDJSON) RUN=qemu-aarch64 TESTS="$(ARM64_TESTS)"
+ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS="-l:$(ARM64_SIMDJSON) -l:libedit.so.2" RUN=qemu-aarch64 \
+              TESTS="$(ARM64_TESTS)"
 
 .PHONY: arm64 arm64-build
 arm64-build:

@@ -8,7 +8,7 @@ if [ "$(dpkg --print-architecture)" = arm64 ]; then exit 0; fi
 root=()
 ((EUID == 0)) || root=(sudo)
 simdjson=$(dpkg-query -W -f '${Depends}' libsimdjson-dev | grep -oE 'libsimdjson[0-9]+' | head -n 1)
-packages=(g++-aarch64-linux-gnu qemu-user "$simdjson:arm64" libgomp1:arm64)
+packages=(g++-aarch64-linux-gnu qemu-user "$simdjson:arm64" libedit2:arm64 libgomp1:arm64)
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)

@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/batcher.h"
+#include "src/engine/chat.h"
 #include "src/engine/prompt_cache.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
@@ -313,6 +314,14 @@ int Generate::run_many() {
   LineReader input(path, many_.format() == RecordFormat::null ? '\0' : '\n', kMaxRecordBytes);
   const Model model = load();
   RecordParser parser(model, request_, many_.format(), escape_, input.name());
+  if (many_.chat()) {
+    const std::optional<ChatTemplate> chat = chat_template_of(model, many_.chat_form());
+    if (!chat) {
+      fail_model(model.name(), "chat_template", "one, for --chat (--chat-template NAME takes that of another model)",
+                 "none: the model was not taught to chat");
+    }
+    parser.expect_messages(*chat);
+  }
   BatcherOptions options;
   options.engine = engine_.resolve(model);
   options.kv_memory = many_.kv_memory();

@@ -6,6 +6,7 @@
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/model/kv_cache.h"
+#include "src/text/chat_template.h"
 #include "tools/commands.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
@@ -226,6 +227,10 @@ std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>
   head.row(
       {"flops/token", human_count(static_cast<double>(cost.flops)) + " (2 per weight of a matrix, head included)"});
   head.row({"bytes/token", human_bytes(static_cast<double>(cost.bytes)) + " (weights read, cache not counted)"});
+  if (!file.chat_template.empty()) {
+    const auto chat = recognise_template(file.chat_template);
+    head.row({"chat", chat ? std::string(name_of(chat->form)) : "a template of no known form"});
+  }
   head.row({"kv cache", human_bytes(static_cast<double>(cost.kv_bytes)) + " per token in f32, half in f16"});
   std::string text = head.text() + "\n";
   Table config({Table::Align::left, Table::Align::left});
@@ -273,6 +278,7 @@ std::string Inspect::as_json(const Model& model, const std::vector<TensorReport>
       .whole("kv_bytes_per_token_f32", cost.kv_bytes);
   if (!no_values_) object.whole("nan", totals.n_nan).whole("inf", totals.n_infinite);
   if (verify_) object.raw("verified", "true");
+  if (!file.chat_template.empty()) object.string("chat_template", file.chat_template);
   return object.raw("config", config.text()).raw("tensors", "[\n " + tensors + "]").text() + "\n";
 }
 

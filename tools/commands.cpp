@@ -5,6 +5,7 @@ namespace {
 
 constexpr CommandEntry kCommands[] = {
     {"generate", make_generate},
+    {"chat", make_chat},
     {"convert", make_convert},
     {"tokenize", make_tokenize},
     {"detokenize", make_detokenize},

@@ -34,7 +34,12 @@ std::vector<Option> ManyArguments::format_options() {
            flag_value(lines_)},
           {"-0,--null", "", "Prompts end with NUL bytes, and so do results, as they are.", flag_value(null_)},
           {"--jsonl", "", "A JSON object a line: prompt or tokens, id, and options by their long names, with _ for -.",
-           flag_value(jsonl_)}};
+           flag_value(jsonl_)},
+          {"--chat", "",
+           "As --jsonl, with messages instead of prompt: [{\"role\": \"user\", \"content\": \"..\"}, ..], in the "
+           "model's chat template.",
+           flag_value(chat_)},
+          chat_template_option(form_)};
 }
 
 std::vector<Option> ManyArguments::run_options() {
@@ -59,7 +64,8 @@ std::vector<Option> ManyArguments::run_options() {
 
 void ManyArguments::check(bool json) const {
   const auto refuse = [](const std::string& message) { fail(ExitCode::usage, "generate: " + message); };
-  if (lines_ + null_ + jsonl_ > 1) refuse("give one of --lines, --null and --jsonl");
+  if (lines_ + null_ + (jsonl_ || chat_) > 1) refuse("give one of --lines, --null and --jsonl or --chat");
+  if (form_ && !chat_) refuse("--chat-template needs --chat");
   const char* alone = batch_       ? "--batch"
                       : kv_memory_ ? "--kv-memory"
                       : unordered_ ? "--unordered"
@@ -68,11 +74,11 @@ void ManyArguments::check(bool json) const {
                       : resume_    ? "--resume"
                       : force_     ? "--force"
                                    : nullptr;
-  if (!wanted() && alone != nullptr) refuse(std::string(alone) + " needs --lines, --null or --jsonl");
+  if (!wanted() && alone != nullptr) refuse(std::string(alone) + " needs --lines, --null, --jsonl or --chat");
   if (!writes_file() && (resume_ || force_))
     refuse(std::string(resume_ ? "--resume" : "--force") + " needs --output with a file");
   if (resume_ && force_) refuse("give --resume or --force, not both");
-  if (resume_ && !jsonl_ && !json) refuse("--resume needs results as JSON: --jsonl or --json");
+  if (resume_ && !jsonl_ && !chat_ && !json) refuse("--resume needs results as JSON: --jsonl or --json");
 }
 
 ReorderWindow::Order ManyArguments::order() const noexcept {

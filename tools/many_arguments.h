@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/chat_arguments.h"
 #include "tools/options.h"
 #include "tools/record_run.h"
 
@@ -17,12 +18,14 @@ class ManyArguments {
   std::vector<Option> run_options();     // how it is done and where results go
 
   // Returns whether the input is many prompts.
-  bool wanted() const noexcept { return lines_ || null_ || jsonl_; }
+  bool wanted() const noexcept { return lines_ || null_ || jsonl_ || chat_; }
+  bool chat() const noexcept { return chat_; }
+  std::optional<ChatForm> chat_form() const noexcept { return form_; }
   // Throws Error (exit 2) for options that exclude or need each other; `json`: --json is given.
   void check(bool json) const;
 
   RecordFormat format() const noexcept {
-    return jsonl_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines;
+    return jsonl_ || chat_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines;
   }
   ReorderWindow::Order order() const noexcept;
   Shard shard() const noexcept { return shard_; }
@@ -33,8 +36,9 @@ class ManyArguments {
   bool writes_file() const noexcept { return output_ && *output_ != "-"; }
 
  private:
-  bool lines_ = false, null_ = false, jsonl_ = false, unordered_ = false, resume_ = false, force_ = false,
-       is_shard_ = false;
+  bool lines_ = false, null_ = false, jsonl_ = false, chat_ = false;
+  bool unordered_ = false, resume_ = false, force_ = false, is_shard_ = false;
+  std::optional<ChatForm> form_;
   std::optional<uint32_t> batch_;
   std::optional<uint64_t> kv_memory_;
   std::optional<std::string> output_;

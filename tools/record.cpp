@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "src/base/error.h"
+#include "src/engine/chat.h"
 #include "src/engine/noise.h"
 #include "tools/escapes.h"
 #include "tools/plain_text.h"
@@ -168,24 +169,41 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
   }
   written_.assign(options_.size(), nullptr);
   for (const Json::Member& member : json.object) set_key(member, record);
-  const auto is_prompt = [](const Json::Member& member) {
-    return (member.first == "prompt" || member.first == "tokens") && is_present(&member.second);
+  const std::vector<std::string> keys = prompt_keys();
+  const auto is_prompt = [&](const Json::Member& member) {
+    return std::find(keys.begin(), keys.end(), member.first) != keys.end() && is_present(&member.second);
   };
   const auto place = std::find_if(json.object.begin(), json.object.end(), is_prompt);
-  if (place == json.object.end())
-    throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found neither", begin};
+  if (place == json.object.end()) {
+    const char* expected = chat_ ? "expected \"messages\", found none"
+                                 : "expected a \"prompt\" or \"tokens\", found neither";
+    throw Fault{ExitCode::input, expected, begin};
+  }
   if (std::find_if(place + 1, json.object.end(), is_prompt) != json.object.end()) {
     throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found both", place->offset};
   }
   try {
-    if (place->first == "prompt") {
-      record.prompt =
-          model_.tokenizer().encode(place->second.string, arguments_.special ? Specials::parse : Specials::as_text);
-    }
+    set_prompt(*place, record);
     finish(record);
   } catch (const Error& error) {
     throw Fault{ExitCode::input, error.what(), place->offset};
   }
+}
+
+std::vector<std::string> RecordParser::prompt_keys() const {
+  return chat_ ? std::vector<std::string>{"messages"} : std::vector<std::string>{"prompt", "tokens"};
+}
+
+// Tokens are there already.
+void RecordParser::set_prompt(const Json::Member& member, Record& record) {
+  if (member.first == "prompt") {
+    record.prompt =
+        model_.tokenizer().encode(member.second.string, arguments_.special ? Specials::parse : Specials::as_text);
+  }
+  if (member.first != "messages") return;
+  append_chat_tokens(model_, render_chat(*chat_, messages_from_json(member.second), Reply::begins), record.prompt);
+  const std::string_view end = end_of_message(chat_->form);
+  if (!end.empty()) arguments_.stops.emplace_back(end);
 }
 
 // The option that a key stands for, by one of its names.
@@ -203,11 +221,13 @@ const Option& RecordParser::option_of(const Json::Member& member) {
     }
     return options_[i];
   }
-  std::vector<std::string> all = {"prompt", "tokens"};
+  std::vector<std::string> all = prompt_keys();
   for (const auto& keys : keys_) all.insert(all.end(), keys.begin(), keys.end());
   const std::string near = nearest_name(key, all);
   const std::string_view substitute =
-      key == "n" ? "\"max_new_tokens\" is the length, \"samples\" the number of texts" : substitute_for(key);
+      key == "n"          ? "\"max_new_tokens\" is the length, \"samples\" the number of texts"
+      : key == "messages" ? "--chat reads messages"
+                          : substitute_for(key);
   throw Fault{ExitCode::input,
               "unknown key " + quoted(key) +
                   (!substitute.empty() ? ": " + std::string(substitute)
@@ -226,9 +246,11 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
   };
   if (key == "id") {
     if (is_present(&value) && id_text(value).empty()) throw wrong("a string or a whole number");
-  } else if (key == "prompt") {
+  } else if (chat_ && key == "messages") {
+    return;
+  } else if (!chat_ && key == "prompt") {
     if (is_present(&value) && value.kind != Json::Kind::string) throw wrong("a string");
-  } else if (key == "tokens") {
+  } else if (!chat_ && key == "tokens") {
     if (is_present(&value) && value.kind != Json::Kind::array) throw wrong("an array of token ids");
     set_tokens(member, record);
   } else {

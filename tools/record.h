@@ -11,6 +11,7 @@
 #include "src/engine/engine.h"
 #include "src/io/json.h"
 #include "src/model/model.h"
+#include "src/text/chat_template.h"
 #include "tools/request_arguments.h"
 
 namespace gpt2 {
@@ -52,6 +53,8 @@ class RecordParser {
                std::string source);
   RecordParser(const RecordParser&) = delete;
 
+  // Records have messages, which are rendered by this template, instead of prompt or tokens.
+  void expect_messages(const ChatTemplate& chat) { chat_ = chat; }
   // Never throws for what stands in the record: that is its failure.
   Record parse(std::string_view text, RecordPlace place);
   // Returns the record of a line that was too long to be read, or of an input in a foreign encoding.
@@ -68,6 +71,8 @@ class RecordParser {
   const Option& option_of(const Json::Member& member);
   void set_option(const Option& option, const Json::Member& member);
   void set_tokens(const Json::Member& member, Record& record) const;
+  std::vector<std::string> prompt_keys() const;
+  void set_prompt(const Json::Member& member, Record& record);
   void finish(Record& record) const;
   Record failed(RecordPlace place, const std::string& message) const;
   std::string place_of(RecordPlace place, size_t offset) const;
@@ -80,6 +85,7 @@ class RecordParser {
   RecordFormat format_;
   bool escaped_;
   std::string source_;
+  std::optional<ChatTemplate> chat_;
 };
 
 // Returns an id as it stands in a result; empty if it is neither a string nor a whole number.

@@ -14,6 +14,7 @@ namespace {
 
 std::atomic<bool> g_interrupted = false;
 std::atomic<int> g_signal = 0;
+std::atomic<bool> g_second_ends = true;
 char g_unfinished[4096];
 
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
@@ -22,12 +23,12 @@ constexpr int kInterrupts[] = {SIGINT, SIGTERM};
 
 void on_interrupt(int signal_number) {
   erase_progress();
+  if (!g_interrupted) g_signal = signal_number;
   if (g_interrupted.exchange(true)) {  // the second one ends it at once
+    if (signal_number == SIGINT && !g_second_ends) return;
     signal(signal_number, SIG_DFL);
     raise(signal_number);
-    return;
   }
-  g_signal = signal_number;
 }
 
 iovec part(const char* text) { return {const_cast<char*>(text), strlen(text)}; }
@@ -57,7 +58,8 @@ void handle(int signal_number, void (*handler)(int)) {
 
 void ignore_file_size_signal() { handle(SIGXFSZ, SIG_IGN); }
 
-void catch_interrupts() {
+void catch_interrupts(SecondInterrupt second) {
+  g_second_ends = second == SecondInterrupt::ends;
   for (const int signal_number : kInterrupts) {
     struct sigaction current = {};
     sigaction(signal_number, nullptr, &current);
@@ -66,6 +68,13 @@ void catch_interrupts() {
 }
 
 const std::atomic<bool>& interrupt_flag() noexcept { return g_interrupted; }
+
+int caught_signal() noexcept { return g_interrupted ? g_signal.load() : 0; }
+
+void forget_interrupt() noexcept {
+  g_signal = 0;
+  g_interrupted = false;
+}
 
 void end_by_caught_signal() { end_by_signal(g_signal); }
 

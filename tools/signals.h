@@ -13,9 +13,15 @@ struct Interrupted {};
 // A file that reaches the shell's size limit makes write fail; it does not end the program.
 void ignore_file_size_signal();
 
-// Makes SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored.
-void catch_interrupts();
+// Makes SIGINT and SIGTERM only set the flag, once. A signal that is ignored stays ignored. `second`: whether another
+// SIGINT ends the program or, as long as the first was not forgotten, is no news.
+enum class SecondInterrupt { ends, is_ignored };
+void catch_interrupts(SecondInterrupt second = SecondInterrupt::ends);
 const std::atomic<bool>& interrupt_flag() noexcept;
+// Returns the signal that set the flag; 0: none.
+int caught_signal() noexcept;
+// Takes the flag back: what the signal was to stop has stopped.
+void forget_interrupt() noexcept;
 
 // Ends the program by the signal that was caught, so that the caller sees 130 or 143.
 [[noreturn]] void end_by_caught_signal();

@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/convert/architecture.h"
+#include "src/convert/chat_template_file.h"
 #include "src/convert/config_json.h"
 #include "src/convert/family_source.h"
 #include "src/convert/gpt2_source.h"
@@ -111,6 +112,7 @@ ConvertReport convert_checkpoint(const std::string& directory, const ConvertOpti
   write_options.dtype = options.dtype;
   write_options.keep = options.keep;
   write_options.source = name_of(directory);
+  write_options.chat_template = read_chat_template(directory, warnings);
   const TensorSpec head = model_schema(config).back();  // wte where it is tied
   if (options.draft_vocab > 0) {
     const Tokenizer words(tokenizer.tables(), directory);

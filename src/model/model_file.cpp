@@ -258,6 +258,7 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.header_hash = reader.check_header_hash();
   file.config = config_from_metadata(reader, path);
   file.source = reader.required(kSourceKey);
+  if (const std::string* chat = reader.value(kChatTemplateKey)) file.chat_template = *chat;
   file.tokenizer_hash = reader.required_hash(kTokenizerHashKey);
   for (const TensorSpec& spec : model_schema(file.config)) file.tensors.push_back(reader.tensor(spec, file.config));
   file.weights = view_weights(file.config, file.tensors);

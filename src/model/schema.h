@@ -69,6 +69,8 @@ inline constexpr std::string_view kBlockPrefix = "block.";
 inline constexpr std::string_view kHeaderHashKey = "gpt2.header_xxh3";
 inline constexpr std::string_view kSourceKey = "gpt2.source";
 inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
+// The checkpoint's template of conversations, in Jinja; only where it has one. It says nothing of what is computed.
+inline constexpr std::string_view kChatTemplateKey = "chat_template";
 // Radians a position, of each pair; 0: does not turn.
 inline constexpr std::string_view kFrequencies = "rotary.frequencies";
 inline constexpr std::string_view kTensorPrefix = "tensor.";

@@ -1,0 +1,14 @@
+// The template of conversations that a checkpoint directory has.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gpt2 {
+
+// Returns the text of DIR/chat_template.jinja, else of chat_template in tokenizer_config.json (of a list of named ones
+// that named "default"); empty where there is none. One that is too long or no text is left out with a warning. Throws
+// Error (exit 3) for files that cannot be read.
+std::string read_chat_template(const std::string& directory, std::vector<std::string>& warnings);
+
+}  // namespace gpt2
