@@ -69,8 +69,10 @@ class Builder {
     if (token.text.empty())
       fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
     if (is_past(token.id, item)) return;
-    const auto [other, added] = texts_.emplace(token.id, token.text);
-    if (!added && other->second != token.text) {
+    // What is looked for in a text's normal form stands there with its spaces.
+    const std::string text = characters_ && token.normalized ? decode_characters(token.text) : token.text;
+    const auto [other, added] = texts_.emplace(token.id, text);
+    if (!added && other->second != text) {
       fail_model(v_.tokens_file, item, "an id of its own",
                  "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
     }
