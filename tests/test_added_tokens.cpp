@@ -56,7 +56,7 @@ TEST_CASE("added tokens: every combination of flags gives the ids of Hugging Fac
       Vocabulary vocabulary = books;
       vocabulary.added.clear();
       for (const Json& token : json.find("tokens")->array) vocabulary.added.push_back(added_token(token));
-      vocabulary.rules.prefix_space = json.find("prefix_space")->boolean;
+      vocabulary.rules.prefix_space = json.find("prefix_space")->boolean ? PrefixSpace::unspaced : PrefixSpace::none;
       data = build_tokenizer(vocabulary, 5000);
       described = tokens;
     }
@@ -141,7 +141,7 @@ TEST_CASE("added tokens: tables that lie are refused by name") {
   data.rules.before_text = {4};
   refuses(data, "tokenizer.before_text");
   data = good;
-  data.rules.prefix_space = true;
+  data.rules.prefix_space = PrefixSpace::unspaced;
   refuses(data, "tokenizer.prefix_space");
   data = good;
   data.bytes.assign(kMaxAddedBytes, 'x');

@@ -169,7 +169,9 @@ TEST_CASE("split: tokenizer.json's unknown patterns and steps are refused by nam
       {sequence(R"({"type":"Punctuation"},{"type":"ByteLevel"})"), "Punctuation"},
       {sequence(level + "," + level + "," + level), "3 steps"},
       {level, "pre_tokenizer.use_regex"},
-      {R"({"type":"Metaspace"})", "Metaspace"},
+      {R"({"type":"Whitespace"})", "Whitespace"},
+      {R"({"type":"Metaspace"})", "pre_tokenizer.replacement"},
+      {R"({"type":"Metaspace","replacement":"\u2581"})", "pre_tokenizer.split"},
   };
   for (const auto& [pre, named] : cases) {
     const std::string directory = temp_dir();

@@ -35,7 +35,7 @@ std::string json_array(const std::vector<std::string>& values) {
 
 // {"token":300,"text":" the","logprob":-1.5}; "bytes" tells a token exactly whose bytes are no whole characters.
 std::string token_object(const TokenLogprob& one, const Tokenizer& tokenizer) {
-  const std::string bytes = tokenizer.decode({&one.token, 1});
+  const std::string bytes(tokenizer.token_bytes(one.token));
   JsonObject object;
   object.whole("token", static_cast<uint64_t>(one.token)).string("text", bytes);
   size_t valid = 0;
@@ -58,7 +58,7 @@ std::string token_list(std::span<const TokenLogprob> tokens, const Tokenizer& to
 
 void SampleBuilder::push(TokenId token, bool ends_text) {
   sample_.tokens.push_back(token);
-  if (!ends_text) stop_.push(tokenizer_.token_bytes(token), sample_.text);
+  if (!ends_text) stop_.push(text_.next(token), sample_.text);
 }
 
 void SampleBuilder::push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top) {

@@ -31,9 +31,8 @@ struct Sample {
 // A sample that grows token by token until it ends by itself or by a stop string.
 class SampleBuilder {
  public:
-  // `tokenizer` outlives it.
-  SampleBuilder(const Tokenizer& tokenizer, uint32_t index, StopMatcher stop)
-      : tokenizer_(tokenizer), stop_(std::move(stop)) {
+  // `text` stands behind the prompt.
+  SampleBuilder(const TokenText& text, uint32_t index, StopMatcher stop) : text_(text), stop_(std::move(stop)) {
     sample_.index = index;
   }
   // `ends_text`: the end-of-text token, which is no text. Text comes out as soon as no stop string can begin in it.
@@ -46,7 +45,7 @@ class SampleBuilder {
   Sample& sample() noexcept { return sample_; }
 
  private:
-  const Tokenizer& tokenizer_;
+  TokenText text_;
   StopMatcher stop_;
   Sample sample_;
 };

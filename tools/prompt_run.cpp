@@ -95,9 +95,10 @@ void PromptRun::write_samples(Generation& generation) {
   generation.lists_logprobs = arguments_.logprobs.has_value();
   const Model& model = batcher_.engine().model();
   const std::vector<TokenScore> scores = prompt_logprobs(batcher_.engine(), arguments_, generation.prompt);
+  const TokenText text(model.tokenizer(), generation.prompt);
   for (uint32_t i = 0; i < arguments_.n_samples && (i == 0 || !interrupt_flag()); ++i) {
     if (i % kSamplesAtOnce == 0) submit(generation, i);
-    SampleBuilder builder(model.tokenizer(), i, arguments_.stop_matcher());
+    SampleBuilder builder(text, i, arguments_.stop_matcher());
     for (const TokenScore& score : scores) builder.push_logprobs(score.token, score.top);
     Sample& sample = builder.sample();
     sample.tokens.reserve(std::min<size_t>(arguments_.max_new_tokens, model.config().n_ctx));

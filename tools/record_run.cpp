@@ -139,6 +139,7 @@ void RecordRun::hand_over_samples() {
     return hand_over_failure();
   }
   const uint32_t n_samples = record.arguments.n_samples;
+  const TokenText text(parser_.tokenizer(), record.prompt);
   Submission submission;
   submission.request = record.request;
   submission.request.sample = next_sample_;
@@ -147,7 +148,7 @@ void RecordRun::hand_over_samples() {
     const uint64_t place = window_.expect();
     if (submission.n_samples == 0) submission.id = place;
     Running& running =
-        running_.emplace(place, Running{current_, {parser_.tokenizer(), next_sample_, record.arguments.stop_matcher()}})
+        running_.emplace(place, Running{current_, {text, next_sample_, record.arguments.stop_matcher()}})
             .first->second;
     for (const TokenScore& score : scores) running.builder.push_logprobs(score.token, score.top);
     ++current_->n_open;

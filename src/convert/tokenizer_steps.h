@@ -15,12 +15,11 @@ bool is_type(const Json& step, std::string_view name);
 // The steps of a member that is one step or a Sequence of them; `list` is the sequence's key.
 std::vector<const Json*> steps_of(const Json& json, std::string_view list);
 
-// Reads tokenizer.json's normalizer into nfc of the rules: none, or NFC. Throws Error (exit 3) that names any other.
-void read_normalizer(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
-
-// Reads tokenizer.json's pre_tokenizer into split and prefix_space of the rules: ByteLevel; Digits, then ByteLevel;
-// Split by a known pattern, then ByteLevel without its own. Throws Error (exit 3) that names what is none of these: a
+// Reads tokenizer.json's normalizer, pre_tokenizer and decoder into the rules. For byte-level BPE: no normalizer or NFC;
+// ByteLevel, or Digits and ByteLevel, or Split by a known pattern and ByteLevel without its own. For SentencePiece's BPE
+// (symbols are characters): spaces become U+2581 by the normalizer Replace, with Prepend before it or not, or by the
+// pre-tokenizer Metaspace; and the decoder takes that back. Throws Error (exit 3) that names what is none of these: a
 // pattern of a file is compared and never run.
-void read_pre_tokenizer(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
+void read_steps(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
 
 }  // namespace gpt2

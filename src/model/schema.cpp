@@ -119,6 +119,10 @@ void each_rule(R& rules, Visit visit) {
   visit("split", rules.split);
   visit("ignore_merges", rules.ignore_merges);
   visit("nfc", rules.nfc);
+  visit("symbols", rules.symbols);
+  visit("unknown", rules.unknown);
+  visit("fuse_unknown", rules.fuse_unknown);
+  visit("unused", rules.unused);
 }
 
 // What a block is made of, once. A new part is a line here and a field there.
@@ -174,9 +178,10 @@ bool from_text(std::string_view text, std::string& value) {
 }
 template <Named Enum>
 bool from_text(std::string_view text, Enum& value) {
-  constexpr uint8_t kMost = std::is_same_v<Enum, Activation> || std::is_same_v<Enum, SplitRule> ? 4
-                            : std::is_same_v<Enum, Residual>                                    ? 3
-                                                                                                : 2;
+  constexpr uint8_t kMost = std::is_same_v<Enum, PrefixSpace>                                     ? 5
+                            : std::is_same_v<Enum, Activation> || std::is_same_v<Enum, SplitRule> ? 4
+                            : std::is_same_v<Enum, Residual>                                      ? 3
+                                                                                                  : 2;
   for (uint8_t i = 0; i < kMost; ++i) {
     value = static_cast<Enum>(i);
     if (name_of(value) == text) return true;

@@ -3,16 +3,23 @@
 #include <algorithm>
 #include <bit>
 #include <deque>
-#include <functional>
 #include <limits>
-#include <queue>
 #include <utility>
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
+#include "src/text/merger.h"
 #include "src/text/nfc.h"
+#include "src/text/utf8.h"
 
 namespace gpt2 {
+
+std::string_view name_of(Symbols symbols) { return symbols == Symbols::bytes ? "bytes" : "characters"; }
+
+std::string_view name_of(PrefixSpace prefix) {
+  constexpr std::string_view names[] = {"false", "true", "first", "text", "stretch"};
+  return names[static_cast<size_t>(prefix)];
+}
 
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept {
   const uint64_t key = (static_cast<uint64_t>(left) << 32 | right) * 0x9E3779B97F4A7C15u;
@@ -34,15 +41,24 @@ Tokenizer::Tokenizer(const TokenizerTables& tables, std::string_view file) : tab
     refuse("tokenizer.merges", "a power of two of slots", tables.merges.size());
   }
   if (tables.byte_tokens.size() != 256) refuse("tokenizer.byte_tokens", "256 entries", tables.byte_tokens.size());
-  if ((tables.rules.ignore_merges || !tables.texts.empty()) && !std::has_single_bit(tables.texts.size())) {
+  const TokenizerRules& rules = tables.rules;
+  const bool characters = rules.symbols == Symbols::characters;
+  if ((rules.ignore_merges || characters || !tables.texts.empty()) && !std::has_single_bit(tables.texts.size())) {
     refuse("tokenizer.texts", "a power of two of slots", tables.texts.size());
   }
-  for (const TokenId id : tables.rules.before_text) {
-    if (id < 0 || static_cast<size_t>(id) >= n_tokens()) {
-      fail_model(file, "tokenizer.before_text", "ids below " + std::to_string(n_tokens()), std::to_string(id));
+  const auto check_ids = [&](const char* item, std::span<const TokenId> ids) {
+    for (const TokenId id : ids) {
+      if (id >= 0 && static_cast<size_t>(id) < n_tokens()) continue;
+      fail_model(file, item, "ids below " + std::to_string(n_tokens()), std::to_string(id));
     }
+  };
+  check_ids("tokenizer.before_text", rules.before_text);
+  check_ids("tokenizer.unused", rules.unused);
+  if (rules.unknown != -1) check_ids("tokenizer.unknown", {&rules.unknown, 1});
+  if (!std::is_sorted(rules.unused.begin(), rules.unused.end())) {
+    fail_model(file, "tokenizer.unused", "ascending ids", "others");
   }
-  if (tables.rules.prefix_space && tables.byte_tokens[' '] >= n_tokens()) {
+  if (!characters && rules.prefix_space != PrefixSpace::none && tables.byte_tokens[' '] >= n_tokens()) {
     fail_model(file, "tokenizer.prefix_space", "a vocabulary with a space", "one without");
   }
   take_added_tokens(file);
@@ -68,9 +84,9 @@ void Tokenizer::take_added_tokens(std::string_view file) {
                  "more");
     }
     const bool second = (flag & kAddedNormalized) != 0;
-    const bool changed = second && tables_.rules.nfc && !surely_nfc(text);
-    passes[second ? 1 : 0].push_back(
-        {changed ? normal_forms.emplace_back(to_nfc(text)) : text, static_cast<TokenId>(ids[i]), flag});
+    AddedText added = {text, static_cast<TokenId>(ids[i]), flag};
+    if (second) added.text = normal_form(text, false, normal_forms.emplace_back());
+    passes[second ? 1 : 0].push_back(added);
   }
   plain_ = AddedTokens(passes[0]);
   normalized_ = AddedTokens(passes[1]);
@@ -101,16 +117,32 @@ std::optional<TokenId> Tokenizer::find_text(std::string_view text) const {
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids) const {
+  const auto& before = tables_.rules.before_text;
+  const bool whole = ids.size() >= before.size() && std::equal(before.begin(), before.end(), ids.begin());
   std::string text;
-  for (const TokenId id : ids) text += token_bytes(id);
+  TokenText pieces(*this);
+  for (const TokenId id : whole ? ids.subspan(before.size()) : ids) text += pieces.next(id);
   return text;
 }
 
-bool Tokenizer::is_special(TokenId id) const noexcept {
+uint32_t Tokenizer::added_flags(TokenId id) const noexcept {
   const auto &ids = tables_.special_tokens, &flags = tables_.added_flags;
   const auto found = std::find(ids.begin(), ids.end(), static_cast<uint32_t>(id));
-  return found != ids.end() &&
-         (flags.empty() || (flags[static_cast<size_t>(found - ids.begin())] & kAddedSpecial) != 0);
+  if (found == ids.end()) return ~uint32_t{0};
+  return flags.empty() ? uint32_t{kAddedSpecial} : flags[static_cast<size_t>(found - ids.begin())];
+}
+
+bool Tokenizer::is_special(TokenId id) const noexcept {
+  const uint32_t flags = added_flags(id);
+  return flags != ~uint32_t{0} && (flags & kAddedSpecial) != 0;
+}
+
+bool Tokenizer::ends_stretch(TokenId id) const noexcept { return (added_flags(id) & kAddedNormalized) == 0; }
+
+bool Tokenizer::is_fallback_byte(TokenId id) const noexcept {
+  if (tables_.rules.symbols == Symbols::bytes || id < 0) return false;
+  const auto& bytes = tables_.byte_tokens;
+  return std::find(bytes.begin(), bytes.end(), static_cast<uint32_t>(id)) != bytes.end();
 }
 
 uint64_t Tokenizer::hash() const {
@@ -120,84 +152,23 @@ uint64_t Tokenizer::hash() const {
   hash.update(std::as_bytes(tables_.merges));
   hash.update(std::as_bytes(tables_.byte_tokens));
   hash.update(std::as_bytes(tables_.special_tokens));
+  const TokenizerRules &rules = tables_.rules, plain;
+  if (rules == plain && tables_.added_flags.empty()) return hash.digest();  // as files have it since the first version
+  const auto add = [&hash](auto value) { hash.update(std::as_bytes(std::span(&value, 1))); };
+  const auto add_list = [&](const std::vector<TokenId>& ids) {
+    add(static_cast<uint64_t>(ids.size()));
+    hash.update(std::as_bytes(std::span(ids)));
+  };
+  hash.update(std::as_bytes(tables_.added_flags));
+  add(rules.prefix_space);
+  add(rules.split);
+  add(rules.symbols);
+  for (const bool flag : {rules.nfc, rules.ignore_merges, rules.fuse_unknown}) add(static_cast<uint8_t>(flag));
+  add(rules.unknown);
+  add_list(rules.before_text);
+  add_list(rules.unused);
   return hash.digest();
 }
-
-// Merges the symbols of one piece: a linked list of symbols, and a heap of the pairs that may merge, lowest rank first
-// and leftmost among equals. Each merge removes a symbol and adds at most two pairs: O(n log n).
-class Tokenizer::Merger {
- public:
-  explicit Merger(const Tokenizer& tokenizer)
-      : tables_(tokenizer.tables_), file_(tokenizer.file_), n_tokens_(tokenizer.n_tokens()) {}
-
-  // Replaces out[first, end) by the merged ids.
-  void merge(std::vector<TokenId>& out, size_t first) {
-    const size_t n = out.size() - first;
-    if (n < 2) return;
-    GPT2_CHECK(n < kEnd);
-    symbols_.resize(n);
-    for (uint32_t i = 0; i < n; ++i) {
-      symbols_[i] = {static_cast<uint32_t>(out[first + i]), i == 0 ? kEnd : i - 1, i + 1 == n ? kEnd : i + 1};
-    }
-    for (uint32_t i = 0; i + 1 < n; ++i) push_pair(i);
-    while (!pairs_.empty()) {
-      const Pair pair = pairs_.top();
-      pairs_.pop();
-      apply(pair);
-    }
-    out.resize(first);
-    for (uint32_t i = 0; i != kEnd; i = symbols_[i].next) out.push_back(static_cast<TokenId>(symbols_[i].id));
-  }
-
- private:
-  static constexpr uint32_t kEnd = 0xFFFFFFFFu;
-  struct Symbol {
-    uint32_t id, previous, next;  // id is kNoToken once merged into its left neighbour
-  };
-  struct Pair {
-    uint32_t rank, at, left, right, result;
-    bool operator>(const Pair& other) const { return std::pair(rank, at) > std::pair(other.rank, other.at); }
-  };
-
-  void push_pair(uint32_t at) {
-    const uint32_t left = symbols_[at].id, right = symbols_[symbols_[at].next].id;
-    const MergeSlot* merge = find(left, right);
-    if (merge != nullptr) pairs_.push({merge->rank, at, left, right, merge->result});
-  }
-
-  // The tables may lie: a bounded number of probes, and no result outside the vocabulary.
-  const MergeSlot* find(uint32_t left, uint32_t right) const {
-    const size_t n = tables_.merges.size();
-    const size_t most = std::min(n, kMaxProbes);
-    size_t slot = merge_slot(left, right, n);
-    for (size_t probe = 0; probe < most; ++probe, slot = (slot + 1) & (n - 1)) {
-      const MergeSlot& merge = tables_.merges[slot];
-      if (merge.left == kNoToken) return nullptr;
-      if (merge.left == left && merge.right == right) return merge.result < n_tokens_ ? &merge : nullptr;
-    }
-    fail_model(file_, "tokenizer.merges", "an empty slot within " + std::to_string(most), "none");
-  }
-
-  void apply(const Pair& pair) {
-    Symbol& left = symbols_[pair.at];
-    if (left.id != pair.left || left.next == kEnd || symbols_[left.next].id != pair.right) return;  // merged meanwhile
-    Symbol& right = symbols_[left.next];
-    left.id = pair.result;
-    left.next = right.next;
-    right.id = kNoToken;
-    if (left.next != kEnd) {
-      symbols_[left.next].previous = pair.at;
-      push_pair(pair.at);
-    }
-    if (left.previous != kEnd) push_pair(left.previous);
-  }
-
-  const TokenizerTables& tables_;
-  const std::string& file_;
-  size_t n_tokens_;
-  std::vector<Symbol> symbols_;
-  std::priority_queue<Pair, std::vector<Pair>, std::greater<>> pairs_;
-};
 
 void Tokenizer::push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const {
   for (size_t i = 0; i < piece.size(); ++i) {
@@ -211,15 +182,50 @@ void Tokenizer::push_bytes(std::string_view piece, size_t offset, std::vector<To
   }
 }
 
+bool Tokenizer::push_fallback(std::string_view character, std::vector<TokenId>& out) const {
+  const auto has_token = [&](char byte) {
+    return tables_.byte_tokens[static_cast<unsigned char>(byte)] < n_tokens();
+  };
+  if (!std::all_of(character.begin(), character.end(), has_token)) return false;
+  push_bytes(character, 0, out);
+  return true;
+}
+
+// Bytes that are no UTF-8 become their own tokens, so that they come back (SentencePiece makes U+FFFD of each).
+void Tokenizer::push_characters(std::string_view piece, size_t offset, std::vector<TokenId>& out) const {
+  bool fuses = false;  // the last one was unknown
+  for (size_t at = 0; at < piece.size();) {
+    const CodePoint c = decode_utf8(piece.substr(at));
+    const std::string_view character = piece.substr(at, c.length);
+    const std::optional<TokenId> id = find_text(character);
+    const bool known = id || push_fallback(character, out);
+    if (id) {
+      out.push_back(*id);
+    } else if (!known && tables_.rules.unknown < 0) {
+      fail(ExitCode::input, "prompt: the character at offset " + std::to_string(offset + at) +
+                                " has no token in this vocabulary (--tokens takes ids)");
+    } else if (!known && !fuses) {
+      out.push_back(tables_.rules.unknown);
+    }
+    fuses = !known && tables_.rules.fuse_unknown;
+    at += c.length;
+  }
+}
+
 void Tokenizer::encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const {
   while (!text.empty()) {
-    const size_t length = next_piece(text, tables_.rules.split);
-    const std::optional<TokenId> whole = tables_.rules.ignore_merges ? find_text(text.substr(0, length)) : std::nullopt;
+    const bool characters = tables_.rules.symbols == Symbols::characters;
+    const size_t length = characters ? text.size() : next_piece(text, tables_.rules.split);
+    const std::string_view piece = text.substr(0, length);
+    const std::optional<TokenId> whole = tables_.rules.ignore_merges ? find_text(piece) : std::nullopt;
+    const size_t first = out.size();
     if (whole) {
       out.push_back(*whole);
+    } else if (characters) {
+      push_characters(piece, offset, out);
+      merger.merge(out, first);
     } else {
-      const size_t first = out.size();
-      push_bytes(text.substr(0, length), offset, out);
+      push_bytes(piece, offset, out);
       merger.merge(out, first);
     }
     text.remove_prefix(length);
@@ -245,16 +251,35 @@ void split_at(const AddedTokens& added, std::string_view text, Specials specials
 
 }  // namespace
 
+std::string_view Tokenizer::normal_form(std::string_view stretch, bool first, std::string& buffer) const {
+  const TokenizerRules& rules = tables_.rules;
+  if (rules.nfc && !surely_nfc(stretch)) stretch = buffer = to_nfc(stretch);
+  if (rules.symbols == Symbols::bytes || stretch.empty()) return stretch;
+  constexpr std::string_view kSpace = "\u2581";
+  const bool prefix =
+      rules.prefix_space == PrefixSpace::stretch || (rules.prefix_space == PrefixSpace::text && first);
+  if (!prefix && stretch.find(kSpace) == std::string_view::npos) return stretch;
+  std::string text(prefix ? 1 : 0, ' ');
+  for (size_t at = 0; at < stretch.size();) {
+    const size_t end = std::min(stretch.find(kSpace, at), stretch.size());
+    text += stretch.substr(at, end - at);
+    if (end < stretch.size()) text += ' ';
+    at = end + kSpace.size();
+  }
+  return buffer = std::move(text);
+}
+
 void Tokenizer::encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const {
-  Merger merger(*this);
+  Merger merger(tables_, file_);
+  const PrefixSpace prefix = tables_.rules.prefix_space;
   out.insert(out.end(), tables_.rules.before_text.begin(), tables_.rules.before_text.end());
   split_at(plain_, text, specials, out, [&](std::string_view part, size_t begin) {
-    std::string normal;
-    if (tables_.rules.nfc && !surely_nfc(part)) part = normal = to_nfc(part);
+    std::string buffer;
+    part = normal_form(part, begin == 0, buffer);
     split_at(normalized_, part, specials, out, [&](std::string_view piece, size_t offset) {
-      const bool spaced = tables_.rules.prefix_space && !piece.empty() && piece[0] != ' ';
+      const bool place = prefix == PrefixSpace::unspaced || (prefix == PrefixSpace::first && begin + offset == 0);
       // The space stands at the offset before the piece's own, and always has a token.
-      if (spaced) {
+      if (place && !piece.empty() && piece[0] != ' ') {
         encode_text(" " + std::string(piece), begin + offset - 1, merger, out);
       } else {
         encode_text(piece, begin + offset, merger, out);
@@ -267,6 +292,23 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials)
   std::vector<TokenId> ids;
   encode(text, specials, ids);
   return ids;
+}
+
+TokenText::TokenText(const Tokenizer& tokenizer, std::span<const TokenId> before) : tokenizer_(tokenizer) {
+  const TokenizerRules& rules = tokenizer.rules();
+  strips_ = rules.symbols == Symbols::characters && rules.prefix_space != PrefixSpace::none;
+  strips_again_ = strips_ && (rules.prefix_space == PrefixSpace::stretch || rules.prefix_space == PrefixSpace::unspaced);
+  if (!strips_) return;
+  for (const TokenId id : before) next(id);
+}
+
+std::string_view TokenText::next(TokenId id) {
+  std::string_view bytes = tokenizer_.token_bytes(id);
+  if (!strips_ && !strips_again_) return bytes;
+  const bool added = tokenizer_.ends_stretch(id);
+  if (strips_ && !added && bytes.starts_with(' ') && !tokenizer_.is_fallback_byte(id)) bytes.remove_prefix(1);
+  strips_ = added ? strips_ || strips_again_ : strips_ && tokenizer_.token_bytes(id).empty();
+  return bytes;
 }
 
 std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b) {

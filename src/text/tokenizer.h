@@ -1,5 +1,5 @@
-// Byte-level BPE over tables that are used where they lie (in a mapped file): opening one parses nothing that grows
-// with the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error
+// Byte-level and SentencePiece BPE over tables that are used where they lie (in a mapped file): opening one parses
+// nothing that grows with the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error
 // (exit 3, with the file's name) ends what meets a bad one.
 #pragma once
 
@@ -31,14 +31,34 @@ inline constexpr size_t kMaxProbes = 1024;
 // make gigabytes of text from a few tokens.
 inline constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 
+// What a text begins as. The names are part of the file format.
+//   bytes       byte-level BPE: a text is cut into pieces, and a piece is its bytes
+//   characters  SentencePiece: a stretch of text is one piece of characters; those without a token are their bytes' tokens
+//               or the unknown one. U+2581 is a space in texts and in tokens
+enum class Symbols : uint8_t { bytes, characters };
+std::string_view name_of(Symbols symbols);
+
+// Where a text gets a space before it. A stretch is what stands between added tokens. The names are part of the format.
+//   none
+//   unspaced  ("true") each stretch that does not begin with a space: ByteLevel's add_prefix_space, Metaspace's "always"
+//   first     the text, if it begins with a stretch that does not begin with a space: Metaspace's "first"
+//   text      the text, if it begins with a stretch: SentencePiece's add_dummy_prefix
+//   stretch   each stretch: the normalizer Prepend, and SentencePiece behind each added token
+enum class PrefixSpace : uint8_t { none, unspaced, first, text, stretch };
+std::string_view name_of(PrefixSpace prefix);
+
 // What a tokenizer does beside merging. Each field that is not its default is a string in the file's metadata
 // (src/model/schema.h).
 struct TokenizerRules {
-  bool prefix_space = false;         // a stretch of text that does not begin with a space gets one
+  PrefixSpace prefix_space = PrefixSpace::none;
   std::vector<TokenId> before_text;  // ids that stand before every text
   SplitRule split = SplitRule::gpt2;  // where a text is cut before its pieces are merged
   bool nfc = false;                  // a text is brought into Unicode's normal form C first
   bool ignore_merges = false;        // a piece that is a token becomes it, whatever the merges would make
+  Symbols symbols = Symbols::bytes;
+  TokenId unknown = -1;              // stands for a character that has neither a token nor its bytes'; -1: none
+  bool fuse_unknown = false;         // several of them one behind the other become one
+  std::vector<TokenId> unused;       // ascending; merges make them on their way, then they fall apart again
 
   bool operator==(const TokenizerRules&) const = default;
 };
@@ -59,6 +79,8 @@ struct TokenizerTables {
 // Where the search for a text starts in a table of n_slots (a power of two). Part of the file format.
 size_t text_slot(std::string_view text, size_t n_slots);
 
+class Merger;
+
 class Tokenizer {
  public:
   // Keeps views of the tables. Throws Error (exit 3) on sizes that do not fit together. `file` names them in messages.
@@ -71,22 +93,33 @@ class Tokenizer {
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
 
-  // The bytes of a token (not always whole UTF-8); empty for an id without text, below 0 or from n_tokens on. Throws
+  // The bytes of a token (not always whole UTF-8), with the space that may be a prefix; empty for an id without text, below 0 or from n_tokens on. Throws
   // Error (exit 3) where its offsets do not ascend, leave the bytes or are further apart than kMaxTokenBytes.
   std::string_view token_bytes(TokenId id) const;
+  // The text of the ids, without what `encode` puts before every text.
   std::string decode(std::span<const TokenId> ids) const;
 
   bool is_special(TokenId id) const noexcept;
-  // XXH3 (64 bits, seed 0) over the tables that give ids their texts: two models with equal hashes share their ids.
+  // Whether the token ends a stretch of text: found before a text's normal form and prefix are made.
+  bool ends_stretch(TokenId id) const noexcept;
+  // Whether the token is a byte that stands for itself, not for a character.
+  bool is_fallback_byte(TokenId id) const noexcept;
+  const TokenizerRules& rules() const noexcept { return tables_.rules; }
+  // XXH3 (64 bits, seed 0) over the tables that give ids their texts, and the rules where they are not GPT-2's: two
+  // models with equal hashes give every text the same ids.
   uint64_t hash() const;
 
  private:
-  class Merger;
   void take_added_tokens(std::string_view file);
   // The id of the token of the vocabulary with these bytes.
   std::optional<TokenId> find_text(std::string_view text) const;
-  // Appends the ids of a piece's bytes.
+  uint32_t added_flags(TokenId id) const noexcept;  // 0xFFFFFFFF: none is added
+  // Append the ids that a piece's merging begins with.
   void push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
+  void push_characters(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
+  bool push_fallback(std::string_view character, std::vector<TokenId>& out) const;
+  // The stretch in the form in which its tokens are looked for, in `buffer` if that is another one.
+  std::string_view normal_form(std::string_view stretch, bool first, std::string& buffer) const;
   // Appends the ids of text without added tokens; `offset` is where it stands in the prompt, for messages.
   void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
 
@@ -95,8 +128,22 @@ class Tokenizer {
   AddedTokens plain_, normalized_;  // without and with kAddedNormalized: two passes
 };
 
+// The text of tokens one by one: what each adds to the text so far. The space that a tokenizer puts before a text, or
+// before each stretch, is taken away where it stands.
+class TokenText {
+ public:
+  // Goes on behind the tokens `before`. `tokenizer` outlives it.
+  explicit TokenText(const Tokenizer& tokenizer, std::span<const TokenId> before = {});
+  // Valid as long as the tokenizer's tables.
+  std::string_view next(TokenId id);
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool strips_ = false, strips_again_ = false;  // the next token's space; that of one behind an added token
+};
+
 // The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's
-// beginning; nothing if they give every text the same ids.
+// beginning or only rules differ; nothing if they give every text the same ids.
 std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
 
 }  // namespace gpt2

@@ -29,23 +29,22 @@ class Builder {
  public:
   Builder(const Vocabulary& vocabulary, uint64_t n_vocab) : v_(vocabulary), n_vocab_(n_vocab) {
     const auto alphabet = byte_alphabet();
-    for (uint32_t byte = 0; byte < 256; ++byte) bytes_of_[alphabet[byte]] = static_cast<char>(byte);
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      const char c = static_cast<char>(byte);
+      bytes_of_[alphabet[byte]] = c;
+      if (characters_ && v_.byte_fallback) fallback_.emplace(byte_token_text(static_cast<unsigned char>(byte)), c);
+    }
   }
 
   TokenizerData build() {
     for (const AddedToken& token : v_.added) take_added(token);
     for (const auto& [text, id] : v_.tokens) take_token(text, id);
     lay_out_bytes();
-    data_.byte_tokens.assign(256, kNoToken);
-    const auto alphabet = byte_alphabet();
-    for (uint32_t byte = 0; byte < 256; ++byte) {
-      std::string text;
-      append_utf8(alphabet[byte], text);
-      if (const auto id = ids_.find(text); id != ids_.end()) data_.byte_tokens[byte] = id->second;
-    }
+    lay_out_byte_tokens();
     take_merges();
-    if (v_.rules.ignore_merges) lay_out_texts();
+    if (v_.rules.ignore_merges || characters_) lay_out_texts();
     data_.rules = v_.rules;
+    leave_past_rules();
     data_.warnings = v_.warnings;
     if (!past_ids_.empty()) {
       const std::string others =
@@ -70,8 +69,10 @@ class Builder {
     if (token.text.empty())
       fail_model(v_.tokens_file, "added token " + std::to_string(token.id), "a text", "an empty one");
     if (is_past(token.id, item)) return;
-    const auto [other, added] = texts_.emplace(token.id, token.text);
-    if (!added && other->second != token.text) {
+    // What is looked for in a text's normal form stands there with its spaces.
+    const std::string text = characters_ && token.normalized ? decode_characters(token.text) : token.text;
+    const auto [other, added] = texts_.emplace(token.id, text);
+    if (!added && other->second != text) {
       fail_model(v_.tokens_file, item, "an id of its own",
                  "id " + std::to_string(token.id) + " of \"" + other->second + "\"");
     }
@@ -103,7 +104,23 @@ class Builder {
     texts_.emplace(id, bytes.value_or(text));
   }
 
-  std::optional<std::string> decode(std::string_view text) const {
+  std::string decode_characters(const std::string& text) const {
+    if (const auto byte = fallback_.find(text); byte != fallback_.end()) return {byte->second};
+    constexpr std::string_view kSpace = "\u2581";
+    std::string bytes;
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find(kSpace, at), text.size());
+      bytes.append(text, at, end - at);
+      if (end < text.size()) bytes += ' ';
+      at = end + kSpace.size();
+    }
+    return bytes;
+  }
+
+  // A token's bytes; nothing for one that is not written in the byte alphabet.
+  std::optional<std::string> decode(const std::string& token) const {
+    if (characters_) return decode_characters(token);
+    std::string_view text = token;
     std::string bytes;
     while (!text.empty()) {
       const CodePoint c = decode_utf8(text);
@@ -113,6 +130,29 @@ class Builder {
       text.remove_prefix(c.length);
     }
     return bytes;
+  }
+
+  void lay_out_byte_tokens() {
+    data_.byte_tokens.assign(256, kNoToken);
+    if (characters_ && !v_.byte_fallback) return;
+    const auto alphabet = byte_alphabet();
+    for (uint32_t byte = 0; byte < 256; ++byte) {
+      std::string text;
+      if (characters_) {
+        text = byte_token_text(static_cast<unsigned char>(byte));
+      } else {
+        append_utf8(alphabet[byte], text);
+      }
+      if (const auto id = ids_.find(text); id != ids_.end()) data_.byte_tokens[byte] = id->second;
+    }
+  }
+
+  // Ids that the embeddings have no row for, in the rules.
+  void leave_past_rules() {
+    TokenizerRules& rules = data_.rules;
+    std::erase_if(rules.unused, [&](TokenId id) { return static_cast<uint64_t>(id) >= n_vocab_; });
+    std::sort(rules.unused.begin(), rules.unused.end());
+    if (rules.unknown >= 0 && static_cast<uint64_t>(rules.unknown) >= n_vocab_) rules.unknown = -1;
   }
 
   void lay_out_bytes() {
@@ -157,6 +197,7 @@ class Builder {
   void take_merges() {
     const size_t n_slots = std::bit_ceil(std::max<size_t>(2 * v_.merges.size(), 2));
     data_.merges.assign(n_slots, MergeSlot{kNoToken, 0, 0, 0});
+    GPT2_CHECK(v_.merge_ranks.empty() || v_.merge_ranks.size() == v_.merges.size());
     for (size_t rank = 0; rank < v_.merges.size(); ++rank) {
       const auto& [left_text, right_text] = v_.merges[rank];
       if (is_past_token(left_text) || is_past_token(right_text) || is_past_token(left_text + right_text)) continue;
@@ -171,20 +212,35 @@ class Builder {
           fail_model(v_.merges_file, item, "each merge once", "it twice");
         }
       }
-      data_.merges[slot] = {left, right, result, static_cast<uint32_t>(rank)};
+      const uint32_t own = v_.merge_ranks.empty() ? static_cast<uint32_t>(rank) : v_.merge_ranks[rank];
+      data_.merges[slot] = {left, right, result, own};
     }
+  }
+
+  // The bytes by which `encode` looks for a token: nothing for one that it does not look for. Where symbols are
+  // characters, those are the ones of one character, unless whole pieces count.
+  std::optional<std::string> looked_up(const std::string& text, uint32_t id) const {
+    std::optional<std::string> bytes = decode(text);
+    if (!characters_ || !bytes) return bytes;
+    const auto flags = flags_.find(id);
+    if (fallback_.contains(text) || (flags != flags_.end() && (flags->second & kAddedSpecial) != 0)) return {};
+    return v_.rules.ignore_merges || decode_utf8(*bytes).length == bytes->size() ? bytes : std::nullopt;
   }
 
   // At most half full, as the merges. Tokens with characters outside the byte alphabet are reached from no text.
   void lay_out_texts() {
-    data_.texts.assign(std::bit_ceil(std::max<size_t>(2 * v_.tokens.size(), 2)), kNoToken);
+    std::vector<std::pair<std::string, uint32_t>> texts;
     for (const auto& [text, id] : v_.tokens) {
-      const std::optional<std::string> bytes = decode(text);
-      if (id >= n_vocab_ || !bytes) continue;
-      size_t slot = text_slot(*bytes, data_.texts.size()), probes = 1;
+      std::optional<std::string> bytes = id < n_vocab_ ? looked_up(text, id) : std::nullopt;
+      if (bytes) texts.emplace_back(std::move(*bytes), id);
+    }
+    const size_t n = characters_ ? texts.size() : v_.tokens.size();
+    data_.texts.assign(std::bit_ceil(std::max<size_t>(2 * n, 2)), kNoToken);
+    for (const auto& [bytes, id] : texts) {
+      size_t slot = text_slot(bytes, data_.texts.size()), probes = 1;
       for (; data_.texts[slot] != kNoToken; slot = (slot + 1) & (data_.texts.size() - 1)) {
         if (++probes <= kMaxProbes) continue;
-        fail_model(v_.tokens_file, "token \"" + text + "\"", "texts that spread over a table",
+        fail_model(v_.tokens_file, "token \"" + bytes + "\"", "texts that spread over a table",
                    "some that were chosen to collide");
       }
       data_.texts[slot] = id;
@@ -193,7 +249,9 @@ class Builder {
 
   const Vocabulary& v_;
   uint64_t n_vocab_;
+  bool characters_ = v_.rules.symbols == Symbols::characters;
   std::unordered_map<uint32_t, char> bytes_of_;      // character of the alphabet -> byte
+  std::unordered_map<std::string, char> fallback_;   // text of a byte's token -> byte
   std::map<uint32_t, std::string> texts_;            // id -> bytes
   std::map<uint32_t, bool> ids_seen_;                // ids that the vocabulary itself has given
   std::unordered_map<std::string, uint32_t> ids_;    // text in the alphabet -> id
@@ -217,6 +275,11 @@ TokenizerTables TokenizerData::tables() const {
 
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab) {
   return Builder(vocabulary, n_vocab).build();
+}
+
+std::string byte_token_text(unsigned char byte) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  return {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
 }
 
 std::string to_byte_alphabet(std::string_view bytes) {

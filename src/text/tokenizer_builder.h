@@ -20,9 +20,10 @@ struct AddedToken {
   uint32_t flags() const noexcept;
 };
 
-// Token and merge strings are in GPT-2's byte alphabet (each byte one printable character, bytes_to_unicode of the
-// original release), as vocab.json and merges.txt have them. A token with other characters cannot be reached from text:
-// it stands for itself when it is decoded.
+// Where symbols are bytes, token and merge strings are in GPT-2's byte alphabet (each byte one printable character,
+// bytes_to_unicode of the original release), as vocab.json and merges.txt have them. A token with other characters
+// cannot be reached from text: it stands for itself when it is decoded. Where symbols are characters, the strings are
+// SentencePiece's, with U+2581 for a space.
 struct Vocabulary {
   std::vector<std::pair<std::string, uint32_t>> tokens;  // text, id; any order
   std::vector<std::pair<std::string, std::string>> merges;  // by rank
@@ -31,6 +32,8 @@ struct Vocabulary {
   std::string tokens_file, merges_file;
   TokenizerRules rules = {};
   std::vector<std::string> warnings = {};
+  std::vector<uint32_t> merge_ranks = {};  // of each merge; empty: each has a rank of its own
+  bool byte_fallback = false;              // tokens "<0x00>" to "<0xFF>" are bytes; where symbols are characters
 };
 
 // Owns what TokenizerTables views.
@@ -53,6 +56,9 @@ class TokenizerData {
 // token, merge of an unknown token or with an unknown result, merge given twice, added token that contradicts the
 // vocabulary or is empty.
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab);
+
+// The text of the token of a byte where symbols are characters: "<0x0A>".
+std::string byte_token_text(unsigned char byte);
 
 // A token's bytes in the byte alphabet, for writers of vocab.json.
 std::string to_byte_alphabet(std::string_view bytes);
