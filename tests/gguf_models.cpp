@@ -186,7 +186,7 @@ class Models {
   void epsilon(const std::string& model, const std::string& key) {
     with(model, "no " + key, key, [&](GgufCopy& copy) { copy.remove(key); });
     with(model, "a text as " + key, key, [&](GgufCopy& copy) { copy.set_text(key, "1e-5"); });
-    for (const float value : {0.0f, -1e-5f, 1.5f, INFINITY, NAN, 1e-46f}) with_f32(model, key, value);
+    for (const float value : {0.0f, -1e-5f, 1.5f, INFINITY, NAN}) with_f32(model, key, value);
   }
 
   void heads() {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kMaxText = uint64_t{1} << 30;  // bytes
 
-const std::vector<std::pair<std::string, DType>> kDTypes = {
+const std::vector<std::pair<std::string, std::optional<DType>>> kDTypes = {
     {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
 
 // "TENSOR=DTYPE", appended to the rules.

@@ -41,8 +41,8 @@ Model convert_in_memory(const std::string& source, const std::string& target, Ve
 std::vector<Option> model_options(ModelChoice& choice) {
   return {
       {"-m,--model", "",
-       "A .gpt2 or GGUF file, the directory of a Hugging Face checkpoint, or the name of one in the folders that gpt2 "
-       "doctor lists (default: $GPT2_MODEL, else the built-in model).",
+       "A .gpt2 or GGUF file, the directory of a Hugging Face checkpoint, or the name of one in the folders that "
+       "gpt2 doctor lists (default: $GPT2_MODEL, else the built-in model).",
        name_value("MODEL", choice.path)},
       verbose_option(choice.verbosity)};
 }
