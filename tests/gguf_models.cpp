@@ -194,7 +194,7 @@ class Models {
     with_u32("llama", "llama.attention.head_count_kv", 3, "n_kv_head");
     with_u32("llama", "llama.attention.head_count_kv", 8, "n_kv_head");
     with_u32("llama", "llama.attention.key_length", 0);
-    with_u32("llama", "llama.attention.key_length", 15);
+    with_u32("llama", "llama.attention.key_length", 15, "rotary_dims");
     with_u32("llama", "llama.attention.key_length", 5000, "d_head");
     with_u32("llama", "llama.attention.value_length", 8);
     with_u32("gpt2", "gpt2.attention.head_count", 3, "n_head");
@@ -272,14 +272,13 @@ class Models {
                               ((model == "llama" || model == "stablelm") && name.find("attn_") != std::string::npos &&
                                name.ends_with("bias") && name.find("norm") == std::string::npos);
         // Without its first part the matrix is taken for another kind.
-        const std::string item = name == "blk.0.attn_qkv.weight" ? "blk.0.attn_q.weight" : name;
+        const std::string item = name == "blk.0.attn_qkv.weight" ? "blk.0.attn_q." : name;
         if (!optional) with(model, "no " + name, item, [&](GgufCopy& copy) { copy.remove_tensor(name); });
         if (model != "gpt2" && model != "llama") continue;
         std::vector<uint64_t> shape = tensor.shape;
         shape.back() += 1;
-        with(model, "a row more in " + name, name == "token_embd.weight" ? "" : name, [&](GgufCopy& copy) {
-          copy.reshape(name, shape, GgufType::f32);
-          if (name == "token_embd.weight") copy.tensor(name).shape = {33, 37}, copy.reshape(name, {33, 37}, GgufType::f32);
+        with(model, "a row more in " + name, name, [&](GgufCopy& copy) {
+          copy.reshape(name, name == "token_embd.weight" ? std::vector<uint64_t>{33, 37} : shape, GgufType::f32);
         });
       }
     }
@@ -301,9 +300,9 @@ class Models {
     with_u32("gpt2", "gpt2.block_count", 1000000, "n_layer");
     with_u32("gpt2", "gpt2.context_length", 25, "position_embd.weight");
     with_u32("gpt2", "gpt2.context_length", 2000000, "n_positions");
-    with_u32("gpt2", "gpt2.embedding_length", 64, "");
-    with_u32("gpt2", "gpt2.embedding_length", 1u << 20, "");
-    with_u32("gpt2", "gpt2.feed_forward_length", 128, "");
+    with_u32("gpt2", "gpt2.embedding_length", 64, "position_embd.weight");
+    with_u32("gpt2", "gpt2.embedding_length", 1u << 20, "n_embd");
+    with_u32("gpt2", "gpt2.feed_forward_length", 128, "blk.0.ffn_up.weight");
     with_u32("gpt2", "gpt2.vocab_size", 38);
     with("gpt2", "no tensor at all", "token_embd.weight", [](GgufCopy& copy) {
       while (!copy.tensors().empty()) copy.remove_tensor(std::string(copy.tensors().back().name));

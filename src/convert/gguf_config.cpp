@@ -384,6 +384,9 @@ class Reader {
 
   // A bias that is absent would count as zeros, which only some architectures mean.
   void check_biases(const GgufConfig& config) const {
+    if (config.file.config.head_bias && tensors_.find("output.bias") == nullptr) {
+      fail_model(gguf_.path(), "output.bias", "a tensor", "none");
+    }
     if (format_->biases == Biases::optional) return;
     for (const TensorRule& rule : config.names.tensors) {
       const size_t star = rule.theirs.find('*');
