@@ -54,8 +54,8 @@ class Convert final : public Command {
     return {
         {"Options",
          {{"--dtype", "",
-           "Type of the matrices in DST (default f32; int8 for a GGUF file that is quantised). int8 has groups of 64 weights with a scale, int4 groups of 32; "
-           "in int4 files wte stays int8.",
+           "Type of the matrices in DST (default f32; int8 for a GGUF file that is quantised). int8 has groups of 64 "
+           "weights with a scale, int4 groups of 32; in int4 files wte stays int8.",
            choice_value(options_.dtype, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},

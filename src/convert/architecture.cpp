@@ -40,7 +40,9 @@ class RotaryScaling {
     low_ = positive("low_freq_factor");
     high_ = positive("high_freq_factor");
     original_ = positive("original_max_position_embeddings");
-    if (low_ >= high_) fail_model(in.file(), in.name(key), "low_freq_factor below high_freq_factor", std::to_string(low_));
+    if (low_ >= high_) {
+      fail_model(in.file(), in.name(key), "low_freq_factor below high_freq_factor", std::to_string(low_));
+    }
   }
 
   double operator()(double frequency) const {

@@ -30,8 +30,8 @@ struct ConvertOptions {
 std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids,
                                       std::string_view text, uint32_t n);
 
-// Converts the model at `path`. Throws Error (exit 3) naming file and item, before anything is written to `sink` but for
-// weights that no scale can hold.
+// Converts the model at `path`. Throws Error (exit 3) naming file and item, before anything is written to `sink` but
+// for weights that no scale can hold.
 ConvertReport convert_checkpoint(const std::string& path, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress);
 

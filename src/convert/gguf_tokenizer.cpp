@@ -164,7 +164,8 @@ class Reader {
     if (!gguf_.boolean(kAddBos).value_or(v_.rules.ignore_merges)) return;
     const auto bos = gguf_.integer(kBos);
     if (!bos || *bos >= n_tokens_) {
-      fail_model(gguf_.path(), kBos, "a token's id, for it stands before every text", bos ? std::to_string(*bos) : "none");
+      fail_model(gguf_.path(), kBos, "a token's id, for it stands before every text",
+                 bos ? std::to_string(*bos) : "none");
     }
     v_.rules.before_text = {static_cast<TokenId>(*bos)};
   }
