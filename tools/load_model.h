@@ -26,8 +26,8 @@ Option verbose_option(Verbosity& verbosity);
 // has.
 void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs);
 
-// Opens the model; a checkpoint directory or a GGUF file is converted in memory. Throws Error (exit 3), also for a draft
-// whose head lacks tokens.
+// Opens the model; a checkpoint directory or a GGUF file is converted in memory. Throws Error (exit 3), also for a
+// draft whose head lacks tokens.
 Model load_model(const ModelChoice& choice);
 
 // Opens any model, also one whose head lacks tokens, which can only draft.

@@ -109,7 +109,8 @@ std::vector<int32_t> ConfigReader::tokens(std::string_view key, uint32_t n_vocab
       ids.push_back(static_cast<int32_t>(id.integer));
     } else {
       warnings.push_back(printable(file_, 400) + ": " + std::string(name(key)) +
-                         ": expected an id below vocab_size = " + std::to_string(n_vocab) + ", found " + id.describe() + ": left out");
+                         ": expected an id below vocab_size = " + std::to_string(n_vocab) +
+                         ", found " + id.describe() + ": left out");
     }
   }
   return ids;
