@@ -23,6 +23,10 @@ Model make_family_model(const Config& config, DType dtype = DType::f32);
 // Element `index` of a tensor's or bias's weights, row-major in the logical order.
 float family_element(std::string_view name, uint64_t index);
 
+// Element `index` of a tensor of the goldens' checkpoints, as scripts/make_family_goldens.py makes it: weights need not
+// be stored.
+float golden_element(std::string_view name, uint64_t index, bool is_vector);
+
 // Logits of every token [tokens, n_vocab].
 std::vector<double> expected_logits(const Config& config, const std::vector<int32_t>& tokens);
 

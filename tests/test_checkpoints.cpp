@@ -284,7 +284,7 @@ TEST_CASE("checkpoints: what is no checkpoint is called by its name") {
   const std::string plain = make_checkpoint({}).write(), directory = temp_dir();
   has(message(plain + "/model.safetensors"), "the directory " + plain);
   write_file(directory + "/m.gguf", std::string("GGUF\3\0\0\0", 8));
-  has(message(directory + "/m.gguf"), "a GGUF file");
+  has(message(directory + "/m.gguf"), "m.gguf: tensor count");
   write_file(directory + "/adapter_config.json", R"({"peft_type":"LORA","base_model_name_or_path":"gpt2"})");
   has(message(directory), "adapter (LoRA or another of PEFT's) of gpt2");
   const auto with = [&](const char* name, const std::string& bytes) {

@@ -8,6 +8,7 @@
 #include "src/base/error.h"
 #include "src/convert/convert.h"
 #include "src/io/json.h"
+#include "tests/family.h"
 #include "tests/fixtures.h"
 #include "tests/runner.h"
 #include "tests/support.h"
@@ -16,24 +17,6 @@ using namespace gpt2;
 using namespace gpt2::test;
 
 namespace {
-
-// FNV-1a of the name and then the same steps as scripts/make_family_goldens.py, so that weights need not be stored.
-float element(std::string_view name, uint64_t index, bool vector) {
-  uint64_t x = 0xCBF29CE484222325u;
-  for (const char c : name) x = (x ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  x += index * 0x9E3779B97F4A7C15u;
-  float sum = -2;
-  for (int i = 0; i < 4; ++i) {
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    sum += static_cast<float>((x ^ (x >> 31)) >> 40) * 0x1p-24f;
-  }
-  if (name.ends_with("bias")) return 0.3f * sum;
-  if (vector) return 1 + 0.1f * sum;
-  const bool embedding = name.find("emb") != std::string_view::npos || name.find("wte") != std::string_view::npos ||
-                         name.find("wpe") != std::string_view::npos;
-  return (embedding ? 0.8f : 0.4f) * sum;
-}
 
 struct Golden {
   std::string name, config;
@@ -89,7 +72,7 @@ CheckpointFixture checkpoint_of(const Golden& golden, const std::string& config)
       n *= static_cast<uint64_t>(d.integer);
     }
     std::vector<float>& values = fixture.tensors[name];
-    for (uint64_t i = 0; i < n; ++i) values.push_back(element(name, i, shape.array.size() == 1));
+    for (uint64_t i = 0; i < n; ++i) values.push_back(golden_element(name, i, shape.array.size() == 1));
   }
   return fixture;
 }

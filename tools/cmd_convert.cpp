@@ -1,4 +1,4 @@
-// gpt2 convert: a Hugging Face checkpoint becomes one file that is only mapped.
+// gpt2 convert: a Hugging Face checkpoint or a GGUF file becomes one file that is only mapped.
 #include <filesystem>
 
 #include "src/base/error.h"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kMaxText = uint64_t{1} << 30;  // bytes
 
-const std::vector<std::pair<std::string, DType>> kDTypes = {
+const std::vector<std::pair<std::string, std::optional<DType>>> kDTypes = {
     {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
 
 // "TENSOR=DTYPE", appended to the rules.
@@ -34,15 +34,18 @@ class Convert final : public Command {
  public:
   CommandText text() const override {
     return {
-        "convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint.",
+        "convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint or a GGUF file.",
         "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and the "
         "weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or the "
         "name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
         "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
+        "Or SRC is a GGUF file of gpt2, starcoder, llama, qwen2, gptneox, phi2, stablelm or gemma, whole (not split), "
+        "with tensors in F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS.\n"
         "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The same "
         "checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
         "stays, and its target is written.",
         "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
+        "gpt2 convert SmolLM2-135M-Instruct.Q4_K_M.gguf smollm2.gpt2\n"
         "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
         "gpt2 inspect --verify model.gpt2"};
   }
@@ -51,8 +54,8 @@ class Convert final : public Command {
     return {
         {"Options",
          {{"--dtype", "",
-           "Type of the matrices in DST (default f32). int8 has groups of 64 weights with a scale, int4 groups of 32; "
-           "in int4 files wte stays int8.",
+           "Type of the matrices in DST (default f32; int8 for a GGUF file that is quantised). int8 has groups of 64 "
+           "weights with a scale, int4 groups of 32; in int4 files wte stays int8.",
            choice_value(options_.dtype, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},

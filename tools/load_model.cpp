@@ -6,6 +6,7 @@
 #include "src/io/checkpoint.h"
 #include "src/model/builtin.h"
 #include "src/convert/convert.h"
+#include "src/convert/model_source.h"
 #include "tools/model_path.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
@@ -20,19 +21,19 @@ std::optional<std::string> environment(const char* name) {
 }
 
 // `target`: where the converted file would be of use.
-Model convert_in_memory(const std::string& directory, const std::string& target, Verbosity verbosity) {
+Model convert_in_memory(const std::string& source, const std::string& target, Verbosity verbosity) {
   MemorySink sink;
   ConvertReport report;
   {
-    ProgressBar bar("converting " + printable(directory, 40), verbosity);
-    report = convert_checkpoint(directory, {}, sink, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
+    ProgressBar bar("converting " + printable(source, 40), verbosity);
+    report = convert_checkpoint(source, {}, sink, [&](uint64_t done, uint64_t total) { bar.update(done, total); });
   }
   if (shows_notes(verbosity)) {
     for (const std::string& warning : report.warnings) say("warning: " + warning);
-    const std::string name = printable(directory, 400);
+    const std::string name = printable(source, 400);
     say("converted " + name + " in memory; to do that once: gpt2 convert " + name + " " + printable(target, 400));
   }
-  return Model::from_memory(sink.take(), directory);
+  return Model::from_memory(sink.take(), source);
 }
 
 }  // namespace
@@ -40,8 +41,8 @@ Model convert_in_memory(const std::string& directory, const std::string& target,
 std::vector<Option> model_options(ModelChoice& choice) {
   return {
       {"-m,--model", "",
-       "A .gpt2 file, the directory of a Hugging Face checkpoint, or the name of one in the folders that gpt2 "
-       "doctor lists (default: $GPT2_MODEL, else the built-in model).",
+       "A .gpt2 or GGUF file, the directory of a Hugging Face checkpoint, or the name of one in the folders that "
+       "gpt2 doctor lists (default: $GPT2_MODEL, else the built-in model).",
        name_value("MODEL", choice.path)},
       verbose_option(choice.verbosity)};
 }
@@ -65,7 +66,7 @@ Model load_any_model(const ModelChoice& choice) {
   }
   const std::string path = find_model(*name);
   report_truncated_files();
-  if (!is_directory(path)) return Model::open(path);
+  if (!is_directory(path) && !is_gguf(path)) return Model::open(path);
   return convert_in_memory(path, path == *name ? "FILE.gpt2" : conversion_target(*name), choice.verbosity);
 }
 

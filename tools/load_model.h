@@ -14,7 +14,7 @@
 namespace gpt2 {
 
 struct ModelChoice {
-  std::optional<std::string> path;  // a .gpt2 file, a checkpoint directory, or a name that find_model finds
+  std::optional<std::string> path;  // a .gpt2 or GGUF file, a checkpoint directory, or a name
   Verbosity verbosity = Verbosity::normal;
 };
 
@@ -26,8 +26,8 @@ Option verbose_option(Verbosity& verbosity);
 // has.
 void add_inputs(const ModelChoice& choice, std::string_view role, InputFiles& inputs);
 
-// Opens the model; a checkpoint directory is converted in memory. Throws Error (exit 3), also for a draft whose head
-// lacks tokens.
+// Opens the model; a checkpoint directory or a GGUF file is converted in memory. Throws Error (exit 3), also for a
+// draft whose head lacks tokens.
 Model load_model(const ModelChoice& choice);
 
 // Opens any model, also one whose head lacks tokens, which can only draft.

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSuffix = ".gpt2", kHubPrefix = "models--", kHubBetween = "--";
+constexpr std::string_view kSuffix = ".gpt2", kGgufSuffix = ".gguf", kHubPrefix = "models--", kHubBetween = "--";
 
 // What scripts/get-gpt2.sh knows.
 constexpr std::string_view kPublished[] = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2"};
@@ -103,8 +103,10 @@ std::string find_in_hub(const std::string& folder, const std::string& name) {
 
 std::string find_in_folder(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
-  if (exists(path + std::string(kSuffix))) return path + std::string(kSuffix);
-  if (name.ends_with(kSuffix) && exists(path)) return path;
+  for (const std::string_view suffix : {kSuffix, kGgufSuffix}) {
+    if (exists(path + std::string(suffix))) return path + std::string(suffix);
+    if (name.ends_with(suffix) && exists(path)) return path;
+  }
   return is_checkpoint(path) ? path : "";
 }
 
@@ -123,7 +125,7 @@ bool stays_inside(std::string_view name) {
   if (std::find(std::begin(kPublished), std::end(kPublished), name) != std::end(kPublished)) {
     found += " (scripts/get-gpt2.sh " + name + " downloads it)";
   }
-  fail_model(name, "model", "a .gpt2 file, a checkpoint directory or a name of one", found);
+  fail_model(name, "model", "a .gpt2 or GGUF file, a checkpoint directory or a name of one", found);
 }
 
 }  // namespace
@@ -152,7 +154,7 @@ std::vector<std::string> names_in(const ModelPlace& place) {
     const std::string path = place.folder + "/" + entry;
     if (place.kind == ModelPlace::Kind::hub) {
       if (!hub_name(entry).empty() && !hub_snapshot(path).empty()) names.push_back(hub_name(entry));
-    } else if (entry.ends_with(kSuffix) && entry.size() > kSuffix.size()) {
+    } else if ((entry.ends_with(kSuffix) || entry.ends_with(kGgufSuffix)) && entry.size() > kSuffix.size()) {
       names.push_back(entry.substr(0, entry.size() - kSuffix.size()));
     } else if (is_checkpoint(path)) {
       names.push_back(entry);
@@ -173,7 +175,9 @@ std::vector<std::string> model_names() {
 
 std::string conversion_target(const std::string& name) {
   const std::vector<ModelPlace> places = model_places();
-  const std::string file = name.substr(name.rfind('/') + 1) + std::string(kSuffix);
+  std::string file = name.substr(name.rfind('/') + 1);
+  if (file.ends_with(kGgufSuffix)) file.resize(file.size() - kGgufSuffix.size());
+  file += kSuffix;
   return places.empty() || places[0].kind == ModelPlace::Kind::hub ? file : places[0].folder + "/" + file;
 }
 
@@ -190,7 +194,8 @@ std::string checkpoint_in(const std::string& path) {
 }  // namespace
 
 std::string find_model(const std::string& name) {
-  const bool path_first = name.find('/') != std::string::npos || name.ends_with(kSuffix);
+  const bool path_first =
+      name.find('/') != std::string::npos || name.ends_with(kSuffix) || name.ends_with(kGgufSuffix);
   if (path_first && (exists(name) || !stays_inside(name))) return checkpoint_in(name);
   const std::vector<ModelPlace> places = model_places();
   for (const ModelPlace& place : places) {

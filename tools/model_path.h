@@ -21,9 +21,9 @@ std::vector<std::string> names_in(const ModelPlace& place);
 // Returns the names of all places, each once.
 std::vector<std::string> model_names();
 
-// Returns the file or checkpoint directory that -m NAME means. With a slash or ".gpt2" NAME is a path first; other
-// names are a path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3) that
-// names every place looked.
+// Returns the file or checkpoint directory that -m NAME means. With a slash, ".gpt2" or ".gguf" NAME is a path first;
+// other names are a path last. The folder of a repository in a hub's cache means its snapshot. Throws Error (exit 3)
+// that names every place looked.
 std::string find_model(const std::string& name);
 
 // Returns what find_model() does for a model that is to be converted, which is a path first.

@@ -40,7 +40,9 @@ class RotaryScaling {
     low_ = positive("low_freq_factor");
     high_ = positive("high_freq_factor");
     original_ = positive("original_max_position_embeddings");
-    if (low_ >= high_) fail_model(in.file(), key, "low_freq_factor below high_freq_factor", std::to_string(low_));
+    if (low_ >= high_) {
+      fail_model(in.file(), in.name(key), "low_freq_factor below high_freq_factor", std::to_string(low_));
+    }
   }
 
   double operator()(double frequency) const {
@@ -58,7 +60,8 @@ class RotaryScaling {
     const Json* found = parameters_->find(name);
     const auto number = found != nullptr ? number_of(*found) : std::nullopt;
     if (!number || !(*number > 0) || !std::isfinite(*number)) {
-      fail_model(in_.file(), std::string(key_) + "." + std::string(name), "a positive number",
+      const std::string item = std::string(key_) + "." + std::string(name);
+      fail_model(in_.file(), in_.name(item), "a positive number",
                  found != nullptr ? found->describe() : "none");
     }
     return *number;
@@ -135,7 +138,7 @@ Activation read_activation(ConfigReader& in, std::string_view key, Activation ot
 float read_epsilon(ConfigReader& in, std::string_view key, float otherwise) {
   const double epsilon = in.number(key, double{otherwise});
   if (!(static_cast<float>(epsilon) > 0) || epsilon > 1) {
-    fail_model(in.file(), key, "a number above 0, at most 1", std::to_string(epsilon));
+    fail_model(in.file(), in.name(key), "a number above 0, at most 1", std::to_string(epsilon));
   }
   return static_cast<float>(epsilon);
 }
@@ -144,7 +147,9 @@ void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_
   Config& c = file.config;
   const Json *parameters = in.value("rope_parameters"), *scaling = in.value("rope_scaling");
   const double base = rope_parameter(in, "rope_theta").value_or(in.number(base_key, 10000));
-  if (!(base >= 1) || !std::isfinite(base)) fail_model(in.file(), base_key, "a number from 1", std::to_string(base));
+  if (!(base >= 1) || !std::isfinite(base)) {
+    fail_model(in.file(), in.name(base_key), "a number from 1", std::to_string(base));
+  }
   const bool newer = parameters != nullptr;
   const RotaryScaling scaled(in, newer ? parameters : scaling, newer ? "rope_parameters" : "rope_scaling");
   c.positions = Positions::rotary;
@@ -158,11 +163,12 @@ void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_
 }
 
 uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view key, double otherwise) {
+  const auto dims = in.size("rotary_dim");
   const double fraction = rope_parameter(in, "partial_rotary_factor").value_or(in.number(key, otherwise));
   if (!(fraction > 0 && fraction <= 1)) {
-    fail_model(in.file(), key, "a number above 0, at most 1", std::to_string(fraction));
+    fail_model(in.file(), in.name(key), "a number above 0, at most 1", std::to_string(fraction));
   }
-  return static_cast<uint32_t>(fraction * c.d_head);
+  return dims ? *dims : static_cast<uint32_t>(fraction * c.d_head);
 }
 
 std::vector<TensorRule> llama_tensors(Move norms) {

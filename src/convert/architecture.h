@@ -41,6 +41,7 @@ struct Architecture {
   void (*read_config)(ConfigReader& in, ConfigFile& file);
   std::vector<TensorRule> tensors;
   std::vector<std::string_view> buffers;  // ends of names of tensors that are no parameters
+  bool complete = false;                  // a tensor that is neither is an error
 };
 
 // The architecture of this model_type; nullptr for one that is not here.
@@ -62,7 +63,7 @@ float read_epsilon(ConfigReader& in, std::string_view key, float otherwise);
 // Makes positions rotary: base and scaling from rope_parameters or the older keys, and the table of frequencies of the
 // first `dims` values of a head. Scalings that depend on a text's length are refused: they would break what was cached.
 void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_view base_key = "rope_theta");
-// floor(d_head * fraction) with the fraction from rope_parameters, `key` or `otherwise`.
+// rotary_dim, else floor(d_head * fraction) with the fraction from rope_parameters, `key` or `otherwise`.
 uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view key, double otherwise);
 // The rules of Llama's names.
 std::vector<TensorRule> llama_tensors(Move norms = Move::none);

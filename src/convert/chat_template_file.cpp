@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "src/base/error.h"
 #include "src/io/checkpoint.h"
@@ -48,6 +49,10 @@ std::string read_chat_template(const std::string& directory, std::vector<std::st
     }
     text = chosen->string;
   }
+  return stored_chat_template(std::move(text), file, warnings);
+}
+
+std::string stored_chat_template(std::string text, const std::string& file, std::vector<std::string>& warnings) {
   if (text.size() <= kMaxTemplateBytes) return text;
   warnings.push_back(left_out(file, "at most " + std::to_string(kMaxTemplateBytes) + " bytes",
                               std::to_string(text.size())));

@@ -11,4 +11,7 @@ namespace gpt2 {
 // Error (exit 3) for files that cannot be read.
 std::string read_chat_template(const std::string& directory, std::vector<std::string>& warnings);
 
+// Returns a template that stands at `file`; an empty text, with a warning, if it is too long for a model's header.
+std::string stored_chat_template(std::string text, const std::string& file, std::vector<std::string>& warnings);
+
 }  // namespace gpt2

@@ -67,7 +67,11 @@ void read_common(Reader& in, ConfigFile& file) {
 ConfigFile parse_config(std::string_view text, std::string_view file) {
   const Json json = parse_json(text, file);
   if (json.kind != Json::Kind::object) fail_model(file, "configuration", "an object", json.describe());
-  Reader in(json, file);
+  return config_from_json(json, file);
+}
+
+ConfigFile config_from_json(const Json& json, std::string_view file, const KeyNames& names) {
+  Reader in(json, file, names);
   ConfigFile result;
   const Json* type = in.value("model_type");
   result.architecture = type != nullptr ? find_architecture(type->string) : nullptr;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "src/convert/config_reader.h"
+#include "src/io/json.h"
 #include "src/model/config.h"
 
 namespace gpt2 {
@@ -23,6 +25,9 @@ struct ConfigFile {
 // quantization_config, an unknown activation_function) is an Error that names key and value. Known inert keys are
 // ignored. Token ids below 0 are unset; others that the embeddings do not have are left out with a warning.
 ConfigFile parse_config(std::string_view text, std::string_view file);
+
+// The same of a tree that has been read, or that was made from another format's keys with these names.
+ConfigFile config_from_json(const Json& json, std::string_view file, const KeyNames& names = {});
 
 // The ids of generation_config.json, which win over those of config.json where they name any token.
 void apply_generation_config(std::string_view text, std::string_view file, ConfigFile& config);

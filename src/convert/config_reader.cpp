@@ -38,6 +38,11 @@ std::optional<double> number_of(const Json& json) {
   return std::nullopt;
 }
 
+std::string_view ConfigReader::name(std::string_view key) const {
+  const auto found = std::find_if(names_.begin(), names_.end(), [&](const auto& name) { return name.first == key; });
+  return found == names_.end() ? key : std::string_view(found->second);
+}
+
 const Json* ConfigReader::value(std::string_view key) {
   known_.push_back(key);
   const Json* found = json_.find(key);
@@ -45,7 +50,7 @@ const Json* ConfigReader::value(std::string_view key) {
 }
 
 void ConfigReader::refuse(std::string_view key, std::string_view expected, const Json& found) const {
-  fail_model(file_, key, expected, found.describe());
+  fail_model(file_, name(key), expected, found.describe());
 }
 
 std::optional<uint32_t> ConfigReader::size(std::string_view key) {
@@ -59,7 +64,7 @@ std::optional<uint32_t> ConfigReader::size(std::string_view key) {
 
 uint32_t ConfigReader::required_size(std::string_view key) {
   const auto found = size(key);
-  if (!found) fail_model(file_, key, "a whole number from 1", "none");
+  if (!found) fail_model(file_, name(key), "a whole number from 1", "none");
   return *found;
 }
 
@@ -88,7 +93,7 @@ void ConfigReader::refuse_if_used(std::string_view key, std::string_view expecte
 }
 
 void ConfigReader::require_flag(std::string_view key, bool wanted) {
-  if (flag(key, wanted) != wanted) fail_model(file_, key, wanted ? "true" : "false", wanted ? "false" : "true");
+  if (flag(key, wanted) != wanted) fail_model(file_, name(key), wanted ? "true" : "false", wanted ? "false" : "true");
 }
 
 std::vector<int32_t> ConfigReader::tokens(std::string_view key, uint32_t n_vocab, std::vector<std::string>& warnings) {
@@ -103,8 +108,9 @@ std::vector<int32_t> ConfigReader::tokens(std::string_view key, uint32_t n_vocab
     if (id.kind == Json::Kind::integer && id.integer < n_vocab) {
       ids.push_back(static_cast<int32_t>(id.integer));
     } else {
-      warnings.push_back(printable(file_, 400) + ": " + std::string(key) + ": expected an id below vocab_size = " +
-                         std::to_string(n_vocab) + ", found " + id.describe() + ": left out");
+      warnings.push_back(printable(file_, 400) + ": " + std::string(name(key)) +
+                         ": expected an id below vocab_size = " + std::to_string(n_vocab) +
+                         ", found " + id.describe() + ": left out");
     }
   }
   return ids;
@@ -115,7 +121,7 @@ std::vector<std::string> ConfigReader::unknown_keys() const {
   for (const auto& [key, unused, place] : json_.object) {
     const bool known = std::find(known_.begin(), known_.end(), key) != known_.end();
     if (!known && !is_inert(key))
-      warnings.push_back(printable(file_, 400) + ": unknown key \"" + printable(key) + "\" ignored");
+      warnings.push_back(printable(file_, 400) + ": unknown key \"" + printable(name(key)) + "\" ignored");
   }
   return warnings;
 }

@@ -1,21 +1,29 @@
-// The keys of a config.json, each asked for once by name: what was never asked for is an unknown key.
+// The keys of a config.json, each asked for once by name: what was never asked for is an unknown key. Other formats'
+// keys are given as those of a config.json, with the names that messages have.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "src/io/json.h"
 
 namespace gpt2 {
 
+// config.json's keys and what another format calls them.
+using KeyNames = std::vector<std::pair<std::string_view, std::string>>;
+
 class ConfigReader {
  public:
-  ConfigReader(const Json& json, std::string_view file) : json_(json), file_(file) {}
+  ConfigReader(const Json& json, std::string_view file, const KeyNames& names = {})
+      : json_(json), file_(file), names_(names) {}
 
   std::string_view file() const noexcept { return file_; }
+  // What the file calls a key.
+  std::string_view name(std::string_view key) const;
   // The value of a known key; nullptr if it is absent or null. Marks the key as known.
   const Json* value(std::string_view key);
   [[noreturn]] void refuse(std::string_view key, std::string_view expected, const Json& found) const;
@@ -36,6 +44,7 @@ class ConfigReader {
  private:
   const Json& json_;
   std::string_view file_;
+  KeyNames names_;
   std::vector<std::string_view> known_;
 };
 

@@ -8,22 +8,13 @@
 #include <utility>
 
 #include "src/base/error.h"
-#include "src/convert/architecture.h"
-#include "src/convert/chat_template_file.h"
-#include "src/convert/config_json.h"
-#include "src/convert/family_source.h"
-#include "src/convert/gpt2_source.h"
-#include "src/convert/named_tensors.h"
+#include "src/convert/model_source.h"
 #include "src/convert/smoothing.h"
-#include "src/convert/tokenizer_files.h"
 #include "src/convert/warnings.h"
-#include "src/io/checkpoint.h"
 #include "src/text/tokenizer_builder.h"
 
 namespace gpt2 {
 namespace {
-
-constexpr uint64_t kMaxConfigBytes = 1u << 20;
 
 // A source whose head has the rows of some tokens only.
 class DraftSource final : public ParameterSource {
@@ -47,25 +38,12 @@ class DraftSource final : public ParameterSource {
   std::span<const uint32_t> ids_;
 };
 
-// The directory's own name, however its path was written.
-std::string name_of(const std::string& directory) {
+// The source's own name, however its path was written.
+std::string name_of(const std::string& source) {
   std::error_code error;
-  std::string path = std::filesystem::absolute(directory, error).lexically_normal().string();
+  std::string path = std::filesystem::absolute(source, error).lexically_normal().string();
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return std::filesystem::path(path).filename().string();
-}
-
-ConfigFile read_config(const std::string& directory) {
-  const std::string config = directory + "/config.json", generation = directory + "/generation_config.json";
-  ConfigFile file = parse_config(read_text_file(config, kMaxConfigBytes), config);
-  if (file_exists(generation)) apply_generation_config(read_text_file(generation, kMaxConfigBytes), generation, file);
-  return file;
-}
-
-std::unique_ptr<ParameterSource> open_source(NamedTensors& tensors, ConfigFile& file,
-                                             std::vector<std::string>& warnings) {
-  if (file.architecture == nullptr) return std::make_unique<Gpt2Source>(tensors, file.config, warnings);
-  return std::make_unique<FamilySource>(tensors, *file.architecture, file, warnings);
 }
 
 uint64_t count_parameters(const Config& config) {
@@ -96,38 +74,33 @@ std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<cons
   return ids;
 }
 
-ConvertReport convert_checkpoint(const std::string& directory, const ConvertOptions& options, ByteSink& sink,
+ConvertReport convert_checkpoint(const std::string& path, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress) {
-  check_is_checkpoint(directory);
-  ConfigFile config_file = read_config(directory);
-  Config& config = config_file.config;
-  std::vector<std::string> warnings = std::move(config_file.warnings);
-  const Checkpoint checkpoint = Checkpoint::open(directory);
-  NamedTensors tensors(checkpoint,
-                       config_file.architecture != nullptr ? config_file.architecture->prefix : kGpt2Prefix);
-  const std::unique_ptr<ParameterSource> source = open_source(tensors, config_file, warnings);
-  TokenizerData tokenizer = build_tokenizer(read_vocabulary(directory), config.n_vocab);
+  const std::unique_ptr<ModelSource> source = ModelSource::open(path);
+  Config config = source->config();
+  std::vector<std::string> warnings = source->warnings();
+  TokenizerData tokenizer = build_tokenizer(source->read_vocabulary(), config.n_vocab);
   warnings.insert(warnings.end(), tokenizer.warnings.begin(), tokenizer.warnings.end());
   WriteOptions write_options;
-  write_options.dtype = options.dtype;
+  write_options.dtype = options.dtype.value_or(source->is_quantised() ? DType::int8 : DType::f32);
   write_options.keep = options.keep;
-  write_options.source = name_of(directory);
-  write_options.chat_template = read_chat_template(directory, warnings);
+  write_options.source = name_of(path);
+  write_options.chat_template = source->read_chat_template(warnings);
   const TensorSpec head = model_schema(config).back();  // wte where it is tied
   if (options.draft_vocab > 0) {
-    const Tokenizer words(tokenizer.tables(), directory);
+    const Tokenizer words(tokenizer.tables(), path);
     write_options.draft_ids = frequent_tokens(words, config.eos_token_ids, options.draft_text, options.draft_vocab);
     config.n_draft_vocab = options.draft_vocab;
   }
-  SmoothedSource smoothed(config, *source, write_options);
+  SmoothedSource smoothed(config, source->parameters(), write_options);
   DraftSource reduced(smoothed, head, write_options.draft_ids);
   std::vector<std::string> damage;
   for (const NonFinite& tensor : write_model(config, tokenizer.tables(), reduced, write_options, sink, progress)) {
-    damage.push_back(printable(directory, 400) + ": " + tensor.name + ": " + std::to_string(tensor.count) +
+    damage.push_back(printable(path, 400) + ": " + tensor.name + ": " + std::to_string(tensor.count) +
                      " weights are not finite: every text that meets them will fail");
   }
   add_first_few(warnings, damage, "tensors with weights that are not finite");
-  checkpoint.check_unchanged();
+  source->check_unchanged();
   return {config, count_parameters(config), std::move(warnings)};
 }
 

@@ -1,7 +1,9 @@
-// A Hugging Face GPT-2 directory becomes a `.gpt2` file, streaming: no more than a panel of it is in memory at once.
+// A model in another format (model_source.h) becomes a `.gpt2` file, streaming: no more than a panel of it is in memory
+// at once.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +18,7 @@ struct ConvertReport {
 };
 
 struct ConvertOptions {
-  DType dtype = DType::f32;
+  std::optional<DType> dtype;  // of the matrices; nothing: f32, or int8 where the source has them quantised
   std::vector<KeepRule> keep;
   uint32_t draft_vocab = 0;  // tokens that the head keeps, for a draft; 0: all
   std::string draft_text;    // where their frequencies come from
@@ -28,11 +30,9 @@ struct ConvertOptions {
 std::vector<uint32_t> frequent_tokens(const Tokenizer& tokenizer, std::span<const int32_t> eos_token_ids,
                                       std::string_view text, uint32_t n);
 
-// Reads DIR/config.json, generation_config.json, the tokenizer and the safetensors (src/io/checkpoint.h), checks that
-// every tensor of the schema is there in its shape and as F32, F16, BF16 or F64 (gpt2_source.h), and writes the file.
-// Throws Error (exit 3) naming file and item, before anything is written to `sink` but for weights that no scale can
-// hold.
-ConvertReport convert_checkpoint(const std::string& directory, const ConvertOptions& options, ByteSink& sink,
+// Converts the model at `path`. Throws Error (exit 3) naming file and item, before anything is written to `sink` but
+// for weights that no scale can hold.
+ConvertReport convert_checkpoint(const std::string& path, const ConvertOptions& options, ByteSink& sink,
                                  const Progress& progress);
 
 }  // namespace gpt2

@@ -27,6 +27,10 @@ OurName split(std::string_view name) {
   return ours;
 }
 
+bool is_head(std::string_view name) {
+  return name == "lm_head.weight" || name == "embed_out.weight" || name == "output.weight";
+}
+
 std::string their_name(std::string_view rule, const OurName& ours) {
   std::string name(rule);
   const size_t star = name.find('*');
@@ -123,7 +127,11 @@ void FamilySource::check_unused(std::vector<std::string>& warnings) const {
     if (used.contains(&tensor)) continue;
     const auto is_end = [&](std::string_view end) { return std::string_view(name).ends_with(end); };
     if (std::any_of(architecture_.buffers.begin(), architecture_.buffers.end(), is_end)) continue;
-    if (file_.config.tied_lm_head && (name == "lm_head.weight" || name == "embed_out.weight")) continue;
+    if (file_.config.tied_lm_head && is_head(name)) continue;
+    if (architecture_.complete) {
+      fail_model(tensor.file, tensor.full_name, "a tensor of " + std::string(architecture_.model_type),
+                 "one that would be left out");
+    }
     const std::string past = std::to_string(file_.config.n_layer) + ".";
     if (name.starts_with("h." + past) || name.find("layers." + past) != std::string::npos) {
       const std::string last = std::to_string(file_.config.n_layer - 1);

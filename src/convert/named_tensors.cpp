@@ -6,6 +6,7 @@
 
 #include "kernels/float_types.h"
 #include "src/base/error.h"
+#include "src/convert/gguf_blocks.h"
 
 namespace gpt2 {
 namespace {
@@ -26,6 +27,8 @@ std::string_view without_wrappers(std::string_view name) {
   return name;
 }
 
+constexpr uint64_t kMostBlockWeights = 256;
+
 template <class T>
 T load(const std::byte* data, uint64_t index) {
   T value;
@@ -36,6 +39,7 @@ T load(const std::byte* data, uint64_t index) {
 }  // namespace
 
 bool NamedTensor::is_float() const noexcept {
+  if (blocks) return can_decode(*blocks);
   return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
 }
 
@@ -45,7 +49,29 @@ uint64_t NamedTensor::size() const noexcept {
   return n;
 }
 
+// Whole blocks are decoded in place, the ends of the range beside it.
+void NamedTensor::read_blocks(uint64_t first, uint64_t count, float* out) const {
+  const GgufTypeInfo& info = gguf_type_info(*blocks);
+  float block[kMostBlockWeights];
+  GPT2_CHECK(info.weights <= kMostBlockWeights);
+  while (count > 0) {
+    const uint64_t number = first / info.weights, within = first % info.weights;
+    const uint64_t whole = within == 0 ? count / info.weights : 0;
+    if (whole > 0) {
+      decode_blocks(*blocks, data.subspan(number * info.bytes, whole * info.bytes), {out, whole * info.weights});
+    } else {
+      decode_blocks(*blocks, data.subspan(number * info.bytes, info.bytes), {block, info.weights});
+    }
+    const uint64_t taken = whole > 0 ? whole * info.weights : std::min(count, info.weights - within);
+    if (whole == 0) std::copy_n(block + within, taken, out);
+    first += taken;
+    count -= taken;
+    out += taken;
+  }
+}
+
 void NamedTensor::read(uint64_t first, uint64_t count, float* out) const {
+  if (blocks) return read_blocks(first, count, out);
   if (dtype == "F32") {
     std::memcpy(out, data.data() + first * sizeof(float), count * sizeof(float));
     return;
@@ -96,6 +122,22 @@ NamedTensors::NamedTensors(const Checkpoint& checkpoint, std::string_view prefix
                          [&checkpoint, &tensor] { checkpoint.drop(tensor); }};
     const auto [other, added] = tensors_.emplace(name, std::move(named));
     if (!added) fail_model(file, full, "one tensor of this name", "another as " + other->second.full_name);
+  }
+}
+
+NamedTensors::NamedTensors(const GgufFile& gguf, const MappedFile& mapped) : origin_(gguf.path()) {
+  for (const GgufTensor& tensor : gguf.tensors()) {
+    const GgufTypeInfo& info = gguf_type_info(tensor.type);
+    if (!can_decode(tensor.type)) {
+      fail_model(origin_, tensor.name,
+                 "F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS",
+                 std::string(info.name) + " (take another quantisation of this model, Q4_K_M or Q8_0)");
+    }
+    NamedTensor named = {std::string(tensor.name), origin_, std::string(info.name), {}, gguf.data(tensor),
+                         [&mapped, begin = tensor.begin, bytes = tensor.bytes] { mapped.drop(begin, bytes); }};
+    for (uint32_t i = tensor.rank; i-- > 0;) named.shape.push_back(tensor.shape[i]);
+    if (info.weights > 1) named.blocks = tensor.type;
+    tensors_.emplace(tensor.name, std::move(named));
   }
 }
 

@@ -7,27 +7,34 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/io/checkpoint.h"
+#include "src/io/gguf.h"
+#include "src/io/mapped_file.h"
 
 namespace gpt2 {
 
 struct NamedTensor {
   std::string full_name;  // as the file has it, for messages
   std::string file;
-  std::string dtype;      // safetensors' word
+  std::string dtype;      // the format's word
   std::vector<uint64_t> shape;
   std::span<const std::byte> data;  // mapped; any alignment
   std::function<void()> drop;       // lets the kernel take its pages back
+  std::optional<GgufType> blocks = {};  // of GGUF's types, the ones that are stored in blocks
 
-  bool is_float() const noexcept;  // F64, F32, F16 or BF16
+  bool is_float() const noexcept;  // F64, F32, F16, BF16, or blocks that can be decoded
   uint64_t size() const noexcept;  // elements
   // Elements [first, first + count) as float; F64 is rounded to nearest even. Requires is_float().
   void read(uint64_t first, uint64_t count, float* out) const;
+
+ private:
+  void read_blocks(uint64_t first, uint64_t count, float* out) const;
 };
 
 // Whether both have the same shape and, element by element, the same floats (of whatever types; a NaN is like any NaN).
@@ -39,10 +46,13 @@ class NamedTensors {
   // the architecture's own (`prefix`, "transformer."). Views `checkpoint`. Throws Error (exit 3) where two tensors get
   // one name, or where they are those of an adapter beside its base.
   NamedTensors(const Checkpoint& checkpoint, std::string_view prefix);
+  // Takes the names as they are. Views `gguf`, whose bytes are those of `mapped`. Throws Error (exit 3) that names a
+  // tensor of a type that is not decoded.
+  NamedTensors(const GgufFile& gguf, const MappedFile& mapped);
 
   const NamedTensor* find(std::string_view name) const;
   const std::map<std::string, NamedTensor, std::less<>>& all() const noexcept { return tensors_; }
-  const std::string& origin() const noexcept { return origin_; }  // the directory, for messages
+  const std::string& origin() const noexcept { return origin_; }  // the directory or the file, for messages
   // Gives a tensor another name, which must be free.
   void rename(std::string_view from, std::string to);
 

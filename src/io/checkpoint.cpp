@@ -67,7 +67,8 @@ bool is_pickle(std::string_view name) {
                  name + ", a pickle that could run code and is never opened; download model.safetensors, or "
                  "save it with model.save_pretrained(DIR, safe_serialization=True)");
     }
-    if (name == "tf_model.h5" || name == "flax_model.msgpack" || name.ends_with(".gguf")) {
+    if (name.ends_with(".gguf")) fail_model(directory, "weights", expected, name + " (name that file instead)");
+    if (name == "tf_model.h5" || name == "flax_model.msgpack") {
       fail_model(directory, "weights", expected, name + ", another program's format");
     }
     if (name.ends_with(".safetensors")) ++n_shards;
@@ -196,6 +197,11 @@ bool file_exists(const std::string& path) {
 bool is_directory(const std::string& path) {
   struct stat info = {};
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool is_regular_file(const std::string& path) {
+  struct stat info = {};
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
 }  // namespace gpt2

@@ -49,5 +49,6 @@ void check_is_checkpoint(const std::string& directory);
 std::string read_text_file(const std::string& path, uint64_t limit);
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
+bool is_regular_file(const std::string& path);
 
 }  // namespace gpt2

@@ -34,8 +34,8 @@ run "$GPT2" convert --force "$BOOKS" "$T/dir"; error "DST is a directory" 2 dire
 run "$GPT2" convert "$T/none" "$T/dir/x"; error "no such SRC" 3 "$T/none"
 run "$GPT2" convert "$BOOKS/model.safetensors" "$T/dir/x"; error "SRC is a file of a directory" 3 "the directory $BOOKS"
 printf 'GGUF\3\0\0\0' >"$T/gguf"
-run "$GPT2" convert "$T/gguf" "$T/dir/x"; error "SRC is a GGUF file" 3 "a GGUF file"
-run "$GPT2" generate -m "$T/gguf" x; error "-m GGUF" 3 "a GGUF file"
+run "$GPT2" convert "$T/gguf" "$T/dir/x"; error "SRC is a damaged GGUF file" 3 "$T/gguf: tensor count"
+run "$GPT2" generate -m "$T/gguf" x; error "-m of a damaged GGUF file" 3 "$T/gguf: tensor count"
 # A repository in a hub's cache: by its name, and by its folder.
 mkdir -p "$T/hub/models--a--b/snapshots/abc" "$T/hub/models--a--b/refs"
 ln -s "$(realpath "$BOOKS")"/* "$T/hub/models--a--b/snapshots/abc/"

@@ -1,0 +1,425 @@
+#include "src/convert/gguf_config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
+
+#include "src/base/error.h"
+#include "src/convert/warnings.h"
+
+namespace gpt2 {
+namespace {
+
+// A key behind the architecture's name, and what config.json calls it.
+struct KeyPair {
+  std::string_view theirs, ours;
+};
+constexpr KeyPair kGpt2Keys[] = {{"context_length", "n_positions"},
+                                 {"embedding_length", "n_embd"},
+                                 {"block_count", "n_layer"},
+                                 {"feed_forward_length", "n_inner"},
+                                 {"attention.head_count", "n_head"},
+                                 {"attention.layer_norm_epsilon", "layer_norm_epsilon"}};
+constexpr KeyPair kNormKeys[] = {{"context_length", "max_position_embeddings"},
+                                 {"embedding_length", "hidden_size"},
+                                 {"block_count", "num_hidden_layers"},
+                                 {"feed_forward_length", "intermediate_size"},
+                                 {"attention.head_count", "num_attention_heads"},
+                                 {"attention.layer_norm_epsilon", "layer_norm_eps"}};
+constexpr KeyPair kRmsKeys[] = {{"context_length", "max_position_embeddings"},
+                                {"embedding_length", "hidden_size"},
+                                {"block_count", "num_hidden_layers"},
+                                {"feed_forward_length", "intermediate_size"},
+                                {"attention.head_count", "num_attention_heads"},
+                                {"attention.layer_norm_rms_epsilon", "rms_norm_eps"}};
+// Each may be missing.
+constexpr KeyPair kOptionalKeys[] = {{"attention.head_count_kv", "num_key_value_heads"},
+                                     {"attention.key_length", "head_dim"},
+                                     {"rope.freq_base", "rope_theta"},
+                                     {"rope.dimension_count", "rotary_dim"}};
+
+// Which biases a file must have; others may be there.
+enum class Biases : uint8_t { optional, attention_inputs, all };
+
+struct Format {
+  std::string_view name;        // general.architecture
+  std::string_view model_type;  // config.json's
+  std::span<const KeyPair> keys;
+  bool gated = false;
+  bool rotary = true;
+  bool partial = false;      // rope.dimension_count may be less than a head
+  Move rotation = Move::none;
+  Biases biases = Biases::optional;
+};
+constexpr Format kFormats[] = {
+    {"gpt2", "gpt2", kGpt2Keys, false, false, false, Move::none, Biases::all},
+    {"starcoder", "gpt_bigcode", kGpt2Keys, false, false, false, Move::none, Biases::all},
+    {"llama", "llama", kRmsKeys, true, true, false, Move::unpair, Biases::optional},
+    {"qwen2", "qwen2", kRmsKeys, true, true, false, Move::none, Biases::attention_inputs},
+    {"gptneox", "gpt_neox", kNormKeys, false, true, true, Move::none, Biases::all},
+    {"phi2", "phi", kNormKeys, false, true, true, Move::none, Biases::all},
+    {"stablelm", "stablelm", kNormKeys, true, true, true, Move::none, Biases::optional},
+    {"gemma", "gemma", kRmsKeys, true, true, false, Move::none, Biases::optional}};
+
+// Keys that change the arithmetic, and the one value that does not.
+struct Neutral {
+  std::string_view key;
+  double value;
+};
+constexpr Neutral kNeutral[] = {{"expert_count", 0}, {"attention.max_alibi_bias", 0}, {"attention.clamp_kqv", 0},
+                                {"logit_scale", 1}, {"residual_scale", 1}, {"embedding_scale", 1},
+                                {"attn_logit_softcapping", 0}, {"final_logit_softcapping", 0}, {"pooling_type", 0},
+                                {"rope.scaling.attn_factor", 1}};
+// Keys that are read here by name or say nothing of the arithmetic.
+constexpr std::string_view kKnown[] = {"vocab_size", "attention.value_length", "attention.scale", "attention.causal",
+                                       "attention.sliding_window", "use_parallel_residual", "rope.scaling.type",
+                                       "rope.scaling.factor", "rope.scale_linear", "rope.scaling.finetuned",
+                                       "rope.scaling.original_context_length", "tensor_data_layout"};
+
+class Reader {
+ public:
+  Reader(const GgufFile& gguf, const NamedTensors& tensors) : gguf_(gguf), tensors_(tensors) {}
+
+  GgufConfig read() {
+    check_kind();
+    format_ = find_format();
+    fused_ = tensors_.find("blk.0.attn_qkv.weight") != nullptr;
+    refuse_unsupported();
+    read_keys();
+    read_head();
+    read_tokens();
+    Json json;
+    json.kind = Json::Kind::object;
+    json.object.set(std::move(members_));
+    GgufConfig result;
+    result.file = config_from_json(json, gguf_.path(), names_);
+    result.names = rules();
+    check_against(result.file.config);
+    divide_frequencies(result.file);
+    warn_of_unknown(result.file.warnings);
+    check_biases(result);
+    return result;
+  }
+
+ private:
+  std::string key(std::string_view end) const { return std::string(format_->name) + "." + std::string(end); }
+
+  void check_kind() const {
+    const auto type = gguf_.string("general.type");
+    if (type && *type != "model") {
+      fail_model(gguf_.path(), "general.type", "\"model\"",
+                 "\"" + std::string(*type) + "\"" + (*type == "adapter" ? " (merge it into its model first)" : ""));
+    }
+    const auto parts = gguf_.integer("split.count");
+    if (parts && *parts > 1) {
+      fail_model(gguf_.path(), "split.count", "1 (gguf-split --merge makes one file of them)", std::to_string(*parts));
+    }
+  }
+
+  const Format* find_format() const {
+    const auto name = gguf_.string("general.architecture");
+    const auto found = std::find_if(std::begin(kFormats), std::end(kFormats),
+                                    [&](const Format& format) { return name && format.name == *name; });
+    if (found != std::end(kFormats)) return found;
+    fail_model(gguf_.path(), "general.architecture", gguf_architecture_names(),
+               name ? "\"" + std::string(*name) + "\"" : "none");
+  }
+
+  void refuse_unsupported() const {
+    for (const Neutral& neutral : kNeutral) {
+      const auto value = gguf_.number(key(neutral.key));
+      if (!value || *value == neutral.value) continue;
+      fail_model(gguf_.path(), key(neutral.key), std::to_string(static_cast<int>(neutral.value)) + " or no such key",
+                 std::to_string(*value));
+    }
+    if (!gguf_.boolean(key("attention.causal")).value_or(true)) {
+      fail_model(gguf_.path(), key("attention.causal"), "true", "false");
+    }
+  }
+
+  void put(std::string_view ours, std::string_view theirs, Json value) {
+    names_.emplace_back(ours, std::string(theirs));
+    members_.push_back({std::string(ours), std::move(value), 0});
+  }
+  static Json whole(uint64_t value) {
+    Json json;
+    json.kind = Json::Kind::integer;
+    json.integer = static_cast<int64_t>(std::min<uint64_t>(value, INT64_MAX));
+    return json;
+  }
+  static Json real(double value) {
+    Json json;
+    json.kind = Json::Kind::real;
+    json.real = value;
+    return json;
+  }
+  static Json flag(bool value) {
+    Json json;
+    json.kind = Json::Kind::boolean;
+    json.boolean = value;
+    return json;
+  }
+  static Json text(std::string_view value) {
+    Json json;
+    json.kind = Json::Kind::string;
+    json.string = value;
+    return json;
+  }
+
+  // An integer or a number; of one value a layer, the one that all have.
+  std::optional<Json> value(const std::string& name) const {
+    const GgufValue* found = gguf_.find(name);
+    if (found == nullptr) return std::nullopt;
+    if (found->is_array) {
+      const std::vector<int64_t> items = *gguf_.integers(name);
+      const bool same = !items.empty() && std::count(items.begin(), items.end(), items[0]) == std::ssize(items);
+      if (!same) fail_model(gguf_.path(), name, "the same in all layers", describe(*found));
+      return whole(static_cast<uint64_t>(std::max<int64_t>(items[0], 0)));
+    }
+    if (found->kind == GgufKind::f32 || found->kind == GgufKind::f64) return real(*gguf_.number(name));
+    return whole(*gguf_.integer(name));
+  }
+
+  void read_keys() {
+    put("model_type", "general.architecture", text(format_->model_type));
+    for (const KeyPair& pair : format_->keys) {
+      std::optional<Json> found = value(key(pair.theirs));
+      if (!found) fail_model(gguf_.path(), key(pair.theirs), "a number", "none");
+      put(pair.ours, key(pair.theirs), std::move(*found));
+    }
+    for (const KeyPair& pair : kOptionalKeys) {
+      const bool dims = pair.ours == "rotary_dim";
+      if (!format_->rotary || (dims && !format_->partial)) continue;
+      std::optional<Json> found = value(key(pair.theirs));
+      if (!found && dims) fail_model(gguf_.path(), key(pair.theirs), "a number", "none");
+      const bool base = pair.ours == "rope_theta" && format_->model_type == "gpt_neox";
+      if (found) put(base ? "rotary_emb_base" : pair.ours, key(pair.theirs), std::move(*found));
+    }
+    if (format_->model_type == "gpt_bigcode") put_multi_query();
+    if (format_->model_type == "gemma" && !gguf_.find(key("attention.key_length"))) put_derived_width();
+    if (const auto parallel = gguf_.boolean(key("use_parallel_residual"))) {
+      const bool known = format_->model_type == "gpt_neox" || format_->model_type == "stablelm";
+      if (known) put("use_parallel_residual", key("use_parallel_residual"), flag(*parallel));
+    }
+    if (format_->rotary) put_scaling();
+    const auto window = gguf_.integer(key("attention.sliding_window"));
+    const auto context = gguf_.integer(key("context_length"));
+    if (window && *window > 0 && context && *window < *context) {
+      if (format_->name != "llama") {
+        fail_model(gguf_.path(), key("attention.sliding_window"), "none, or one from context_length on",
+                   std::to_string(*window));
+      }
+      members_[0].second = text("mistral");
+      put("sliding_window", key("attention.sliding_window"), whole(*window));
+    }
+  }
+
+  void put_multi_query() {
+    const uint64_t heads = gguf_.integer(key("attention.head_count")).value_or(0);
+    const uint64_t keys = gguf_.integer(key("attention.head_count_kv")).value_or(heads);
+    if (keys != 1 && keys != heads) {
+      fail_model(gguf_.path(), key("attention.head_count_kv"), "1 or head_count = " + std::to_string(heads),
+                 std::to_string(keys));
+    }
+    put("multi_query", key("attention.head_count_kv"), flag(keys == 1));
+  }
+
+  void put_derived_width() {
+    const uint64_t width = gguf_.integer(key("embedding_length")).value_or(0);
+    const uint64_t heads = gguf_.integer(key("attention.head_count")).value_or(0);
+    if (heads == 0 || width % heads != 0) {
+      fail_model(gguf_.path(), key("attention.head_count"), "a divisor of embedding_length = " + std::to_string(width),
+                 std::to_string(heads));
+    }
+    put("head_dim", key("attention.head_count"), whole(width / heads));
+  }
+
+  // None, linear, or the older key of the linear one.
+  void put_scaling() {
+    const std::string type_key = key("rope.scaling.type"), factor_key = key("rope.scaling.factor");
+    const auto type = gguf_.string(type_key);
+    const auto older = gguf_.number(key("rope.scale_linear"));
+    const auto factor = gguf_.number(factor_key);
+    if (type && *type != "none" && *type != "linear") {
+      fail_model(gguf_.path(), type_key, "none or linear (others depend on a text's length or change the scores)",
+                 "\"" + std::string(*type) + "\"");
+    }
+    const bool linear = type ? *type == "linear" : factor.has_value() || older.has_value();
+    if (!linear) return;
+    Json object;
+    object.kind = Json::Kind::object;
+    std::vector<Json::Member> members;
+    members.push_back({"type", text("linear"), 0});
+    members.push_back({"factor", real(factor.value_or(older.value_or(0))), 0});
+    object.object.set(std::move(members));
+    put("rope_scaling", type_key, std::move(object));
+    names_.emplace_back("rope_scaling.factor", factor ? factor_key : key("rope.scale_linear"));
+  }
+
+  // A head that is not there is wte; one that has wte's values is stored once.
+  void read_head() {
+    const NamedTensor *wte = tensors_.find("token_embd.weight"), *head = tensors_.find("output.weight");
+    if (wte == nullptr) fail_model(gguf_.path(), "token_embd.weight", "a tensor", "none");
+    if (wte->shape.size() != 2) {
+      fail_model(gguf_.path(), "token_embd.weight", "two dimensions", shape_text(wte->shape));
+    }
+    const uint64_t n_vocab = wte->shape[0], said = gguf_.integer(key("vocab_size")).value_or(n_vocab);
+    if (said != n_vocab) {
+      fail_model(gguf_.path(), key("vocab_size"), "token_embd.weight's " + std::to_string(n_vocab),
+                 std::to_string(said));
+    }
+    put("vocab_size", "token_embd.weight", whole(n_vocab));
+    const bool has_bias = tensors_.find("output.bias") != nullptr;
+    const bool tied = !has_bias && (head == nullptr || same_values(*wte, *head));
+    put("tie_word_embeddings", "output.weight", flag(tied));
+  }
+
+  void read_tokens() {
+    const std::string prefix = "tokenizer.ggml.";
+    if (const auto id = token(prefix + "bos_token_id")) put("bos_token_id", prefix + "bos_token_id", whole(*id));
+    std::vector<Json> ends;
+    for (const char* name : {"eos_token_id", "eot_token_id", "eom_token_id"}) {
+      const auto id = token(prefix + name);
+      const auto is_same = [&](const Json& other) { return id && other.integer == static_cast<int64_t>(*id); };
+      if (id && std::none_of(ends.begin(), ends.end(), is_same)) ends.push_back(whole(*id));
+    }
+    if (ends.empty()) return;
+    Json list;
+    list.kind = Json::Kind::array;
+    list.array.set(std::move(ends));
+    put("eos_token_id", prefix + "eos_token_id", std::move(list));
+  }
+
+  // An id of the metadata; where the file gives none, what its kind of tokenizer has by default.
+  std::optional<uint64_t> token(const std::string& name) const {
+    if (const auto id = gguf_.integer(name)) return id;
+    const bool bos = name.ends_with(".bos_token_id"), eos = name.ends_with(".eos_token_id");
+    if (!bos && !eos) return std::nullopt;
+    if (gguf_.string("tokenizer.ggml.model") == "llama") return bos ? 1 : 2;
+    const auto texts = gguf_.strings("tokenizer.ggml.tokens");
+    if (!texts) return std::nullopt;
+    const auto found = std::find(texts->begin(), texts->end(), "<|endoftext|>");
+    if (found == texts->end()) return std::nullopt;
+    return static_cast<uint64_t>(found - texts->begin());
+  }
+
+  Architecture rules() const {
+    Architecture names;
+    names.model_type = format_->name;
+    names.complete = true;
+    names.buffers = {"rope_freqs.weight"};
+    names.tensors = {{"wte", "token_embd"}, {"wpe", "position_embd"}, {"h.*.ln_1", "blk.*.attn_norm"}};
+    if (fused_) {
+      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_qkv"});
+    } else {
+      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_q", Part::queries, format_->rotation});
+      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_k", Part::keys, format_->rotation});
+      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_v", Part::values});
+    }
+    names.tensors.push_back({"h.*.attn.c_proj", "blk.*.attn_output"});
+    names.tensors.push_back({"h.*.ln_2", "blk.*.ffn_norm"});
+    if (format_->gated) names.tensors.push_back({"h.*.mlp.c_fc", "blk.*.ffn_gate", Part::gates});
+    names.tensors.push_back({"h.*.mlp.c_fc", "blk.*.ffn_up", format_->gated ? Part::inputs : Part::all});
+    names.tensors.push_back({"h.*.mlp.c_proj", "blk.*.ffn_down"});
+    names.tensors.push_back({"ln_f", "output_norm"});
+    names.tensors.push_back({"lm_head", "output"});
+    return names;
+  }
+
+  // What follows from other keys and may be said again.
+  void check_against(const Config& c) const {
+    const auto check = [&](std::string_view end, uint64_t expected) {
+      const auto found = value(key(end));
+      if (!found || number_of(*found) == static_cast<double>(expected)) return;
+      fail_model(gguf_.path(), key(end), std::to_string(expected), found->describe());
+    };
+    check("attention.key_length", c.d_head);
+    check("attention.value_length", c.d_head);
+    if (format_->rotary) check("rope.dimension_count", c.rotary_dims);
+    if (!format_->rotary) check("attention.head_count_kv", c.n_kv_head);
+    const auto scale = gguf_.number(key("attention.scale"));
+    if (scale && *scale != 0 && static_cast<float>(*scale) != c.attention_scale(0)) {
+      fail_model(gguf_.path(), key("attention.scale"), std::to_string(c.attention_scale(0)), std::to_string(*scale));
+    }
+  }
+
+  // Llama 3's scaling: what each pair's frequency is divided by.
+  void divide_frequencies(ConfigFile& file) const {
+    const NamedTensor* divisors = tensors_.find("rope_freqs.weight");
+    if (divisors == nullptr) return;
+    const uint64_t pairs = file.config.rotary_dims / 2;
+    if (pairs == 0) fail_model(gguf_.path(), divisors->full_name, "positions that turn", "this tensor");
+    if (divisors->shape != std::vector{pairs}) {
+      fail_model(gguf_.path(), divisors->full_name, "shape " + shape_text({pairs}), shape_text(divisors->shape));
+    }
+    std::vector<float> values(pairs);
+    divisors->read(0, pairs, values.data());
+    for (uint64_t i = 0; i < pairs; ++i) {
+      if (!(values[i] > 0) || !std::isfinite(values[i])) {
+        fail_model(gguf_.path(), divisors->full_name, "positive numbers", std::to_string(values[i]));
+      }
+      file.frequencies[i] /= values[i];
+    }
+  }
+
+  void warn_of_unknown(std::vector<std::string>& warnings) const {
+    std::vector<std::string> unknown;
+    const std::string prefix = key("");
+    for (const GgufEntry& entry : gguf_.entries()) {
+      if (!entry.key.starts_with(prefix)) continue;
+      const std::string_view end = entry.key.substr(prefix.size());
+      const auto is_named = [&](const auto& name) { return name.second == entry.key; };
+      const auto is_neutral = [&](const Neutral& neutral) { return neutral.key == end; };
+      const auto is_optional = [&](const KeyPair& pair) { return pair.theirs == end; };
+      const bool known = std::any_of(names_.begin(), names_.end(), is_named) ||
+                         std::any_of(std::begin(kNeutral), std::end(kNeutral), is_neutral) ||
+                         std::any_of(std::begin(kOptionalKeys), std::end(kOptionalKeys), is_optional) ||
+                         std::find(std::begin(kKnown), std::end(kKnown), end) != std::end(kKnown);
+      if (known) continue;
+      unknown.push_back(printable(gguf_.path(), 400) + ": unknown key \"" + printable(entry.key) + "\" ignored");
+    }
+    add_first_few(warnings, unknown, "unknown keys");
+  }
+
+  // A bias that is absent would count as zeros, which only some architectures mean.
+  void check_biases(const GgufConfig& config) const {
+    if (config.file.config.head_bias && tensors_.find("output.bias") == nullptr) {
+      fail_model(gguf_.path(), "output.bias", "a tensor", "none");
+    }
+    if (format_->biases == Biases::optional) return;
+    for (const TensorRule& rule : config.names.tensors) {
+      const size_t star = rule.theirs.find('*');
+      const bool input = rule.ours == "h.*.attn.c_attn";
+      if (star == std::string_view::npos || rule.ours.find("ln_") != std::string_view::npos) continue;
+      if (format_->biases == Biases::attention_inputs && !input) continue;
+      for (uint32_t layer = 0; layer < config.file.config.n_layer; ++layer) {
+        std::string name(rule.theirs);
+        name.replace(star, 1, std::to_string(layer));
+        name += ".bias";
+        if (tensors_.find(name) == nullptr) fail_model(gguf_.path(), name, "a tensor", "none");
+      }
+    }
+  }
+
+  const GgufFile& gguf_;
+  const NamedTensors& tensors_;
+  const Format* format_ = nullptr;
+  bool fused_ = false;  // q, k and v are one matrix
+  std::vector<Json::Member> members_;
+  KeyNames names_;
+};
+
+}  // namespace
+
+std::string gguf_architecture_names() {
+  std::string names;
+  for (const Format& format : kFormats) names += (names.empty() ? "" : ", ") + std::string(format.name);
+  return names;
+}
+
+GgufConfig read_gguf_config(const GgufFile& gguf, const NamedTensors& tensors) {
+  return Reader(gguf, tensors).read();
+}
+
+}  // namespace gpt2
