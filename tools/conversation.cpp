@@ -110,7 +110,8 @@ std::string Conversation::generate(const Show& show, TurnStats& stats) {
   const Model& model = engine_.model();
   std::vector<std::string> stops = arguments_.stops;
   if (chat_ && !end_of_message(chat_->form).empty()) stops.emplace_back(end_of_message(chat_->form));
-  SampleBuilder builder(model.tokenizer(), 0, StopMatcher(stops, StopMatcher::Keep::nothing));
+  SampleBuilder builder(TokenText(model.tokenizer(), engine_.sequence(*slot_).tokens), 0,
+                        StopMatcher(stops, StopMatcher::Keep::nothing));
   std::string_view reason = "interrupted";
   size_t shown = 0;
   const auto show_new = [&] {

@@ -13,7 +13,13 @@ namespace {
 enum ModelFieldNumber : uint32_t { kPieces = 1, kTrainer = 2, kNormalizer = 3, kDenormalizer = 5 };
 enum PieceFieldNumber : uint32_t { kText = 1, kScore = 2, kType = 3 };
 enum TrainerFieldNumber : uint32_t { kModelType = 3, kSpaceAsSuffix = 24, kBosPiece = 46 };
-enum NormalizerFieldNumber : uint32_t { kCharsMap = 2, kDummyPrefix = 3, kRemoveSpaces = 4, kEscapeSpaces = 5, kRules = 6 };
+enum NormalizerFieldNumber : uint32_t {
+  kCharsMap = 2,
+  kDummyPrefix = 3,
+  kRemoveSpaces = 4,
+  kEscapeSpaces = 5,
+  kRules = 6
+};
 
 class ModelReader {
  public:
@@ -24,7 +30,9 @@ class ModelReader {
     ProtoReader fields(bytes, file_);
     for (ProtoField field; fields.next(field);) {
       if (field.number > kDenormalizer) continue;
-      if (field.kind != ProtoField::Kind::bytes) refuse("field " + std::to_string(field.number), "a message", "a number");
+      if (field.kind != ProtoField::Kind::bytes) {
+        refuse("field " + std::to_string(field.number), "a message", "a number");
+      }
       switch (field.number) {
         case kPieces: model_.pieces.push_back(read_piece(field)); break;
         case kTrainer: read_trainer(field); break;
@@ -57,7 +65,9 @@ class ModelReader {
     ProtoReader fields(message.bytes, file_, message.offset);
     for (ProtoField field; fields.next(field);) {
       if (is(field, kText, ProtoField::Kind::bytes)) piece.text = field.bytes;
-      if (is(field, kScore, ProtoField::Kind::fixed32)) piece.score = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+      if (is(field, kScore, ProtoField::Kind::fixed32)) {
+        piece.score = std::bit_cast<float>(static_cast<uint32_t>(field.value));
+      }
       if (!is(field, kType, ProtoField::Kind::varint)) continue;
       if (field.value < 1 || field.value > 6) {
         refuse("piece " + std::to_string(model_.pieces.size()) + ".type", "1 to 6", std::to_string(field.value));
@@ -87,7 +97,9 @@ class ModelReader {
       if (field.kind != ProtoField::Kind::varint) continue;
       if (field.number == kDummyPrefix) model_.add_dummy_prefix = field.value != 0;
       if (field.number == kRemoveSpaces) removes_spaces = field.value != 0;
-      if (field.number == kEscapeSpaces && field.value == 0) refuse("normalizer_spec.escape_whitespaces", "true", "false");
+      if (field.number == kEscapeSpaces && field.value == 0) {
+        refuse("normalizer_spec.escape_whitespaces", "true", "false");
+      }
     }
   }
 

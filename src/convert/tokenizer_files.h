@@ -12,11 +12,12 @@ namespace gpt2 {
 
 // Reads DIR's tokenizer. tokenizer.model wins where it is SentencePiece's (sentencepiece.h), then tokenizer.json
 // (tokenizer_json.h). Added tokens are united from all files but a tokenizer.json that does not count; where two
-// describe one, tokenizer_config.json's added_tokens_decoder wins, then tokenizer.json. Tokens that are named for a role
+// describe one, tokenizer_config.json's added_tokens_decoder wins, then tokenizer.json. Tokens that are named for a
+// role
 // (bos_token, pad_token, ...) are special, and so is <|endoftext|> wherever the vocabulary has it. add_prefix_space is
-// tokenizer_config.json's, unless its class is the one that takes tokenizer.json whole; add_bos_token counts where there
-// is no tokenizer.json, and is true beside tokenizer.model unless it is there. Throws Error (exit 3) that names file and
-// item.
+// tokenizer_config.json's, unless its class is the one that takes tokenizer.json whole; add_bos_token counts where
+// there is no tokenizer.json, and is true beside tokenizer.model unless it is there. Throws Error (exit 3) that names
+// file and item.
 Vocabulary read_vocabulary(const std::string& directory);
 
 }  // namespace gpt2

@@ -105,9 +105,12 @@ class TokenizerJson {
     const Json* token = model.find("unk_token");
     if (is_absent(token)) return;
     for (const auto& [text, id] : vocabulary_.tokens) {
-      if (token->kind == Json::Kind::string && text == token->string) vocabulary_.rules.unknown = static_cast<TokenId>(id);
+      if (token->kind != Json::Kind::string || text != token->string) continue;
+      vocabulary_.rules.unknown = static_cast<TokenId>(id);
     }
-    if (vocabulary_.rules.unknown < 0) fail_model(path_, "model.unk_token", "a token of the vocabulary", token->describe());
+    if (vocabulary_.rules.unknown < 0) {
+      fail_model(path_, "model.unk_token", "a token of the vocabulary", token->describe());
+    }
   }
 
   void read_added_token(const Json& token, size_t index) {

@@ -13,9 +13,9 @@ namespace gpt2 {
 
 inline constexpr uint64_t kMaxTokenizerBytes = 64u << 20;
 
-// Reads model BPE (merges as "a b" strings or as ["a", "b"] pairs), added_tokens, a normalizer, pre-tokenizer and decoder
-// that tokenizer_steps.h knows, and a post-processor that puts tokens before a text. Throws Error (exit 3) that names
-// the item.
+// Reads model BPE (merges as "a b" strings or as ["a", "b"] pairs), added_tokens, a normalizer, pre-tokenizer and
+// decoder that tokenizer_steps.h knows, and a post-processor that puts tokens before a text. Throws Error (exit 3) that
+// names the item.
 void read_tokenizer_json(const std::string& path, Vocabulary& vocabulary);
 
 // Its parts. Each throws Error (exit 3) that names `file` and `item`.

@@ -27,7 +27,8 @@ constexpr std::string_view kExpected =
 
 bool is_none(const Json* value) { return value == nullptr || value->kind == Json::Kind::null; }
 
-[[noreturn]] void refuse_step(std::string_view file, std::string_view item, std::string_view expected, const Json& step) {
+[[noreturn]] void refuse_step(std::string_view file, std::string_view item, std::string_view expected,
+                              const Json& step) {
   const Json* type = step.find("type");
   fail_model(file, item, expected, type == nullptr ? step.describe() : type->describe());
 }

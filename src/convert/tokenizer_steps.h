@@ -15,8 +15,9 @@ bool is_type(const Json& step, std::string_view name);
 // The steps of a member that is one step or a Sequence of them; `list` is the sequence's key.
 std::vector<const Json*> steps_of(const Json& json, std::string_view list);
 
-// Reads tokenizer.json's normalizer, pre_tokenizer and decoder into the rules. For byte-level BPE: no normalizer or NFC;
-// ByteLevel, or Digits and ByteLevel, or Split by a known pattern and ByteLevel without its own. For SentencePiece's BPE
+// Reads tokenizer.json's normalizer, pre_tokenizer and decoder into the rules. For byte-level BPE: no normalizer or
+// NFC; ByteLevel, or Digits and ByteLevel, or Split by a known pattern and ByteLevel without its own. For
+// SentencePiece's BPE
 // (symbols are characters): spaces become U+2581 by the normalizer Replace, with Prepend before it or not, or by the
 // pre-tokenizer Metaspace; and the decoder takes that back. Throws Error (exit 3) that names what is none of these: a
 // pattern of a file is compared and never run.

@@ -38,7 +38,9 @@ bool ProtoReader::next(ProtoField& field) {
   field = {};
   field.offset = offset_;
   const uint64_t key = take_varint();
-  if (key >> 3 == 0 || key >> 3 > (1u << 29)) refuse("a field of a protocol buffer", "number " + std::to_string(key >> 3));
+  if (key >> 3 == 0 || key >> 3 > (1u << 29)) {
+    refuse("a field of a protocol buffer", "number " + std::to_string(key >> 3));
+  }
   field.number = static_cast<uint32_t>(key >> 3);
   switch (key & 7) {
     case 0:

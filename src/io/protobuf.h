@@ -1,5 +1,5 @@
-// Protocol buffers' wire format, as far as a model of SentencePiece needs it: the fields of one message, one by one. Knows
-// no schema.
+// Protocol buffers' wire format, as far as a model of SentencePiece needs it: the fields of one message, one by one.
+// Knows no schema.
 #pragma once
 
 #include <cstddef>

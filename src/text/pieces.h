@@ -25,15 +25,15 @@ inline constexpr size_t kMaxPieceBytes = 256;
 // Returns the vocabulary, whose ids are the places in `pieces`, with rules that say `prefix` and the rest as
 // SentencePiece does it:
 // - two pieces side by side whose texts together are a normal or unused piece are merged into it, that of the highest
-//   score first and of those the leftmost. Each way to cut a piece in two pieces is a merge, and its rank is the place of
-//   the piece's score among all scores;
+//   score first and of those the leftmost. Each way to cut a piece in two pieces is a merge, and its rank is the place
+//   of the piece's score among all scores;
 // - user-defined pieces are found before that, and never merged;
 // - control and unknown pieces are special added tokens: no text becomes them unless it is asked for;
 // - where there are byte pieces they stand for characters without a piece, otherwise the unknown piece does, one for
 //   several of them that follow each other.
-// A pair with a character that has no piece of its own is not merged: no trainer writes such a model. `file` names it in
-// messages. Throws Error (exit 3) naming the piece: an empty text, one that is there twice or too long, a score that is
-// no number, a type that is none, byte pieces that are not all 256.
+// A pair with a character that has no piece of its own is not merged: no trainer writes such a model. `file` names it
+// in messages. Throws Error (exit 3) naming the piece: an empty text, one that is there twice or too long, a score that
+// is no number, a type that is none, byte pieces that are not all 256.
 Vocabulary vocabulary_of_pieces(const std::vector<Piece>& pieces, PrefixSpace prefix, const std::string& file);
 
 }  // namespace gpt2

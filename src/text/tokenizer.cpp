@@ -297,7 +297,8 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, Specials specials)
 TokenText::TokenText(const Tokenizer& tokenizer, std::span<const TokenId> before) : tokenizer_(tokenizer) {
   const TokenizerRules& rules = tokenizer.rules();
   strips_ = rules.symbols == Symbols::characters && rules.prefix_space != PrefixSpace::none;
-  strips_again_ = strips_ && (rules.prefix_space == PrefixSpace::stretch || rules.prefix_space == PrefixSpace::unspaced);
+  strips_again_ = strips_ && (rules.prefix_space == PrefixSpace::stretch ||
+                              rules.prefix_space == PrefixSpace::unspaced);
   if (!strips_) return;
   for (const TokenId id : before) next(id);
 }

@@ -1,5 +1,6 @@
 // Byte-level and SentencePiece BPE over tables that are used where they lie (in a mapped file): opening one parses
-// nothing that grows with the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is used, and an Error
+// nothing that grows with the vocabulary. The tables are not trusted: every offset, id and probe is bounded where it is
+// used, and an Error
 // (exit 3, with the file's name) ends what meets a bad one.
 #pragma once
 
@@ -33,15 +34,15 @@ inline constexpr size_t kMaxTokenBytes = size_t{1} << 16;
 
 // What a text begins as. The names are part of the file format.
 //   bytes       byte-level BPE: a text is cut into pieces, and a piece is its bytes
-//   characters  SentencePiece: a stretch of text is one piece of characters; those without a token are their bytes' tokens
-//               or the unknown one. U+2581 is a space in texts and in tokens
+//   characters  SentencePiece: a stretch of text is one piece of characters; those without a token are their bytes'
+//               tokens or the unknown one. U+2581 is a space in texts and in tokens
 enum class Symbols : uint8_t { bytes, characters };
 std::string_view name_of(Symbols symbols);
 
 // Where a text gets a space before it. A stretch is what stands between added tokens. The names are part of the format.
 //   none
-//   unspaced  ("true") each stretch that does not begin with a space: ByteLevel's add_prefix_space, Metaspace's "always"
-//   first     the text, if it begins with a stretch that does not begin with a space: Metaspace's "first"
+//   unspaced  ("true") each stretch that does not begin with a space: ByteLevel's add_prefix_space, Metaspace's
+//   "always" first     the text, if it begins with a stretch that does not begin with a space: Metaspace's "first"
 //   text      the text, if it begins with a stretch: SentencePiece's add_dummy_prefix
 //   stretch   each stretch: the normalizer Prepend, and SentencePiece behind each added token
 enum class PrefixSpace : uint8_t { none, unspaced, first, text, stretch };
@@ -93,8 +94,9 @@ class Tokenizer {
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
 
-  // The bytes of a token (not always whole UTF-8), with the space that may be a prefix; empty for an id without text, below 0 or from n_tokens on. Throws
-  // Error (exit 3) where its offsets do not ascend, leave the bytes or are further apart than kMaxTokenBytes.
+  // The bytes of a token (not always whole UTF-8), with the space that may be a prefix; empty for an id without text,
+  // below 0 or from n_tokens on. Throws Error (exit 3) where its offsets do not ascend, leave the bytes or are further
+  // apart than kMaxTokenBytes.
   std::string_view token_bytes(TokenId id) const;
   // The text of the ids, without what `encode` puts before every text.
   std::string decode(std::span<const TokenId> ids) const;
