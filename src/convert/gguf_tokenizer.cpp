@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.ggml.pre",
                            kTokens = "tokenizer.ggml.tokens", kTypes = "tokenizer.ggml.token_type",
-                           kScores = "tokenizer.ggml.scores", kMerges = "tokenizer.ggml.merges", kBos = "tokenizer.ggml.bos_token_id",
+                           kScores = "tokenizer.ggml.scores", kMerges = "tokenizer.ggml.merges",
+                           kBos = "tokenizer.ggml.bos_token_id",
                            kAddBos = "tokenizer.ggml.add_bos_token", kAddEos = "tokenizer.ggml.add_eos_token",
                            kAddSpace = "tokenizer.ggml.add_space_prefix";
 constexpr std::string_view kChatTemplate = "tokenizer.chat_template";
@@ -83,7 +84,8 @@ class Reader {
   }
 
  private:
-  // A SentencePiece model: its pieces carry scores, and stand behind a token that begins texts where nothing else is said.
+  // A SentencePiece model: its pieces carry scores, and stand behind a token that begins texts where nothing else is
+  // said.
   Vocabulary read_pieces() {
     const auto texts = read_texts();
     const auto types = read_types();
