@@ -21,7 +21,8 @@ static constexpr bool is_gated(Epilogue epilogue) { return epilogue >= Epilogue:
 // Returns how many outputs a panel leaves.
 static constexpr size_t outputs_of_panel(Epilogue epilogue) { return is_gated(epilogue) ? kPanelRows / 2 : kPanelRows; }
 
-// Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel.
+// Running arg-max of one row, by lane: panel p's lane l is output 16 p + l. Ties keep the lower panel,
+// in whatever order panels come.
 struct ArgmaxLanes {
   alignas(64) float value[kPanelRows];
   alignas(64) int32_t panel[kPanelRows];

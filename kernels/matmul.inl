@@ -97,8 +97,9 @@ struct GroupProduct {
   }
 };
 
-GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
-  switch (epilogue) {
+template <Epilogue kEpilogue>
+GPT2_INLINE V16 apply_epilogue(V16 acc, const float* out) {
+  switch (kEpilogue) {
     case Epilogue::none: return acc;
     case Epilogue::gelu_tanh:
     case Epilogue::gated_gelu_tanh: return gelu_tanh16(acc);
@@ -113,19 +114,52 @@ GPT2_INLINE V16 apply_epilogue(Epilogue epilogue, V16 acc, const float* out) {
   return acc;
 }
 
-// Stores one row of one panel and keeps its arg-max.
-GPT2_INLINE void finish_output(const MatmulArgs& args, size_t row, size_t panel, V16 acc) {
-  float* out =
-      args.out != nullptr ? args.out + row * args.out_stride + panel * outputs_of_panel(args.epilogue) : nullptr;
-  if (is_gated(args.epilogue)) return store_gated8(out, apply_epilogue(args.epilogue, acc, out), acc);
-  acc = apply_epilogue(args.epilogue, acc, out);
-  if (out != nullptr) store16(out, acc);
-  if (args.argmax != nullptr) {
-    const size_t first = panel * kPanelRows;
-    const M16 valid = first_lanes(args.n_valid > first ? args.n_valid - first : 0);
-    ArgmaxLanes& best = args.argmax[row];
-    if (!all_finite16(acc, valid)) best.nonfinite = 1;
-    update_best16(acc, valid, static_cast<int32_t>(panel), best.value, best.panel);
+// The accumulators of a tile, [rows][panels][16], and which outputs they are.
+struct TileSums {
+  const float* sums;
+  size_t row, rows, panel, panels;
+};
+
+GPT2_INLINE void keep_best(const MatmulArgs& args, size_t row, size_t panel, V16 values) {
+  const size_t first = panel * kPanelRows;
+  const M16 valid = first_lanes(args.n_valid > first ? args.n_valid - first : 0);
+  ArgmaxLanes& best = args.argmax[row];
+  if (!all_finite16(values, valid)) best.nonfinite = 1;
+  update_best16(values, valid, static_cast<int32_t>(panel), best.value, best.panel);
+}
+
+template <Epilogue kEpilogue>
+GPT2_INLINE void finish_outputs(const MatmulArgs& args, const TileSums& tile) {
+  const float* sums = tile.sums;
+  for (size_t row = tile.row; row < tile.row + tile.rows; ++row) {
+    for (size_t panel = tile.panel; panel < tile.panel + tile.panels; ++panel, sums += kPanelRows) {
+      const size_t first = row * args.out_stride + panel * outputs_of_panel(kEpilogue);
+      float* out = args.out != nullptr ? args.out + first : nullptr;
+      const V16 acc = load16(sums), value = apply_epilogue<kEpilogue>(acc, out);
+      if constexpr (is_gated(kEpilogue)) {
+        store_gated8(out, value, acc);
+      } else {
+        if (out != nullptr) store16(out, value);
+        if (args.argmax != nullptr) keep_best(args, row, panel, value);
+      }
+    }
+  }
+}
+
+// Stores a tile's outputs and keeps their arg-max. Stands once: inside of every tile it was most of a tier's text and
+// half of the compiler's time.
+__attribute__((noinline)) void finish_sums(const MatmulArgs& args, const TileSums& tile) {
+  switch (args.epilogue) {
+    case Epilogue::none: return finish_outputs<Epilogue::none>(args, tile);
+    case Epilogue::gelu_tanh: return finish_outputs<Epilogue::gelu_tanh>(args, tile);
+    case Epilogue::gelu_erf: return finish_outputs<Epilogue::gelu_erf>(args, tile);
+    case Epilogue::relu: return finish_outputs<Epilogue::relu>(args, tile);
+    case Epilogue::silu: return finish_outputs<Epilogue::silu>(args, tile);
+    case Epilogue::residual: return finish_outputs<Epilogue::residual>(args, tile);
+    case Epilogue::gated_gelu_tanh: return finish_outputs<Epilogue::gated_gelu_tanh>(args, tile);
+    case Epilogue::gated_gelu_erf: return finish_outputs<Epilogue::gated_gelu_erf>(args, tile);
+    case Epilogue::gated_relu: return finish_outputs<Epilogue::gated_relu>(args, tile);
+    case Epilogue::gated_silu: return finish_outputs<Epilogue::gated_silu>(args, tile);
   }
 }
 
@@ -141,13 +175,13 @@ void matmul_tile(const MatmulArgs& args, size_t row, size_t panel, const Ahead& 
     for (int r = 0; r < kRows; ++r) acc[r][p] = bias;
   }
   Product::template add<kRows, kPanels>(acc, args, first, bytes, args.x + row * args.x_stride, ahead);
+  alignas(64) float sums[kRows * kPanels * kPanelRows];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int p = 0; p < kPanels; ++p) {
-      finish_output(args, row + static_cast<size_t>(r), panel + static_cast<size_t>(p), acc[r][p]);
-    }
+    for (int p = 0; p < kPanels; ++p) store16(sums + (r * kPanels + p) * static_cast<int>(kPanelRows), acc[r][p]);
   }
+  finish_sums(args, {sums, row, kRows, panel, kPanels});
 }
 
 // The tile of kPanels for a row count that is known only at run time, kMin .. kRows.

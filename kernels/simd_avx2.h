@@ -93,10 +93,14 @@ GPT2_INLINE bool all_finite16(V16 v, M16 lanes) {
   const __m256 bad = _mm256_or_ps(_mm256_andnot_ps(a, lanes.a), _mm256_andnot_ps(b, lanes.b));
   return _mm256_movemask_ps(bad) == 0;
 }
-// Where v > best among `lanes`: best = v, which = panel.
+// Where v > best among `lanes`, or as large and in a lower panel: best = v, which = panel.
 GPT2_INLINE void update_best8(__m256 v, __m256 lanes, int32_t panel, float* best, int32_t* which) {
+  const __m256 old = _mm256_load_ps(best);
+  const __m256i old_panels = _mm256_load_si256(static_cast<const __m256i*>(static_cast<const void*>(which)));
+  const __m256i lower = _mm256_cmpgt_epi32(old_panels, _mm256_set1_epi32(panel));
+  const __m256 ties = _mm256_and_ps(_mm256_castsi256_ps(lower), _mm256_cmp_ps(v, old, _CMP_EQ_OQ));
   const __m256i better =
-      _mm256_castps_si256(_mm256_and_ps(lanes, _mm256_cmp_ps(v, _mm256_load_ps(best), _CMP_GT_OQ)));
+      _mm256_castps_si256(_mm256_and_ps(lanes, _mm256_or_ps(ties, _mm256_cmp_ps(v, old, _CMP_GT_OQ))));
   _mm256_maskstore_ps(best, better, v);
   _mm256_maskstore_epi32(which, better, _mm256_set1_epi32(panel));
 }

@@ -56,9 +56,12 @@ GPT2_INLINE V16 scale_by_exponent16(V16 p, V16 t) {
 GPT2_INLINE bool all_finite16(V16 v, M16 lanes) {
   return (_mm512_cmp_ps_mask(_mm512_sub_ps(v, v), _mm512_setzero_ps(), _CMP_EQ_OQ) & lanes) == lanes;
 }
-// Where v > best among `lanes`: best = v, which = panel.
+// Where v > best among `lanes`, or as large and in a lower panel: best = v, which = panel.
 GPT2_INLINE void update_best16(V16 v, M16 lanes, int32_t panel, float* best, int32_t* which) {
-  const M16 better = _mm512_mask_cmp_ps_mask(lanes, v, _mm512_load_ps(best), _CMP_GT_OQ);
+  const V16 old = _mm512_load_ps(best);
+  const M16 lower = _mm512_mask_cmpgt_epi32_mask(lanes, _mm512_load_si512(which), _mm512_set1_epi32(panel));
+  const M16 ties = _mm512_mask_cmp_ps_mask(lower, v, old, _CMP_EQ_OQ);
+  const M16 better = static_cast<M16>(ties | _mm512_mask_cmp_ps_mask(lanes, v, old, _CMP_GT_OQ));
   _mm512_mask_store_ps(best, better, v);
   _mm512_mask_store_epi32(which, better, _mm512_set1_epi32(panel));
 }

@@ -146,12 +146,14 @@ GPT2_INLINE bool all_finite16(V16 v, M16 lanes) {
                                    vorrq_u32(not_finite4(v.c, lanes.c), not_finite4(v.d, lanes.d)));
   return vmaxvq_u32(bad) == 0;
 }
-// Where v > best among `lanes`: best = v, which = panel.
+// Where v > best among `lanes`, or as large and in a lower panel: best = v, which = panel.
 GPT2_INLINE void update_best4(float32x4_t v, uint32x4_t lanes, int32_t panel, float* best, int32_t* which) {
   const float32x4_t old = vld1q_f32(best);
-  const uint32x4_t better = vandq_u32(lanes, vcgtq_f32(v, old));
+  const int32x4_t old_panels = vld1q_s32(which), panels = vdupq_n_s32(panel);
+  const uint32x4_t ties = vandq_u32(vceqq_f32(v, old), vcgtq_s32(old_panels, panels));
+  const uint32x4_t better = vandq_u32(lanes, vorrq_u32(vcgtq_f32(v, old), ties));
   vst1q_f32(best, vbslq_f32(better, v, old));
-  vst1q_s32(which, vbslq_s32(better, vdupq_n_s32(panel), vld1q_s32(which)));
+  vst1q_s32(which, vbslq_s32(better, panels, old_panels));
 }
 GPT2_INLINE void update_best16(V16 v, M16 lanes, int32_t panel, float* best, int32_t* which) {
   update_best4(v.a, lanes.a, panel, best, which);

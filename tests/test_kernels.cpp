@@ -396,6 +396,36 @@ TEST_CASE("kernels: GELU, erf and exp stay within a few ulp over their whole ran
   }
 }
 
+TEST_CASE("kernels: of outputs as large the arg-max is the lowest, in whatever order the panels come") {
+  const auto check = [](const KernelTable& table) {
+    Matrix m = make_matrix(80, 48, 8);
+    for (size_t p = 1; p < 5; ++p) {  // five panels of the same outputs
+      std::memcpy(m.bytes.data() + p * panel_bytes(DType::f32, 48), m.bytes.data(), panel_bytes(DType::f32, 48));
+    }
+    const std::vector<float> x = make_x(2 * 48, 4);
+    const MatmulRun expected = run_matmul(scalar(), m, x, 48, 2, Epilogue::none, 80);
+    std::vector<ArgmaxLanes> lanes(2);
+    for (ArgmaxLanes& l : lanes) clear_argmax(l);
+    for (const size_t panel : {size_t{3}, size_t{1}, size_t{4}, size_t{0}, size_t{2}}) {
+      MatmulArgs args = {};
+      args.w = m.panels;
+      args.panel_begin = panel;
+      args.panel_end = panel + 1;
+      args.x = static_cast<const unsigned char*>(static_cast<const void*>(x.data()));
+      args.x_stride = 48 * sizeof(float);
+      args.n_rows = 2;
+      args.argmax = lanes.data();
+      args.n_valid = 80;
+      table.matmul(args);
+    }
+    float value = 0;
+    CHECK(finish_argmax(lanes[0], &value) < 16);
+    CHECK(std::memcmp(lanes.data(), expected.argmax.data(), 2 * sizeof(ArgmaxLanes)) == 0);
+  };
+  check(scalar());
+  each_tier(check);
+}
+
 TEST_CASE("kernels: extreme inputs give the same bits on every tier, and NaN stays NaN") {
   const float inf = std::numeric_limits<float>::infinity();
   const std::vector<float> x = {0.0f, -0.0f, 1e-45f, -1e-40f, 1e38f, -1e38f, 88.0f, -88.0f, 300.0f, -300.0f,
