@@ -86,7 +86,7 @@ void run_pattern(uint64_t seed) {
       life.known = static_cast<uint32_t>(1 + (life.group * 7 + seed) % (longest - 2));
       life.wanted = life.known + 1 + below(longest - life.known);
       world.lives[id] = life;
-      world.scheduler.add(id, life.known, life.group);
+      world.scheduler.add(id, life.known, life.group, life.known);
     }
     const uint32_t prompt_rows = 1 + below(limits.prompt_rows);
     const std::vector<PlannedRows> rows = world.plan(prompt_rows);
@@ -145,9 +145,9 @@ TEST_CASE("scheduler: those of one group wait for the prompt of the first, the r
   limits.prompt_rows = 6;
   limits.block_positions = kBlock;
   Scheduler scheduler(limits);
-  scheduler.add(1, 10, 1);
-  scheduler.add(2, 10, 1);
-  scheduler.add(3, 4, 3);
+  scheduler.add(1, 10, 1, 10);
+  scheduler.add(2, 10, 1, 10);
+  scheduler.add(3, 4, 3, 4);
   const auto next = [&] { return scheduler.decide(6, 100); };
   Decision decision = next();
   CHECK((decision.kind == Decision::Kind::admit && decision.id == 1 && decision.from == 0));
@@ -174,7 +174,7 @@ TEST_CASE("scheduler: the youngest gives its blocks to an older one, and waits a
   limits.max_running = 2;
   limits.block_positions = kBlock;
   Scheduler scheduler(limits);
-  for (SequenceId id = 1; id <= 3; ++id) scheduler.add(id, 4, id);
+  for (SequenceId id = 1; id <= 3; ++id) scheduler.add(id, 4, id, 4);
   for (SequenceId id = 1; id <= 2; ++id) {
     CHECK(scheduler.decide(256, 10).kind == Decision::Kind::admit);
     scheduler.update(id, {5, 4, 0, false});

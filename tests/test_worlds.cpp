@@ -20,6 +20,7 @@ constexpr uint64_t kWorlds = 150;
 
 struct Ending {
   std::vector<int32_t> tokens;
+  std::vector<std::pair<uint32_t, double>> scores;
   FinishReason finish = FinishReason::running;
   bool operator==(const Ending&) const = default;
 };
@@ -69,12 +70,20 @@ Submission draw_record(World& world, uint64_t id, const std::vector<int32_t>& co
   if (world.below(4) == 0) request.sampling.repetition_penalty = 1.3f;
   if (world.below(20) == 0) request.sampling.forbidden = {0, 1, 2};
   if (world.below(6) == 0) request.n_logprobs = 2;
+  const bool scored = world.below(3) == 0;
+  if (scored) request.scores.first = 1 + world.below(record.prompt.size());
+  if (scored && world.below(3) > 0) request.max_new_tokens = 0;
   if (world.n_ctx > 1 && world.below(3) == 0) {
     request.slide = true;
     request.slide_keep = world.n_ctx / 2 > 0 ? world.below(world.n_ctx / 2) : 0;
-    request.max_new_tokens += world.below(world.n_ctx);
+    if (!scored) request.max_new_tokens += world.below(world.n_ctx);
   }
   return record;
+}
+
+void share(const Submission& before, Submission& record) {
+  const auto ends = std::mismatch(before.prompt.begin(), before.prompt.end(), record.prompt.begin(), record.prompt.end());
+  record.n_shared = static_cast<uint32_t>(ends.first - before.prompt.begin());
 }
 
 World draw_world(uint64_t seed) {
@@ -99,7 +108,8 @@ World draw_world(uint64_t seed) {
   const uint32_t n_records = 1 + world.below(7);
   for (uint64_t id = 0; id < n_records; ++id) {
     world.records.push_back(draw_record(world, id, common));
-    const Submission& record = world.records.back();
+    Submission& record = world.records.back();
+    if (id > 0 && record.n_samples == 1 && world.below(2) == 0) share(world.records[id - 1], record);
     if (world.below(6) == 0) world.cancelled[record.id] = {world.below(60), static_cast<int>(world.below(record.n_samples + 1)) - 1};
   }
   return world;
@@ -110,6 +120,7 @@ void collect(std::span<const Event> events, Endings& endings) {
     Ending& ending = endings[{event.id, event.sample}];
     REQUIRE(ending.finish == FinishReason::running);
     if (event.token) ending.tokens.push_back(*event.token);
+    for (const TokenScore& score : event.scores) ending.scores.emplace_back(score.index, score.logprob);
     ending.finish = event.finish;
   }
 }
@@ -126,6 +137,7 @@ Endings alone(const World& world) {
       Submission one = record;
       one.request.sample += i;
       one.n_samples = 1;
+      one.n_shared = 0;
       Endings ending;
       batcher.submit(one);
       while (batcher.unfinished() > 0) collect(batcher.step(), ending);

@@ -18,10 +18,10 @@ constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
 
 uint32_t prompt_rows(const Config& config, uint32_t wanted) {
   // The residual stream, its norm and attention's output; queries, keys and values; the MLP, once more as its product
-  // wants it.
+  // wants it; the logits of a text that is scored.
   const uint64_t floats = uint64_t{4} * config.n_embd +
                           uint64_t{3} * config.n_head * round_up(config.d_head, kPanelRows) +
-                          uint64_t{2} * config.n_inner;
+                          uint64_t{2} * config.n_inner + config.n_vocab;
   return static_cast<uint32_t>(std::clamp<uint64_t>(kPromptMemory / (floats * sizeof(float)), 1, wanted));
 }
 

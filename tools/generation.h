@@ -39,6 +39,10 @@ class SampleBuilder {
   void push(TokenId token, bool ends_text);
   // Adds the log-probabilities of the token that was pushed last: its own and those of the most likely tokens.
   void push_logprobs(TokenLogprob chosen, std::span<const TokenLogprob> top);
+  // The log-probabilities will be those of the prompt's tokens, the first of which has none.
+  void begin_scores(TokenId first);
+  // Adds those of its next tokens, with the first `n_top` of the most likely in the place of each.
+  void push_scores(std::span<const TokenScore> scores, std::span<const TokenLogprob> top, size_t n_top);
   // Ends the sample: what was held back is text, unless a stop string has ended it.
   void finish(std::string_view reason);
   bool stopped() const noexcept { return stop_.matched(); }

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "src/base/error.h"
-#include "tools/prompt_logprobs.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -67,6 +66,7 @@ void PromptRun::continue_sample(Generation& generation, SampleBuilder& builder, 
     for (const Event& event : events) {
       generation.n_cached = event.n_cached;
       finish = event.finish;
+      builder.push_scores(event.scores, event.score_top, arguments_.logprobs.value_or(0));
       if (event.token && !builder.stopped()) take(event, generation, builder, out);
     }
     if (finish == FinishReason::nonfinite) {
@@ -77,7 +77,7 @@ void PromptRun::continue_sample(Generation& generation, SampleBuilder& builder, 
     if (finish != FinishReason::running) reason = finish_reason_name(finish);
     const uint32_t place = sample.index % kSamplesAtOnce;
     if (builder.stopped() && finish == FinishReason::running) batcher_.cancel(sample.index - place, place);
-    if (computes_prompt && !events.empty()) {
+    if (computes_prompt && (finish != FinishReason::running || generation.n_tokens > 0)) {
       computes_prompt = false;
       start = Clock::now();
     }
@@ -94,12 +94,11 @@ void PromptRun::write_samples(Generation& generation) {
   TextStream out(is_terminal(STDOUT_FILENO) ? TextStream::Target::terminal : TextStream::Target::pipe);
   generation.lists_logprobs = arguments_.logprobs.has_value();
   const Model& model = batcher_.engine().model();
-  const std::vector<TokenScore> scores = prompt_logprobs(batcher_.engine(), arguments_, generation.prompt);
   const TokenText text(model.tokenizer(), generation.prompt);
   for (uint32_t i = 0; i < arguments_.n_samples && (i == 0 || !interrupt_flag()); ++i) {
     if (i % kSamplesAtOnce == 0) submit(generation, i);
     SampleBuilder builder(text, i, arguments_.stop_matcher());
-    for (const TokenScore& score : scores) builder.push_logprobs(score.token, score.top);
+    if (arguments_.resolve(model.config()).scores.first > 0) builder.begin_scores(generation.prompt[0]);
     Sample& sample = builder.sample();
     sample.tokens.reserve(std::min<size_t>(arguments_.max_new_tokens, model.config().n_ctx));
     if (output_.echo) out.push_faint(*output_.echo);

@@ -9,7 +9,6 @@
 #include "src/base/hash.h"
 #include "tools/json_object.h"
 #include "tools/made_from.h"
-#include "tools/prompt_logprobs.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -130,14 +129,6 @@ void RecordRun::hand_over_failure() {
 // The longest run of samples that are wanted and have room, as one submission.
 void RecordRun::hand_over_samples() {
   Record& record = current_->record;
-  std::vector<TokenScore> scores;
-  try {
-    scores = prompt_logprobs(batcher_.engine(), record.arguments, record.prompt);
-  } catch (const Error& error) {
-    record.failure = {error.code(), error.what()};
-    ++n_failed_;
-    return hand_over_failure();
-  }
   const uint32_t n_samples = record.arguments.n_samples;
   const TokenText text(parser_.tokenizer(), record.prompt);
   Submission submission;
@@ -150,7 +141,7 @@ void RecordRun::hand_over_samples() {
     Running& running =
         running_.emplace(place, Running{current_, {text, next_sample_, record.arguments.stop_matcher()}})
             .first->second;
-    for (const TokenScore& score : scores) running.builder.push_logprobs(score.token, score.top);
+    if (record.request.scores.first > 0) running.builder.begin_scores(record.prompt[0]);
     ++current_->n_open;
     ++submission.n_samples;
     ++next_sample_;
@@ -165,6 +156,7 @@ void RecordRun::take(const Event& event) {
   const auto found = running_.find(place);
   if (found == running_.end()) return;  // a stop string has ended it
   auto& [open, builder] = found->second;
+  builder.push_scores(event.scores, event.score_top, open->record.arguments.logprobs.value_or(0));
   if (event.token) {
     builder.push(*event.token, event.finish == FinishReason::eos);
     if (const auto& n = open->record.arguments.logprobs) {

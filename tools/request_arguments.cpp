@@ -80,6 +80,7 @@ Request RequestArguments::resolve(const Config& config) const {
   request.slide = overflow == Overflow::slide;
   request.slide_keep = keep;
   request.n_logprobs = logprobs ? std::max(*logprobs, 1u) : 0;
+  if (logprobs && max_new_tokens == 0) request.scores.first = 1;
   if (keep > 0 && keep >= config.n_ctx / 2) {
     fail(ExitCode::usage, "--keep: expected less than half of the model's " + std::to_string(config.n_ctx) +
                               " positions, found " + std::to_string(keep));

@@ -30,16 +30,17 @@ inline Pair exp_of_difference(Pair x) {
   return std::bit_cast<Pair>(std::bit_cast<PairBits>(sum) + (std::bit_cast<PairBits>(shifted) << 52));
 }
 
-// sum(exp(x - max)) and, with another row, sum(exp(x - max) (x - other)).
+// sum(exp(x - max)) and, weighted, sum(exp(x - max) (x - another row's or x - max)).
+enum class Weight { none, other_row, max };
 struct ExpSums {
   float max;
   double exps, weighted_differences;
 };
-template <bool kWithOther>
+template <Weight kWeight>
 ExpSums exp_sums(std::span<const float> x, const float* other) {
   const double max = *std::max_element(x.begin(), x.end());
   const auto below_max = [&](size_t i) { return std::max(x[i] - max, -700.0); };
-  const auto difference = [&](size_t i) { return double{x[i]} - other[i]; };
+  const auto difference = [&](size_t i) { return kWeight == Weight::max ? x[i] - max : double{x[i]} - other[i]; };
   Pair exps[kPairs] = {}, weighted[kPairs] = {};
   size_t i = 0;
   for (; i + 2 * kPairs <= x.size(); i += 2 * kPairs) {
@@ -47,13 +48,13 @@ ExpSums exp_sums(std::span<const float> x, const float* other) {
       const size_t at = i + 2 * pair;
       const Pair e = exp_of_difference(Pair{below_max(at), below_max(at + 1)});
       exps[pair] += e;
-      if constexpr (kWithOther) weighted[pair] += e * Pair{difference(at), difference(at + 1)};
+      if constexpr (kWeight != Weight::none) weighted[pair] += e * Pair{difference(at), difference(at + 1)};
     }
   }
   for (; i < x.size(); ++i) {
     const Pair e = exp_of_difference(Pair{below_max(i), -700.0});
     exps[0][0] += e[0];
-    if constexpr (kWithOther) weighted[0][0] += e[0] * difference(i);
+    if constexpr (kWeight != Weight::none) weighted[0][0] += e[0] * difference(i);
   }
   ExpSums sums = {static_cast<float>(max), 0, 0};
   for (size_t pair = 0; pair < kPairs; ++pair) {
@@ -67,12 +68,19 @@ double log_of(const ExpSums& sums) { return sums.max + portable_log(sums.exps); 
 
 }  // namespace
 
-double log_sum_exp(std::span<const float> logits) { return log_of(exp_sums<false>(logits, nullptr)); }
+double log_sum_exp(std::span<const float> logits) { return log_of(exp_sums<Weight::none>(logits, nullptr)); }
+
+// With Z the sum of exps and x measured from the maximum: -sum p log p = log Z - sum p x.
+double log_sum_exp(std::span<const float> logits, double& entropy) {
+  const ExpSums sums = exp_sums<Weight::max>(logits, nullptr);
+  entropy = portable_log(sums.exps) - sums.weighted_differences / sums.exps;
+  return log_of(sums);
+}
 
 // With Z the sum of exps: sum p (log p - log q) = sum p (x - y) - log Z_p + log Z_q.
 double kl_divergence(std::span<const float> reference, std::span<const float> logits) {
   GPT2_CHECK(reference.size() == logits.size());
-  const ExpSums p = exp_sums<true>(reference, logits.data());
+  const ExpSums p = exp_sums<Weight::other_row>(reference, logits.data());
   return std::max(0.0, p.weighted_differences / p.exps - log_of(p) + log_sum_exp(logits));
 }
 

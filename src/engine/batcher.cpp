@@ -71,11 +71,15 @@ void Batcher::submit(Submission submission) {
   job.id = submission.id;
   job.n_unfinished = submission.n_samples;
   job.n_logprobs = submission.request.n_logprobs;
-  const SequenceId group = next_id_;
+  if (submission.n_shared == 0) group_ = next_id_;
+  const auto n_tokens = static_cast<uint32_t>(submission.prompt.size());
+  const uint32_t n_shared = submission.n_shared > 0 ? submission.n_shared : n_tokens;
   for (uint32_t i = 0; i < submission.n_samples; ++i) {
     const SequenceId id = next_id_++;
-    samples_.emplace(id, Sample{&job, i, engine_.start(submission.prompt, submission.request), 0});
-    scheduler_.add(id, static_cast<uint32_t>(submission.prompt.size()), group);
+    const Sequence& text =
+        *samples_.emplace(id, Sample{&job, i, engine_.start(submission.prompt, submission.request), 0})
+             .first->second.waiting;
+    scheduler_.add(id, text.n_rows(), group_, n_shared);
     job.samples.push_back(id);
     ++submission.request.sample;
   }
@@ -164,7 +168,8 @@ void Batcher::update(SequenceId id) {
   const SlotId slot = samples_.at(id).slot;
   const Sequence& text = engine_.sequence(slot);
   scheduler_.update(id,
-                    {text.n_known(), text.n_computed(), speculation_ ? engine_.draft_room(slot) : 0, text.dropped > 0});
+                    {text.n_rows(), text.n_computed(), speculation_ ? engine_.draft_room(slot) : 0, text.dropped > 0,
+                     text.request.only_scores()});
 }
 
 // The plan as rows of the engine's batch, with what is proposed to follow.
@@ -177,7 +182,7 @@ void Batcher::prepare(std::span<const PlannedRows> plan) {
   for (const PlannedRows& part : plan) {
     const SlotId slot = samples_.at(part.id).slot;
     const Sequence& text = engine_.sequence(slot);
-    const bool decodes = text.n_known() == text.n_computed() + 1;
+    const bool decodes = text.n_rows() == text.n_computed() + 1 && !text.request.only_scores();
     (decodes ? n_decoded_ : n_prompt_rows_) += part.n_rows;
     if (decodes && speculation_) {
       speculated_.push_back({slot, &text, part.n_draft});
@@ -208,6 +213,14 @@ void Batcher::report(SequenceId id, const StepResult& result) {
   event.id = sample.job->id;
   event.sample = sample.index;
   event.n_cached = sample.job->n_cached;
+  if (!result.scores.empty()) {
+    event.scores = result.scores;
+    event.score_top = result.score_top;
+    event.finish = result.tokens.empty() ? result.finish : FinishReason::running;
+    events_.push_back(event);
+    event.scores = {};
+    event.score_top = {};
+  }
   const size_t n_top = result.tokens.empty() ? 0 : result.top.size() / result.tokens.size();
   for (size_t i = 0; i < result.tokens.size(); ++i) {
     event.token = result.tokens[i];
@@ -220,7 +233,7 @@ void Batcher::report(SequenceId id, const StepResult& result) {
     }
     events_.push_back(event);
   }
-  if (result.tokens.empty() && result.finish != FinishReason::running) {
+  if (result.tokens.empty() && result.scores.empty() && result.finish != FinishReason::running) {
     event.finish = result.finish;
     events_.push_back(event);
   }

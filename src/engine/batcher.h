@@ -28,12 +28,15 @@ uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory);
 
 struct Submission {
   uint64_t id = 0;              // the caller's name for it, unique among the unfinished
-  std::vector<int32_t> prompt;  // 1 .. n_ctx tokens
+  std::vector<int32_t> prompt;  // as Engine::start() takes it
   Request request;              // its sample index is that of the first sample
   uint32_t n_samples = 1;       // of one prompt, which is computed once
+  // So many of its first tokens are those of the submission before it, too, and are computed once; 0: it stands alone.
+  uint32_t n_shared = 0;
 };
 
-// One token of one sample, or the end of a sample without a token; in order within a sample.
+// One token of one sample, the scores of tokens of its prompt, or the end of a sample without a token; in order within
+// a sample.
 struct Event {
   uint64_t id = 0;
   uint32_t sample = 0;
@@ -41,6 +44,8 @@ struct Event {
   FinishReason finish = FinishReason::running;  // running, or why this was the sample's last event
   float logprob = 0;                            // of the token, where the request wants log-probabilities
   std::span<const TokenLogprob> top;            // valid until the next step
+  std::span<const TokenScore> scores;           // of the prompt's tokens; valid until the next step
+  std::span<const TokenLogprob> score_top;      // of each of them as many as the request wants; the same
   uint32_t n_cached = 0;                        // tokens of the prompt that were found computed
 };
 
@@ -111,6 +116,7 @@ class Batcher {
   std::unordered_map<uint64_t, Job> jobs_;
   std::unordered_map<SequenceId, Sample> samples_;
   SequenceId next_id_ = 1;
+  uint64_t group_ = 0;  // of the last submission
   // Of the running step.
   std::vector<SequenceId> ids_;  // by part
   std::vector<StepRows> rows_;

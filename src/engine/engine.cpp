@@ -26,9 +26,12 @@ StepLimits limits_of(const Config& config, const EngineOptions& options) {
 
 bool is_argmax(const Request& request) { return request.sampling.is_plain_argmax() && request.n_logprobs == 0; }
 
-// What the row at a position is computed for: where the next token is known, only for its keys and values.
+// What the row at a position is computed for: where the next token is known, to score that token or only for the row's
+// keys and values.
 Wants wants(const Sequence& sequence, uint32_t position) {
-  if (position + 1 < sequence.n_known()) return Wants::nothing;
+  const uint32_t next = position + 1;
+  if (next < sequence.n_known())
+    return next >= sequence.next_scored && next < sequence.n_prompt ? Wants::logits : Wants::nothing;
   return is_argmax(sequence.request) ? Wants::argmax : Wants::logits;
 }
 
@@ -36,20 +39,10 @@ Wants wants(const Sequence& sequence, uint32_t position) {
 void report_logprobs(std::span<const float> logits, int32_t token, size_t n, std::vector<TokenLogprob>& chosen,
                      std::vector<TokenLogprob>& top) {
   const double total = log_sum_exp(logits);
-  const auto logprob = [&](int32_t id) { return static_cast<float>(logits[static_cast<size_t>(id)] - total); };
-  chosen.push_back({token, logprob(token)});
-  // Insertion into a sorted list: most tokens are below its end.
+  chosen.push_back({token, static_cast<float>(logits[static_cast<size_t>(token)] - total)});
   const size_t begin = top.size();
-  n = std::min(n, logits.size());
-  for (size_t id = 0; id < logits.size(); ++id) {
-    if (top.size() - begin == n && logits[id] <= logits[static_cast<size_t>(top.back().token)]) continue;
-    if (top.size() - begin == n) top.pop_back();
-    const auto place =
-        std::find_if(top.begin() + static_cast<std::ptrdiff_t>(begin), top.end(),
-                     [&](const TokenLogprob& other) { return logits[static_cast<size_t>(other.token)] < logits[id]; });
-    top.insert(place, {static_cast<int32_t>(id), 0});
-  }
-  for (size_t i = begin; i < top.size(); ++i) top[i].logprob = logprob(top[i].token);
+  top.resize(begin + std::min(n, logits.size()));
+  most_likely(logits, total, std::span(top).subspan(begin));
 }
 
 }  // namespace
@@ -61,7 +54,7 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       cache_(pool_),
       team_(options.threads, options.team_use),
       workspace_(model.config(), limits_of(model.config(), options).rows(),
-                 limits_of(model.config(), options).outputs(), team_.size()),
+                 limits_of(model.config(), options).rows(), team_.size()),
       batch_(options.max_slots),
       outcomes_(options.max_slots) {
   GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 &&
@@ -71,6 +64,7 @@ Engine::Engine(const Model& model, const EngineOptions& options)
   for (uint32_t i = 0; i < team_.size(); ++i) {
     samplers_.emplace_back(model.config().n_vocab);
     verifiers_.emplace_back(model.config().n_vocab);
+    scorers_.emplace_back(model.config().n_vocab);
   }
   rows_.reserve(workspace_.max_rows());
   row_sequences_.reserve(options.max_slots);
@@ -82,15 +76,19 @@ StepLimits Engine::limits() const noexcept { return limits_of(model_.config(), o
 
 Sequence Engine::start(std::span<const int32_t> prompt, const Request& request) {
   const uint32_t n_ctx = model_.config().n_ctx;
-  GPT2_CHECK(!prompt.empty() && prompt.size() <= n_ctx && request.n_logprobs <= kMaxLogprobs);
+  Request own = request;
+  if (own.scores.first >= prompt.size()) own.scores = {};
+  const uint32_t first = own.scores.first;
+  GPT2_CHECK(!prompt.empty() && prompt.size() <= n_ctx + (own.only_scores() ? 1 : 0));
+  GPT2_CHECK(request.n_logprobs <= kMaxLogprobs);
   GPT2_CHECK(!request.slide || (n_ctx > 1 && (request.slide_keep == 0 || request.slide_keep < n_ctx / 2)));
-  return {request, {prompt.begin(), prompt.end()}, static_cast<uint32_t>(prompt.size()), 0,
-          0,       KvSequence(pool_, n_ctx)};
+  return {std::move(own), {prompt.begin(), prompt.end()}, static_cast<uint32_t>(prompt.size()), 0,
+          0,              KvSequence(pool_, n_ctx),       first > 0 ? first : Sequence::kNone};
 }
 
 Sequence Engine::prefill(Sequence sequence) {
   find_cached(sequence);
-  const uint32_t end = sequence.n_known() - 1;
+  const uint32_t end = sequence.first_wanted();
   while (sequence.n_computed() < end) {
     clear_rows();
     add_known_rows(sequence, std::min(limits().prompt_rows, end - sequence.n_computed()));
@@ -156,10 +154,9 @@ KvSequence Engine::shared(const Sequence& from, const Sequence& with) {
   return from.kv.fork(make_room(1) ? n : n - n % static_cast<uint32_t>(kBlockPositions));
 }
 
-// The last token's row must be computed.
 void Engine::find_cached(Sequence& sequence) {
   if (!options_.prefix_cache || sequence.dropped > 0 || sequence.n_computed() > 0) return;
-  sequence.kv.adopt(cache_.find(std::span(sequence.tokens).first(sequence.tokens.size() - 1)));
+  sequence.kv.adopt(cache_.find(std::span(sequence.tokens).first(sequence.first_wanted())));
 }
 
 void Engine::publish(const Sequence& sequence) {
@@ -174,14 +171,21 @@ void Engine::clear_rows() {
   n_outputs_ = 0;
 }
 
-void Engine::add_known_rows(Sequence& sequence, uint32_t n_rows) {
+// Returns how many of the rows score a token.
+uint32_t Engine::add_known_rows(Sequence& sequence, uint32_t n_rows) {
   const uint32_t begin = sequence.n_computed(), end = begin + n_rows;
-  GPT2_CHECK(n_rows > 0 && end <= sequence.n_known());
+  GPT2_CHECK(n_rows > 0 && end <= sequence.n_rows());
   const bool extended = make_room(sequence.kv.blocks_to_extend(end)) && sequence.kv.extend(end);
   GPT2_CHECK(extended);
   const auto index = static_cast<uint32_t>(row_sequences_.size());
   row_sequences_.push_back(&sequence.kv);
-  for (uint32_t i = begin; i < end; ++i) rows_.push_back({index, i, sequence.token_at(i), wants(sequence, i)});
+  uint32_t n_scored = 0;
+  for (uint32_t i = begin; i < end; ++i) {
+    const Wants row = wants(sequence, i);
+    rows_.push_back({index, i, sequence.token_at(i), row});
+    n_scored += row != Wants::nothing && i + 1 < sequence.n_known();
+  }
+  return n_scored;
 }
 
 void Engine::add_rows(const StepRows& part, Outcome& outcome) {
@@ -191,13 +195,14 @@ void Engine::add_rows(const StepRows& part, Outcome& outcome) {
   outcome.finish = FinishReason::running;
   GPT2_CHECK(part.slot < batch_.size() && batch_[part.slot]);
   Sequence& sequence = *batch_[part.slot];
-  add_known_rows(sequence, part.n_rows);
+  outcome.n_scored = add_known_rows(sequence, part.n_rows);
+  outcome.scores.resize(outcome.n_scored);
   const auto n_draft = static_cast<uint32_t>(part.draft.tokens.size());
   const bool at_end = sequence.n_computed() == sequence.n_known();
   GPT2_CHECK(n_draft == 0 || (at_end && n_draft <= options_.max_draft));
   outcome.first_output = n_outputs_;
   outcome.n_outputs = at_end ? 1 + n_draft : 0;
-  n_outputs_ += outcome.n_outputs;
+  n_outputs_ += outcome.n_scored + outcome.n_outputs;
   if (n_draft == 0) return;
   const uint32_t begin = sequence.n_computed(), end = begin + n_draft;
   const bool extended = make_room(sequence.kv.blocks_to_extend(end)) && sequence.kv.extend(end);
@@ -214,7 +219,7 @@ ForwardResult Engine::compute() {
 std::span<const StepResult> Engine::generate() {
   whole_step_.clear();
   for (SlotId slot = 0; slot < batch_.size(); ++slot) {
-    if (batch_[slot]) whole_step_.push_back({slot, batch_[slot]->n_known() - batch_[slot]->n_computed()});
+    if (batch_[slot]) whole_step_.push_back({slot, batch_[slot]->n_rows() - batch_[slot]->n_computed()});
   }
   return generate(whole_step_);
 }
@@ -225,20 +230,55 @@ std::span<const StepResult> Engine::generate(std::span<const StepRows> step) {
   GPT2_CHECK(step.size() <= outcomes_.size());
   for (size_t i = 0; i < step.size(); ++i) add_rows(step[i], outcomes_[i]);
   if (rows_.empty()) return results_;
-  choose_all(step, compute());
+  const ForwardResult result = compute();
+  step_logits_ = result.logits;
+  for (size_t i = 0; i < step.size(); ++i) take_scores(step[i], outcomes_[i], result);
+  choose_all(step, result);
   for (size_t i = 0; i < step.size(); ++i) results_.push_back(close(step[i], outcomes_[i]));
   return results_;
 }
 
+// Only logits are work, and they are there if any row wants them.
 void Engine::choose_all(std::span<const StepRows> step, const ForwardResult& result) {
-  const auto samples = [&](const StepRows& part) { return !is_argmax(batch_[part.slot]->request); };
-  if (n_outputs_ > 1 && std::any_of(step.begin(), step.end(), samples)) {
-    team_.run(result.n_threads, [&](Worker& worker) noexcept {
-      for (size_t i = worker.index(); i < step.size(); i += worker.count())
-        choose_tokens(step[i], outcomes_[i], result, worker.index());
-    });
-  } else {
-    for (size_t i = 0; i < step.size(); ++i) choose_tokens(step[i], outcomes_[i], result, 0);
+  team_.run(n_outputs_ > 1 && result.logits.rows() > 0 ? result.n_threads : 1, [&](Worker& worker) noexcept {
+    for (size_t i = 0; i < step.size(); ++i) score_rows(step[i], outcomes_[i], result, worker);
+    for (size_t i = worker.index(); i < step.size(); i += worker.count())
+      choose_tokens(step[i], outcomes_[i], result, worker.index());
+  });
+}
+
+// Says which tokens the step has scored, and ends a text that is wholly scored or met a row that is not finite.
+void Engine::take_scores(const StepRows& part, Outcome& outcome, const ForwardResult& result) {
+  Sequence& sequence = *batch_[part.slot];
+  const size_t n_top = std::min<size_t>(sequence.request.n_logprobs, result.logits.cols());
+  const auto rows = result.argmax.subspan(outcome.first_output, outcome.n_scored);
+  const auto bad = std::find_if(rows.begin(), rows.end(), [](const Argmax& row) { return !row.finite; });
+  const auto n = static_cast<uint32_t>(bad - rows.begin());
+  outcome.scores.resize(n);
+  outcome.score_top.resize(n * n_top);
+  for (uint32_t i = 0; i < n; ++i) outcome.scores[i].index = sequence.next_scored + i;
+  if (n > 0) sequence.next_scored += n;
+  if (sequence.next_scored >= sequence.n_prompt) sequence.next_scored = Sequence::kNone;
+  if (bad != rows.end()) {
+    outcome.finish = FinishReason::nonfinite;
+  } else if (sequence.request.only_scores() && sequence.n_computed() == sequence.n_rows()) {
+    outcome.finish = FinishReason::length;
+  }
+}
+
+// The rows go round.
+void Engine::score_rows(const StepRows& part, Outcome& outcome, const ForwardResult& result, const Worker& worker) {
+  const Sequence& sequence = *batch_[part.slot];
+  const size_t n_top = outcome.scores.empty() ? 0 : outcome.score_top.size() / outcome.scores.size();
+  for (size_t i = 0; i < outcome.scores.size(); ++i) {
+    const size_t output = outcome.first_output + i;
+    if (output % worker.count() != worker.index()) continue;
+    TokenScore& score = outcome.scores[i];
+    const uint32_t index = score.index;
+    score = scorers_[worker.index()].score(result.logits.row(output), sequence.tokens[index], result.argmax[output],
+                                           sequence.request.scores,
+                                           std::span(outcome.score_top).subspan(i * n_top, n_top));
+    score.index = index;
   }
 }
 
@@ -248,7 +288,7 @@ void Engine::choose_tokens(const StepRows& part, Outcome& outcome, const Forward
   Sequence& sequence = *batch_[part.slot];
   const uint32_t n_known = sequence.n_known();
   for (uint32_t i = 0; i < outcome.n_outputs && outcome.finish == FinishReason::running; ++i) {
-    const size_t output = outcome.first_output + i;
+    const size_t output = outcome.first_output + outcome.n_scored + i;
     const auto logits = result.logits.rows() > 0 ? result.logits.row(output) : std::span<const float>();
     choose_token(part, outcome, logits, result.argmax[output], worker);
     if (outcome.n_tokens == i || i + 1 == outcome.n_outputs || outcome.tokens[i] != part.draft.tokens[i]) break;
@@ -307,14 +347,15 @@ std::optional<int32_t> Engine::sample(const StepRows& part, uint32_t row, std::s
 StepResult Engine::close(const StepRows& part, Outcome& outcome) {
   Sequence& sequence = *batch_[part.slot];
   if (outcome.n_outputs > 0 && sequence.n_generated() == outcome.n_tokens) publish(sequence);  // the prompt is there
-  if (outcome.finish == FinishReason::running && sequence.n_known() > model_.config().n_ctx) {
+  if (outcome.finish == FinishReason::running && sequence.n_rows() > model_.config().n_ctx) {
     if (sequence.request.slide) {
       sequence.slide();
     } else {
       outcome.finish = FinishReason::context;
     }
   }
-  return {part.slot, std::span(outcome.tokens).first(outcome.n_tokens), outcome.chosen, outcome.top, outcome.finish,
+  return {part.slot, std::span(outcome.tokens).first(outcome.n_tokens), outcome.chosen, outcome.top,
+          outcome.scores, outcome.score_top, outcome.finish,
           static_cast<uint32_t>(part.draft.tokens.size()), outcome.n_accepted};
 }
 

@@ -1,5 +1,6 @@
 // The engine has three verbs, and nothing else touches the model: prefill a text, insert it into the running batch,
-// generate for the whole batch. State goes in and comes out as a Sequence.
+// generate for the whole batch. State goes in and comes out as a Sequence. A text's own tokens are scored on the way,
+// as their rows are computed, where its request wants it.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "src/engine/draft_length.h"
 #include "src/engine/prefix_cache.h"
 #include "src/engine/rejection.h"
+#include "src/engine/score.h"
 #include "src/engine/sequence.h"
 #include "src/model/forward.h"
 #include "src/model/model.h"
@@ -39,22 +41,17 @@ struct StepLimits {
   uint32_t prompt_rows = 1;  // of all texts that have more than one token to compute
   uint32_t draft_rows = 0;   // of each of the others, beside the one of its newest token
   uint32_t rows() const noexcept { return prompt_rows + outputs(); }
-  uint32_t outputs() const noexcept { return sequences * (1 + draft_rows); }
+  uint32_t outputs() const noexcept { return sequences * (1 + draft_rows); }  // that say which token comes next
 };
 
 using SlotId = uint32_t;  // a sequence's place in the batch
 
 // Rows of one sequence in a step: its next n_rows tokens and, behind its last one, those of a draft. The row of the
-// last known token and those of the draft say which token comes next.
+// last known token and those of the draft say which token comes next; those before it score what is known.
 struct StepRows {
   SlotId slot = 0;
   uint32_t n_rows = 1;
   Draft draft = {};
-};
-
-struct TokenLogprob {
-  int32_t token = -1;
-  float logprob = 0;  // natural logarithm, of the model's softmax before any filter
 };
 
 // What a step did to one sequence; the spans are valid until the next step.
@@ -64,6 +61,8 @@ struct StepResult {
   std::span<const int32_t> tokens;
   std::span<const TokenLogprob> chosen;  // of each token, where the request wants log-probabilities
   std::span<const TokenLogprob> top;     // n_logprobs for each token, most likely first
+  std::span<const TokenScore> scores;    // of the text's own tokens, ascending, each once
+  std::span<const TokenLogprob> score_top;  // n_logprobs for each of them
   FinishReason finish = FinishReason::running;
   uint32_t n_proposed = 0, n_accepted = 0;
 };
@@ -73,10 +72,10 @@ class Engine {
   // `model` outlives the engine.
   Engine(const Model& model, const EngineOptions& options);
 
-  // Returns a text of 1 .. n_ctx tokens of which nothing is computed.
+  // Returns a text of 1 .. n_ctx tokens of which nothing is computed; of 2 .. n_ctx + 1 if it is only scored.
   Sequence start(std::span<const int32_t> prompt, const Request& request = {});
-  // Returns the text with all tokens computed but the last, whose row belongs to the first step. What the prefix cache
-  // holds is not computed again.
+  // Returns the text with the tokens computed before the first whose row is wanted: all but the last where nothing is
+  // scored. What the prefix cache holds is not computed again.
   Sequence prefill(Sequence sequence);
   // Gives the text a free slot of the batch and returns it. A text of which nothing is computed begins with what the
   // prefix cache holds.
@@ -89,6 +88,9 @@ class Engine {
   std::span<const StepResult> generate(std::span<const StepRows> step);
   // Computes all tokens of the batch that are known and not computed.
   std::span<const StepResult> generate();
+  // Returns the logits of the last step's rows that wanted them, in the order of the step, a text's scored rows before
+  // those that choose: valid until the next step.
+  MatrixView<const float> step_logits() const noexcept { return step_logits_; }
   // Takes a text out of the batch, finished or not; the prefix cache keeps its whole blocks.
   Sequence remove(SlotId slot);
   // Removes a text and puts `next` into its slot, with the computed beginning that they have in common.
@@ -120,10 +122,12 @@ class Engine {
  private:
   // What the running step makes of one sequence.
   struct Outcome {
-    uint32_t first_output = 0, n_outputs = 0;
+    uint32_t first_output = 0, n_scored = 0, n_outputs = 0;  // scored rows stand before those that choose
     std::array<int32_t, kMaxDraft + 1> tokens = {};
     uint32_t n_tokens = 0, n_accepted = 0;
     std::vector<TokenLogprob> chosen, top;
+    std::vector<TokenScore> scores;
+    std::vector<TokenLogprob> score_top;
     FinishReason finish = FinishReason::running;
   };
 
@@ -133,10 +137,12 @@ class Engine {
   void find_cached(Sequence& sequence);
   void publish(const Sequence& sequence);
   void clear_rows();
-  void add_known_rows(Sequence& sequence, uint32_t n_rows);
+  uint32_t add_known_rows(Sequence& sequence, uint32_t n_rows);
   void add_rows(const StepRows& part, Outcome& outcome);
   ForwardResult compute();
   void choose_all(std::span<const StepRows> step, const ForwardResult& result);
+  void take_scores(const StepRows& part, Outcome& outcome, const ForwardResult& result);
+  void score_rows(const StepRows& part, Outcome& outcome, const ForwardResult& result, const Worker& worker);
   void choose_tokens(const StepRows& part, Outcome& outcome, const ForwardResult& result, size_t worker);
   void choose_token(const StepRows& part, Outcome& outcome, std::span<const float> logits, const Argmax& argmax,
                     size_t worker);
@@ -151,12 +157,14 @@ class Engine {
   Workspace workspace_;
   std::vector<Sampler> samplers_;  // one a thread
   std::vector<RejectionVerifier> verifiers_;
+  std::vector<Scorer> scorers_;
   std::vector<std::optional<Sequence>> batch_;
   std::vector<StepRows> whole_step_;
   std::vector<Outcome> outcomes_;  // by part of the step
   std::vector<Row> rows_;
   std::vector<KvSequence*> row_sequences_;
   uint32_t n_outputs_ = 0;
+  MatrixView<const float> step_logits_;
   std::vector<StepResult> results_;
 };
 

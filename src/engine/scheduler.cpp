@@ -6,9 +6,18 @@
 
 namespace gpt2 {
 
-void Scheduler::add(SequenceId id, uint32_t n_tokens, uint64_t group) {
-  GPT2_CHECK(id > 0 && n_tokens > 0 && (waiting_.empty() || waiting_.back() < id));
-  const bool added = entries_.emplace(id, Entry{n_tokens, group, {n_tokens, 0, 0, false}, false}).second;
+namespace {
+
+// Whether the next row says which token comes next. It has a place in every step.
+bool is_last_row(const SequenceCounts& counts) noexcept {
+  return counts.known == counts.computed + 1 && !counts.ends;
+}
+
+}  // namespace
+
+void Scheduler::add(SequenceId id, uint32_t n_tokens, uint64_t group, uint32_t n_shared) {
+  GPT2_CHECK(id > 0 && n_tokens > 0 && n_shared > 0 && (waiting_.empty() || waiting_.back() < id));
+  const bool added = entries_.emplace(id, Entry{n_shared, group, {n_tokens, 0, 0, false, false}, false}).second;
   GPT2_CHECK(added);
   waiting_.push_back(id);
 }
@@ -49,9 +58,7 @@ void Scheduler::preempt(SequenceId id) {
 
 Decision Scheduler::decide(uint32_t prompt_rows, size_t free_blocks) {
   rows_.clear();
-  const auto decodes = [&](SequenceId id) {
-    return entries_.at(id).counts.known == entries_.at(id).counts.computed + 1;
-  };
+  const auto decodes = [&](SequenceId id) { return is_last_row(entries_.at(id).counts); };
   const bool beside_others = std::any_of(running_.begin(), running_.end(), decodes);
   uint32_t budget = beside_others ? std::min(prompt_rows, limits_.prompt_rows) : limits_.prompt_rows;
   size_t left = free_blocks;
@@ -71,14 +78,15 @@ std::optional<SequenceId> Scheduler::plan_rows(uint32_t& prompt_rows, size_t& fr
   for (const SequenceId id : running_) {
     const SequenceCounts& counts = entries_.at(id).counts;
     const uint32_t missing = counts.known - counts.computed;
-    const uint32_t n_draft = missing == 1 && limits_.whole_drafts ? counts.draft_room : 0;
-    const uint32_t wanted = missing == 1 ? 1 : std::min(missing - (counts.draft_room > 0 ? 1 : 0), prompt_rows);
+    const bool decodes = is_last_row(counts);
+    const uint32_t n_draft = decodes && limits_.whole_drafts ? counts.draft_room : 0;
+    const uint32_t wanted = decodes ? 1 : std::min(missing - (counts.draft_room > 0 ? 1 : 0), prompt_rows);
     if (wanted == 0) continue;
     const uint32_t n = rows_that_fit(counts, wanted + n_draft, free_blocks);
     if (n <= n_draft && running_.back() != id) return running_.back();
     if (n <= n_draft) continue;
     free_blocks -= blocks_between(counts.computed, counts.computed + n);
-    if (missing > 1) prompt_rows -= n;
+    if (!decodes) prompt_rows -= n;
     rows_.push_back({id, n - n_draft, n_draft});
   }
   return std::nullopt;
@@ -93,7 +101,7 @@ void Scheduler::add_drafts(size_t free_blocks) {
   if (limits_.whole_drafts) return;
   for (PlannedRows& part : rows_) {
     const SequenceCounts& counts = entries_.at(part.id).counts;
-    if (counts.known != counts.computed + 1) continue;
+    if (!is_last_row(counts)) continue;
     const uint32_t n =
         rows_that_fit(counts, 1 + counts.draft_room, free_blocks + blocks_between(counts.computed, counts.known));
     part.n_draft = n - 1;
@@ -118,7 +126,7 @@ std::optional<Decision> Scheduler::admission(size_t free_blocks) {
     const auto from = holder_of_prompt(entry, is_coming);
     passed = entry.group;
     if (is_coming) continue;
-    const size_t shared = from ? std::min(entry.prompt_tokens, entry.counts.known - 1) / limits_.block_positions : 0;
+    const size_t shared = from ? std::min(entry.n_shared, entry.counts.known - 1) / limits_.block_positions : 0;
     if (!running_.empty() && blocks(size_t{entry.counts.known} + 1) - shared + promised > free_blocks)
       return std::nullopt;
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -129,14 +137,14 @@ std::optional<Decision> Scheduler::admission(size_t free_blocks) {
   return std::nullopt;
 }
 
-// Returns the running sequence of its group that has computed the prompt; if there is none, says whether one computes
-// it.
+// Returns the running sequence of its group that has computed what it shares; if there is none, says whether one
+// computes it.
 std::optional<SequenceId> Scheduler::holder_of_prompt(const Entry& entry, bool& is_coming) const {
   if (entry.counts.has_slid) return std::nullopt;
   for (const SequenceId id : running_) {
     const Entry& other = entries_.at(id);
     if (other.group != entry.group || other.counts.has_slid) continue;
-    if (other.counts.computed + 1 >= entry.prompt_tokens) return id;
+    if (other.counts.computed + 1 >= entry.n_shared) return id;
     is_coming = true;
   }
   return std::nullopt;

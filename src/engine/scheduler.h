@@ -28,6 +28,7 @@ struct SequenceCounts {
   uint32_t known = 0, computed = 0;
   uint32_t draft_room = 0;
   bool has_slid = false;  // it has nothing in common with its group any more
+  bool ends = false;      // no token follows the last that is known: all are a prompt's, and it ends with them
 };
 
 // The next tokens of one sequence, and how many of a draft may be computed behind them.
@@ -52,9 +53,9 @@ class Scheduler {
  public:
   explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
 
-  // Adds a prompt of n_tokens >= 1 to the end of the queue. Sequences of one `group` have the same prompt: one of them
-  // computes it, the others begin with its blocks.
-  void add(SequenceId id, uint32_t n_tokens, uint64_t group);
+  // Adds a prompt with n_tokens >= 1 to compute to the end of the queue. Sequences of one `group` have their first
+  // n_shared tokens in common: one of them computes all of these but the last, the others begin with its blocks.
+  void add(SequenceId id, uint32_t n_tokens, uint64_t group, uint32_t n_shared);
   // Takes out a sequence that has ended or was cancelled. Returns the one of its group, if one is next in the queue,
   // that takes its place and what it has computed: call update() for it.
   std::optional<SequenceId> remove(SequenceId id);
@@ -70,7 +71,7 @@ class Scheduler {
 
  private:
   struct Entry {
-    uint32_t prompt_tokens = 0;
+    uint32_t n_shared = 0;
     uint64_t group = 0;
     SequenceCounts counts;
     bool is_running = false;

@@ -18,7 +18,7 @@ std::string_view finish_reason_name(FinishReason reason) {
 
 uint32_t Sequence::shared_with(const Sequence& other) const noexcept {
   if (dropped > 0 || other.dropped > 0) return 0;
-  const uint32_t most = std::min(n_computed(), other.n_known() - 1);
+  const uint32_t most = std::min(n_computed(), other.first_wanted());
   const auto begin = tokens.begin();
   return static_cast<uint32_t>(std::mismatch(begin, begin + most, other.tokens.begin()).first - begin);
 }

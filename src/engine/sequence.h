@@ -2,6 +2,7 @@
 // text that runs, and one that waits for its blocks differ only in how many of their tokens are computed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -25,6 +26,14 @@ std::string_view finish_reason_name(FinishReason reason);  // "eos", "length", "
 
 inline constexpr uint32_t kMaxLogprobs = 20;
 
+// What is reported of the prompt's own tokens (score.h), beside Request::n_logprobs of the most likely in each place.
+struct ScoreRequest {
+  uint32_t first = 0;         // the first token that is scored; 0, or past the prompt: none is
+  bool distribution = false;  // with entropy and rank
+  // Ids, ascending, whose summed probability is reported; empty: none. They outlive the text.
+  std::span<const int32_t> set = {};
+};
+
 struct Request {
   SamplingOptions sampling;
   uint64_t seed = 0;
@@ -34,6 +43,10 @@ struct Request {
   bool slide = false;             // past the context: forget the oldest half instead of ending ...
   uint32_t slide_keep = 0;        // ... but for so many first tokens; less than half the context
   uint32_t n_logprobs = 0;        // most likely tokens to report with each token, at most kMaxLogprobs
+  ScoreRequest scores;
+
+  // Returns whether the text is only read: the last token has nothing to say then and is not computed.
+  bool only_scores() const noexcept { return scores.first > 0 && max_new_tokens == 0; }
 };
 
 struct Sequence {
@@ -42,15 +55,21 @@ struct Sequence {
   uint32_t n_prompt = 0;           // of them
   uint32_t kept = 0, dropped = 0;  // sliding: the model sees the first `kept` tokens and those from kept + dropped on
   KvSequence kv;                   // of the computed tokens, which come first among those that the model sees
+  uint32_t next_scored = kNone;    // the first token of the prompt whose score is wanted and not there yet
+
+  static constexpr uint32_t kNone = 0xFFFFFFFF;
 
   uint32_t n_generated() const noexcept { return static_cast<uint32_t>(tokens.size()) - n_prompt; }
   uint32_t n_known() const noexcept { return static_cast<uint32_t>(tokens.size()) - dropped; }
   uint32_t n_computed() const noexcept { return kv.length(); }
+  // Returns how many of the known tokens are computed in all.
+  uint32_t n_rows() const noexcept { return n_known() - (request.only_scores() ? 1 : 0); }
+  // Returns the first position whose logits are wanted: what is before it can be another text's.
+  uint32_t first_wanted() const noexcept { return std::min(next_scored, n_known()) - 1; }
   // Returns the token at a position below n_known().
   int32_t token_at(uint32_t position) const noexcept { return tokens[position < kept ? position : position + dropped]; }
 
-  // Returns how many computed positions of this text are the other's too. The other's last token is not among them:
-  // its row has to be computed.
+  // Returns how many computed positions of this text are the other's too, of those before its first_wanted().
   uint32_t shared_with(const Sequence& other) const noexcept;
   // Drops the older half of what may be dropped. The rest is computed again at its new positions.
   void slide() noexcept;

@@ -1,71 +1,61 @@
 #include "src/measure/evaluation.h"
 
 #include <algorithm>
-#include <limits>
 #include <memory>
-#include <numeric>
 
 #include "src/base/error.h"
 #include "src/base/log_sum_exp.h"
-#include "src/base/thread_team.h"
-#include "src/model/forward.h"
-#include "src/model/kv_cache.h"
 
 namespace gpt2 {
 namespace {
 
-constexpr uint32_t kStepRows = 128;  // rows of one forward: 26 MB of logits at GPT-2's vocabulary
+constexpr uint32_t kStepRows = 128;  // rows of one step: 26 MB of logits at GPT-2's vocabulary
 
 // A model that reads one window after the other.
 class Reader {
  public:
-  Reader(const Model& model, const EvalOptions& options)
-      : model_(model),
-        kv_(model.config(),
-            options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16)),
-        pool_(kv_, (options.window + kBlockPositions - 1) / kBlockPositions),
-        sequence_(pool_, model.config().n_ctx),
-        workspace_(model.config(), kStepRows, kStepRows, options.threads),
-        kernels_(*options.kernels) {
-    GPT2_CHECK(options.window <= model.config().n_ctx);
-    rows_.reserve(kStepRows);
+  Reader(const Model& model, const EvalOptions& options) : engine_(model, engine_options(model, options)) {}
+
+  // Begins a window; its tokens are scored from first_scored on.
+  void begin(std::span<const int32_t> tokens, const EvalWindow& window) {
+    Request request;
+    request.max_new_tokens = 0;
+    request.scores.first = static_cast<uint32_t>(window.first_scored - window.begin);
+    begin_ = window.begin;
+    slot_ = engine_.insert(engine_.start(tokens.subspan(window.begin, window.end - window.begin), request));
   }
 
-  // Computes tokens[begin, end) of a window that starts at `start`; logits are wanted from token `first_wanted` on.
-  void step(std::span<const int32_t> tokens, size_t start, Range range, size_t first_wanted, ThreadTeam& team) {
-    if (range.begin == start) sequence_.truncate(0);
-    const bool extended = sequence_.extend(static_cast<uint32_t>(range.end - start));
-    GPT2_CHECK(extended);
-    rows_.clear();
-    for (size_t i = range.begin; i < range.end; ++i) {
-      rows_.push_back(
-          {0, static_cast<uint32_t>(i - start), tokens[i], i >= first_wanted ? Wants::logits : Wants::nothing});
-    }
-    KvSequence* const sequence = &sequence_;
-    result_ = forward(model_.config(), model_.weights(), {rows_, {&sequence, 1}}, workspace_, {kernels_, team});
-  }
-
-  std::span<const float> logits(size_t i) const { return result_.logits.row(i); }
-  const Argmax& argmax(size_t i) const { return result_.argmax[i]; }
-
-  // Throws where a row of the last step is not finite.
-  void check_finite(size_t first_token) const {
-    for (size_t i = 0; i < result_.argmax.size(); ++i) {
-      if (result_.argmax[i].finite) continue;
-      fail_model(model_.name(), "logits after token " + std::to_string(first_token + i) + " of the text",
+  // Computes the next rows of the window. Throws where one that is wanted is not finite.
+  StepResult step() {
+    const Sequence& text = engine_.sequence(slot_);
+    const StepRows rows = {slot_, std::min(kStepRows, text.n_rows() - text.n_computed()), {}};
+    const StepResult result = engine_.generate({&rows, 1})[0];
+    if (result.finish == FinishReason::nonfinite) {
+      fail_model(engine_.model().name(),
+                 "logits after token " + std::to_string(begin_ + text.next_scored - 1) + " of the text",
                  "finite numbers", "NaN or infinity");
     }
+    if (result.finish != FinishReason::running) engine_.remove(slot_);
+    return result;
   }
 
+  std::span<const float> logits(size_t i) const { return engine_.step_logits().row(i); }
+  ThreadTeam& team() { return engine_.team(); }
+
  private:
-  const Model& model_;
-  KvLayout kv_;
-  KvPool pool_;
-  KvSequence sequence_;
-  Workspace workspace_;
-  const KernelTable& kernels_;
-  std::vector<Row> rows_;
-  ForwardResult result_;
+  static EngineOptions engine_options(const Model& model, const EvalOptions& options) {
+    EngineOptions engine;
+    engine.kernels = options.kernels;
+    engine.threads = options.threads;
+    engine.team_use = options.team_use;
+    engine.kv_type = options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16);
+    engine.prefill_chunk = kStepRows;
+    return engine;
+  }
+
+  Engine engine_;
+  SlotId slot_ = 0;
+  size_t begin_ = 0;
 };
 
 // The scores of every token, in the order of the text.
@@ -74,26 +64,17 @@ struct Scores {
   size_t n_same_top = 0;
 };
 
-// Scores the rows of the last step: row i predicts token first + i + 1. Each row is one worker's.
-void score_step(const Reader& reader, const Reader* reference, std::span<const int32_t> tokens, Range wanted,
-                ThreadTeam& team, Scores& scores) {
-  reader.check_finite(wanted.begin);
-  if (reference != nullptr) reference->check_finite(wanted.begin);
-  const size_t base = scores.nll.size();
-  scores.nll.resize(base + wanted.size());
-  if (reference != nullptr) scores.kl.resize(base + wanted.size());
-  team.run([&](Worker& worker) noexcept {
-    const Range mine = worker.share(wanted.size());
-    for (size_t i = mine.begin; i < mine.end; ++i) {
-      const auto logits = reader.logits(i);
-      const auto target = static_cast<size_t>(tokens[wanted.begin + i + 1]);
-      scores.nll[base + i] = log_sum_exp(logits) - logits[target];
-      if (reference != nullptr) scores.kl[base + i] = kl_divergence(reference->logits(i), logits);
-    }
+// Adds what the last step of both models separates. Each row is one worker's.
+void compare(Reader& reader, const Reader& reference, std::span<const TokenScore> scored,
+             std::span<const TokenScore> expected, Scores& scores) {
+  const size_t base = scores.kl.size();
+  scores.kl.resize(base + scored.size());
+  reader.team().run([&](Worker& worker) noexcept {
+    const Range mine = worker.share(scored.size());
+    for (size_t i = mine.begin; i < mine.end; ++i)
+      scores.kl[base + i] = kl_divergence(reference.logits(i), reader.logits(i));
   });
-  for (size_t i = 0; reference != nullptr && i < wanted.size(); ++i) {
-    scores.n_same_top += reader.argmax(i).token == reference->argmax(i).token;
-  }
+  for (size_t i = 0; i < scored.size(); ++i) scores.n_same_top += scored[i].best.token == expected[i].best.token;
 }
 
 Evaluation summed(const Scores& scores, bool compared) {
@@ -110,23 +91,6 @@ Evaluation summed(const Scores& scores, bool compared) {
   divergence.n_same_top = scores.n_same_top;
   evaluation.divergence = divergence;
   return evaluation;
-}
-
-TokenScore score_of(std::span<const float> logits, int32_t token, uint32_t n_top) {
-  const double total = log_sum_exp(logits);
-  const auto logprob = [&](int32_t id) {
-    return TokenLogprob{id, static_cast<float>(logits[static_cast<size_t>(id)] - total)};
-  };
-  std::vector<int32_t> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto end = ids.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(n_top, ids.size()));
-  std::partial_sort(ids.begin(), end, ids.end(), [&](int32_t a, int32_t b) {
-    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
-    return x > y || (x == y && a < b);
-  });
-  TokenScore score = {logprob(token), {}};
-  for (auto id = ids.begin(); id != end; ++id) score.top.push_back(logprob(*id));
-  return score;
 }
 
 }  // namespace
@@ -146,46 +110,25 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
                     const EvalOptions& options, const EvalProgress& progress) {
   GPT2_CHECK(tokens.size() >= 2 && options.kernels != nullptr);
   GPT2_CHECK(reference == nullptr || reference->config().n_vocab == model.config().n_vocab);
-  ThreadTeam team(options.threads, options.team_use);
-  EvalOptions given = options;
-  given.threads = team.size();
-  Reader reader(model, given);
-  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, given) : nullptr;
+  Reader reader(model, options);
+  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, options) : nullptr;
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {
-    // The row before a token predicts it; the last row predicts nothing.
-    const size_t first_wanted = window.first_scored - 1;
-    for (size_t begin = window.begin; begin + 1 < window.end;) {
-      const size_t end = std::min<size_t>(begin + kStepRows, window.end - 1);
-      reader.step(tokens, window.begin, {begin, end}, first_wanted, team);
-      if (other) other->step(tokens, window.begin, {begin, end}, first_wanted, team);
-      const Range wanted = {std::max(begin, first_wanted), end};
-      if (wanted.begin < wanted.end) score_step(reader, other.get(), tokens, wanted, team, scores);
+    reader.begin(tokens, window);
+    if (other) other->begin(tokens, window);
+    for (FinishReason finish = FinishReason::running; finish == FinishReason::running;) {
+      const StepResult step = reader.step();
+      finish = step.finish;
+      for (const TokenScore& score : step.scores) scores.nll.push_back(-score.logprob);
+      if (other) compare(reader, *other, step.scores, other->step().scores, scores);
       if (progress) progress(scores.nll.size(), tokens.size() - 1);
-      begin = end;
     }
   }
   GPT2_CHECK(scores.nll.size() == tokens.size() - 1);
   Evaluation evaluation = summed(scores, reference != nullptr);
-  evaluation.threads = team.size();
+  evaluation.threads = reader.team().size();
   return evaluation;
-}
-
-std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top,
-                                     const EvalOptions& options) {
-  GPT2_CHECK(!tokens.empty() && tokens.size() <= options.window && options.kernels != nullptr);
-  ThreadTeam team(options.threads);
-  Reader reader(model, options);
-  std::vector<TokenScore> scores = {{{tokens[0], std::numeric_limits<float>::quiet_NaN()}, {}}};
-  for (size_t begin = 0; begin + 1 < tokens.size();) {
-    const size_t end = std::min<size_t>(begin + kStepRows, tokens.size() - 1);
-    reader.step(tokens, 0, {begin, end}, 0, team);
-    reader.check_finite(begin);
-    for (size_t i = begin; i < end; ++i) scores.push_back(score_of(reader.logits(i - begin), tokens[i + 1], n_top));
-    begin = end;
-  }
-  return scores;
 }
 
 uint64_t count_words(std::string_view text) {

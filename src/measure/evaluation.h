@@ -58,18 +58,6 @@ using EvalProgress = std::function<void(uint64_t done, uint64_t total)>;
 Evaluation evaluate(const Model& model, const Model* reference, std::span<const int32_t> tokens,
                     const EvalOptions& options, const EvalProgress& progress = nullptr);
 
-// A token of a text: its log-probability after those before it (NaN for the first), and the most likely tokens in its
-// place.
-struct TokenScore {
-  TokenLogprob token;
-  std::vector<TokenLogprob> top;  // most likely first; none for the first
-};
-
-// Returns the scores of a text of at least one token, in one window: options.window is not less than its tokens. Throws
-// Error (exit 3) where a logit is not finite.
-std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t> tokens, uint32_t n_top,
-                                     const EvalOptions& options);
-
 // Words as separated by spaces, tabs and line ends (ASCII), as `wc -w` counts them.
 uint64_t count_words(std::string_view text);
 

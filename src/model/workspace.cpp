@@ -19,7 +19,9 @@ size_t prepared_stride(size_t n) {
 }  // namespace
 
 Activations::Activations(size_t max_rows, size_t cols) : cols_(cols), stride_(round_up(cols, kPanelRows) + kPanelRows) {
-  data_ = AlignedBuffer<float>(max_rows * stride_);
+  const auto bytes = checked_mul(max_rows * stride_, sizeof(float));
+  GPT2_CHECK(bytes);
+  data_ = AnonymousMemory(*bytes);
 }
 
 Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outputs, uint32_t n_threads)

@@ -6,6 +6,7 @@
 
 #include "kernels/kernels.h"
 #include "src/base/aligned_buffer.h"
+#include "src/base/anonymous_memory.h"
 #include "src/base/matrix_view.h"
 #include "src/base/team_size.h"
 #include "src/model/config.h"
@@ -23,16 +24,19 @@ struct Argmax {
 };
 
 // Rows of floats, 64-byte aligned. A stride is a line longer than a row: strides of 4096 bytes would share a few cache
-// sets.
+// sets. Memory comes when it is first written: logits of many rows are wanted only where a text is scored.
 class Activations {
  public:
   Activations() = default;
   Activations(size_t max_rows, size_t cols);
   // Returns the first n rows.
-  MatrixView<float> rows(size_t n) const noexcept { return {data_.data(), n, cols_, stride_}; }
+  MatrixView<float> rows(size_t n) const noexcept {
+    void* data = data_.data();
+    return {static_cast<float*>(data), n, cols_, stride_};
+  }
 
  private:
-  mutable AlignedBuffer<float> data_;
+  mutable AnonymousMemory data_;
   size_t cols_ = 0, stride_ = 0;
 };
 
