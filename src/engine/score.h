@@ -32,8 +32,8 @@ class Scorer {
  public:
   explicit Scorer(uint32_t n_vocab) : of_set_(n_vocab) {}
 
-  // Returns the score of `token`, without its index, and fills `top` as most_likely() does. `logits` are finite, one per
-  // id, and `best` is their arg-max.
+  // Returns the score of `token`, without its index, and fills `top` as most_likely() does. `logits` are finite, one
+  // per id, and `best` is their arg-max.
   TokenScore score(std::span<const float> logits, int32_t token, const Argmax& best, const ScoreRequest& request,
                    std::span<TokenLogprob> top);
 
