@@ -14,7 +14,8 @@
 namespace gpt2 {
 namespace {
 
-constexpr uint32_t kStepRows = 128;  // rows of one forward: 26 MB of logits at GPT-2's vocabulary
+// Rows of one forward: 26 MB of logits at GPT-2's vocabulary; fewer where a model is very wide.
+uint32_t step_rows(const Model& model) { return affordable_outputs(model.config(), 128); }
 
 // A model that reads one window after the other.
 class Reader {
@@ -25,10 +26,10 @@ class Reader {
             options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16)),
         pool_(kv_, (options.window + kBlockPositions - 1) / kBlockPositions),
         sequence_(pool_, model.config().n_ctx),
-        workspace_(model.config(), kStepRows, kStepRows, options.threads),
+        workspace_(model.config(), step_rows(model), step_rows(model), options.threads),
         kernels_(*options.kernels) {
     GPT2_CHECK(options.window <= model.config().n_ctx);
-    rows_.reserve(kStepRows);
+    rows_.reserve(workspace_.max_rows());
   }
 
   // Computes tokens[begin, end) of a window that starts at `start`; logits are wanted from token `first_wanted` on.
@@ -45,6 +46,7 @@ class Reader {
     result_ = forward(model_.config(), model_.weights(), {rows_, {&sequence, 1}}, workspace_, {kernels_, team});
   }
 
+  uint32_t max_rows() const noexcept { return workspace_.max_rows(); }
   std::span<const float> logits(size_t i) const { return result_.logits.row(i); }
   const Argmax& argmax(size_t i) const { return result_.argmax[i]; }
 
@@ -151,13 +153,14 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
   given.threads = team.size();
   Reader reader(model, given);
   const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, given) : nullptr;
+  const uint32_t rows = other ? std::min(reader.max_rows(), other->max_rows()) : reader.max_rows();
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {
     // The row before a token predicts it; the last row predicts nothing.
     const size_t first_wanted = window.first_scored - 1;
     for (size_t begin = window.begin; begin + 1 < window.end;) {
-      const size_t end = std::min<size_t>(begin + kStepRows, window.end - 1);
+      const size_t end = std::min<size_t>(begin + rows, window.end - 1);
       reader.step(tokens, window.begin, {begin, end}, first_wanted, team);
       if (other) other->step(tokens, window.begin, {begin, end}, first_wanted, team);
       const Range wanted = {std::max(begin, first_wanted), end};
@@ -179,7 +182,7 @@ std::vector<TokenScore> score_tokens(const Model& model, std::span<const int32_t
   Reader reader(model, options);
   std::vector<TokenScore> scores = {{{tokens[0], std::numeric_limits<float>::quiet_NaN()}, {}}};
   for (size_t begin = 0; begin + 1 < tokens.size();) {
-    const size_t end = std::min<size_t>(begin + kStepRows, tokens.size() - 1);
+    const size_t end = std::min<size_t>(begin + reader.max_rows(), tokens.size() - 1);
     reader.step(tokens, 0, {begin, end}, 0, team);
     reader.check_finite(begin);
     for (size_t i = begin; i < end; ++i) scores.push_back(score_of(reader.logits(i - begin), tokens[i + 1], n_top));
