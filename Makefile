@@ -54,7 +54,7 @@ BENCH_O = $(call object,$(BENCH))
 BUILTIN = $(BUILD)/books.gpt2
 HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h tests/fuzz/*.h)) $(wildcard $(TIERS:%=kernels/simd_%.h))
 
-.PHONY: all help test check asan ubsan install uninstall clean bench
+.PHONY: all help test check sanitize tsan install uninstall clean bench
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/gpt2 $(BUILD)/pages/made  ## build build/gpt2 and its pages (the default)
@@ -145,11 +145,15 @@ $(BUILD)/headers/%.ok: % $(BUILD)/flags
 	@touch $@
 $(foreach t,$(TIERS),$(eval $(BUILD)/headers/kernels/simd_$(t).h.ok: FILE_FLAGS = $(FLAGS_$(t))))
 
-asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
-	$(MAKE) BUILD=$(BUILD)-asan OPT="-O1 -g" SANITIZE="-fsanitize=address -fno-omit-frame-pointer" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" test
+sanitize:  ## all tests with the sanitizers of addresses, leaks and undefined behaviour and the library's assertions, in build-sanitize
+	$(MAKE) BUILD=$(BUILD)-sanitize OPT="-O1 -g" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" test
 
-ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
-	$(MAKE) BUILD=$(BUILD)-ubsan OPT="-O1 -g" SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" test
+# What shares memory between threads; a team's threads meet in WaitWord only, which the sanitizer understands.
+TSAN_TESTS = *team*,*batcher*,*engine*,*worlds*,*forward*,*speculation*,*scheduler*,*prefix cache*
+tsan:  ## the tests of threads with ThreadSanitizer, in build-tsan
+	$(MAKE) BUILD=$(BUILD)-tsan OPT="-O1 -g" EXTRA=-U_FORTIFY_SOURCE SANITIZE=-fsanitize=thread $(BUILD)-tsan/gpt2-tests
+	GPT2_WORLDS=20 TSAN_OPTIONS=halt_on_error=1 $(BUILD)-tsan/gpt2-tests -tc='$(TSAN_TESTS)'
 
 # Debian's package of simdjson's headers exists for one architecture at a time; its shared object does for all.
 ARM64_CXX ?= aarch64-linux-gnu-g++
