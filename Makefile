@@ -196,7 +196,7 @@ coverage:  ## lines of the parsers that the unit tests reach (gcov), in build-co
 	$(MAKE) BUILD=$(BUILD)-coverage COVERAGE=--coverage $(BUILD)-coverage/gpt2-tests
 	scripts/coverage.sh $(BUILD)-coverage $(PARSERS)
 
-mutants: $(BUILD)/gpt2-tests  ## takes bounds checks out, one at a time, and sees that the tests notice
+mutants: $(BUILD)/gpt2-tests $(BUILD)/gpt2  ## takes bounds checks out, one at a time, and sees that the tests notice
 	scripts/mutate_checks.sh $(BUILD)
 
 sigint: $(BUILD)/gpt2  ## 100 SIGINTs at random moments of a text
