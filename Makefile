@@ -44,7 +44,7 @@ TIERS = $(TIERS_$(ARCH))
 KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
 LIBRARY = $(KERNELS) $(wildcard src/*/*.cpp)
 TOOLS = $(wildcard tools/*.cpp)
-TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp)) tests/fuzz/targets.cpp
+TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp)) tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp
 BENCH = $(wildcard bench/*.cpp)
 object = $(1:%.cpp=$(BUILD)/obj/%.o)
 LIBRARY_O = $(call object,$(LIBRARY))
@@ -54,7 +54,7 @@ BENCH_O = $(call object,$(BENCH))
 BUILTIN = $(BUILD)/books.gpt2
 HEADERS = $(filter-out kernels/simd_%,$(wildcard kernels/*.h src/*/*.h tools/*.h tests/*.h tests/fuzz/*.h)) $(wildcard $(TIERS:%=kernels/simd_%.h))
 
-.PHONY: all help test check asan ubsan install uninstall clean bench
+.PHONY: all help test check sanitize tsan install uninstall clean bench
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/gpt2 $(BUILD)/pages/made  ## build build/gpt2 and its pages (the default)
@@ -145,11 +145,15 @@ $(BUILD)/headers/%.ok: % $(BUILD)/flags
 	@touch $@
 $(foreach t,$(TIERS),$(eval $(BUILD)/headers/kernels/simd_$(t).h.ok: FILE_FLAGS = $(FLAGS_$(t))))
 
-asan:  ## all tests with AddressSanitizer and LeakSanitizer, in build-asan
-	$(MAKE) BUILD=$(BUILD)-asan OPT="-O1 -g" SANITIZE="-fsanitize=address -fno-omit-frame-pointer" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" test
+sanitize:  ## all tests with the sanitizers of addresses, leaks and undefined behaviour and the library's assertions, in build-sanitize
+	$(MAKE) BUILD=$(BUILD)-sanitize OPT="-O1 -g" EXTRA="-U_FORTIFY_SOURCE -D_GLIBCXX_ASSERTIONS" \
+	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" test
 
-ubsan:  ## all tests with UndefinedBehaviorSanitizer, in build-ubsan
-	$(MAKE) BUILD=$(BUILD)-ubsan OPT="-O1 -g" SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all" test
+# What shares memory between threads; a team's threads meet in WaitWord only, which the sanitizer understands.
+TSAN_TESTS = *team*,*batcher*,*engine*,*worlds*,*forward*,*speculation*,*scheduler*,*prefix cache*
+tsan:  ## the tests of threads with ThreadSanitizer, in build-tsan
+	$(MAKE) BUILD=$(BUILD)-tsan OPT="-O1 -g" EXTRA=-U_FORTIFY_SOURCE SANITIZE=-fsanitize=thread $(BUILD)-tsan/gpt2-tests
+	GPT2_WORLDS=20 TSAN_OPTIONS=halt_on_error=1 $(BUILD)-tsan/gpt2-tests -tc='$(TSAN_TESTS)'
 
 # Debian's package of simdjson's headers exists for one architecture at a time; its shared object does for all.
 ARM64_CXX ?= aarch64-linux-gnu-g++
@@ -170,8 +174,8 @@ arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test ea
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS = safetensors json config tokenizer_files model_file tokenizer utf8 arguments sampler record
-FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/fixtures.cpp tests/support.cpp \
+FUZZ_TARGETS = safetensors gguf json config tokenizer_files protobuf sentencepiece model_file gguf_model tokenizer utf8 arguments sampler record
+FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/gguf_files.cpp tests/fixtures.cpp tests/support.cpp \
          $(addprefix tools/,escapes.cpp options.cpp plain_text.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
 $(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow
 $(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o
@@ -193,7 +197,7 @@ coverage:  ## lines of the parsers that the unit tests reach (gcov), in build-co
 	$(MAKE) BUILD=$(BUILD)-coverage COVERAGE=--coverage $(BUILD)-coverage/gpt2-tests
 	scripts/coverage.sh $(BUILD)-coverage $(PARSERS)
 
-mutants: $(BUILD)/gpt2-tests  ## takes bounds checks out, one at a time, and sees that the tests notice
+mutants: $(BUILD)/gpt2-tests $(BUILD)/gpt2  ## takes bounds checks out, one at a time, and sees that the tests notice
 	scripts/mutate_checks.sh $(BUILD)
 
 sigint: $(BUILD)/gpt2  ## 100 SIGINTs at random moments of a text

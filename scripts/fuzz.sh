@@ -9,8 +9,9 @@ bad=0
 for target in "$@"; do
   corpus=$build/fuzz-corpus/$target
   mkdir -p "$corpus"
+  : >"$corpus.words"
   GPT2_FUZZ_WRITE_SEEDS=$corpus GPT2_FUZZ_TARGET=$target "$build/gpt2-fuzz" -max_total_time="$seconds" -max_len=70000 -timeout=10 \
-    -rss_limit_mb=2500 -print_final_stats=1 -artifact_prefix="$corpus.crash-" "$corpus" >"$corpus.log" 2>&1
+    -rss_limit_mb=2500 -dict="$corpus.words" -print_final_stats=1 -artifact_prefix="$corpus.crash-" "$corpus" >"$corpus.log" 2>&1
   status=$?
   done=$(sed -n 's/^stat::number_of_executed_units: *//p' "$corpus.log" | tail -n 1)
   edges=$(grep -oE 'cov: [0-9]+' "$corpus.log" | tail -n 1)

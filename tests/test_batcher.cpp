@@ -2,11 +2,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "src/engine/batcher.h"
 #include "tests/fixtures.h"
 #include "tests/kernel_cases.h"
+#include "tests/runner.h"
 
 using namespace gpt2;
 using namespace gpt2::test;
@@ -169,6 +171,10 @@ TEST_CASE("batcher: cancelled samples stop, the others do not notice") {
   for (const auto& [key, tokens] : expected) {
     if (key.first != 9 && key.first != 12) CHECK(outputs[key] == tokens);
   }
+  // What was cancelled holds nothing any more.
+  const Engine& engine = batcher.engine();
+  CHECK(engine.pool().free_blocks() + engine.prefix_cache().size() == engine.pool().max_blocks());
+  CHECK(engine.prefix_cache().unused() == engine.prefix_cache().size());
 }
 
 TEST_CASE("batcher: a draft changes the number of steps and not the tokens") {
@@ -247,4 +253,35 @@ TEST_CASE("batcher: log-probabilities are those of the softmax") {
     }
   }
   CHECK(seen == 5);
+}
+
+TEST_CASE("batcher: the probabilities of all tokens are 1, and the first token's is the softmax in double") {
+  const Model model = convert_fixture(make_checkpoint({}));  // of 3 tokens
+  Submission record;
+  record.prompt = {1, 2, 0, 0, 1};
+  record.request.max_new_tokens = 8;
+  record.request.ignore_eos = true;
+  record.request.n_logprobs = 3;
+  Batcher batcher(model, options(1));
+  batcher.submit(record);
+  const std::vector<float> rows = logits_of(model, record.prompt, {runnable_kernels().tables[0]});
+  const std::span<const float> logits = std::span(rows).last(3);
+  double total = 0;
+  for (const float logit : logits) total += std::exp(double{logit});
+  size_t seen = 0;
+  while (batcher.unfinished() > 0) {
+    for (const Event& event : batcher.step()) {
+      REQUIRE(event.top.size() == 3);
+      double sum = 0;
+      for (const TokenLogprob& one : event.top) {
+        sum += std::exp(double{one.logprob});
+        const double expected = logits[static_cast<size_t>(one.token)] - std::log(total);
+        if (seen == 0) CHECK(std::abs(one.logprob - expected) < 1e-5);
+        if (one.token == *event.token) CHECK(one.logprob == event.logprob);
+      }
+      CHECK(std::abs(sum - 1) < 1e-5);
+      ++seen;
+    }
+  }
+  CHECK(seen == 8);
 }

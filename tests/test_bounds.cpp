@@ -7,6 +7,7 @@
 #include "src/io/json.h"
 #include "src/io/mapped_file.h"
 #include "src/io/safetensors.h"
+#include "src/model/workspace.h"
 #include "tests/fixtures.h"
 #include "tests/support.h"
 #include "tools/engine_arguments.h"
@@ -100,17 +101,32 @@ TEST_CASE("mapped file: an address names the file that it lies in") {
 TEST_CASE("bounds: rows of prompts that one step computes stay within 256 MiB, and every GPT-2 keeps its 256") {
   Config xl;
   xl.n_embd = 1600;
-  xl.n_head = 25;
+  xl.n_head = xl.n_kv_head = 25;
   xl.d_head = 64;
   xl.n_inner = 6400;
-  CHECK(prompt_rows(xl, 256) == 256);
+  CHECK(affordable_rows(xl, 256) == 256);
+  xl.n_vocab = 50257;
+  CHECK(affordable_outputs(xl, 128) == 128);
   Config wide = xl;
   wide.n_inner = kMaxInner;
-  CHECK(prompt_rows(wide, 256) == 31);
-  CHECK(prompt_rows(wide, 8) == 8);
+  CHECK(affordable_rows(wide, 256) == 31);
+  CHECK(affordable_rows(wide, 8) == 8);
+  CHECK(rows_note(xl, "xl.gpt2", 5000) == "");
+  CHECK(rows_note(wide, "wide.gpt2", 31) == "");
+  CHECK(rows_note(wide, "wide.gpt2", 5000) ==
+        "note: wide.gpt2: its layers are so wide that a prompt is computed 31 tokens at a time instead of 256, which stays within 256 MiB");
   wide.n_embd = kMaxWidth;
-  wide.n_head = kMaxWidth / 16;
+  wide.n_head = wide.n_kv_head = kMaxWidth / 16;
   wide.d_head = 16;
-  CHECK(prompt_rows(wide, 256) >= 1);
-  CHECK(uint64_t{prompt_rows(wide, 256)} * (4 * wide.n_embd + 3 * wide.n_embd + 2 * wide.n_inner) * 4 <= uint64_t{256} << 20);
+  const uint32_t rows = affordable_rows(wide, 256);
+  CHECK(rows >= 1);
+  CHECK(uint64_t{rows} * (6 * wide.n_embd + 2 * wide.n_inner) * 4 <= uint64_t{256} << 20);
+  // Rows that want logits, at the largest vocabulary.
+  wide.n_vocab = kMaxVocab;
+  const uint32_t outputs = affordable_outputs(wide, 128);
+  CHECK(outputs >= 1);
+  CHECK(uint64_t{outputs} * (6 * wide.n_embd + 2 * wide.n_inner + kMaxVocab) * 4 <= uint64_t{256} << 20);
+  CHECK(outputs < rows);
+  CHECK(affordable_outputs(wide, 1) == 1);
+  CHECK(affordable_rows(wide, 0) == 1);
 }

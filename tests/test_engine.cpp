@@ -105,3 +105,31 @@ TEST_CASE("engine: a text that is taken out and put back goes on as if nothing h
   const Sequence text = engine.remove(slot);
   CHECK(std::equal(expected.begin(), expected.end(), text.tokens.begin() + static_cast<std::ptrdiff_t>(kPrompt.size())));
 }
+
+TEST_CASE("engine: a text that slides sees its first tokens and the newer half of the others, as a text of its own would") {
+  FixtureShape shape;
+  shape.n_ctx = 24;
+  const Model model = convert_fixture(make_checkpoint(shape));
+  Request request = sampled(3, 60);
+  request.slide = true;
+  request.slide_keep = 5;
+  request.n_logprobs = 3;  // all tokens of this model
+  Engine engine(model, options(1));
+  const SlotId slot = engine.insert(engine.start(std::vector<int32_t>{1, 2, 0, 1}, request));
+  while (engine.sequence(slot).dropped == 0) engine.generate();
+  // One more than the context holds; of the 20 behind the first 5 the older 11 go.
+  const std::vector<int32_t> all = engine.sequence(slot).tokens;
+  REQUIRE(all.size() == 25);
+  std::vector<int32_t> seen(all.begin(), all.begin() + 5);
+  seen.insert(seen.end(), all.begin() + 16, all.end());
+  Request plain = sampled(3, 9);
+  plain.n_logprobs = 3;
+  Engine fresh(model, options(1));
+  fresh.insert(fresh.start(seen, plain));
+  const StepResult expected = fresh.generate()[0], slid = engine.generate()[0];
+  REQUIRE(slid.top.size() == 3);
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(slid.top[i].token == expected.top[i].token);
+    CHECK(slid.top[i].logprob == expected.top[i].logprob);
+  }
+}

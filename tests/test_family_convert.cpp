@@ -172,6 +172,8 @@ TEST_CASE("family: what would change the arithmetic and is not supported is refu
       {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", "rope_scaling"},
       {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2.0}", "rope_scaling"},
       {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 2.0}", "low_freq_factor"},
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 1e-5}", "rope_scaling.factor"},
+      {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 1e-310}", "rope_scaling.factor"},
       {"llama2", "\"rope_scaling\": null", "\"rope_scaling\": 2", "rope_scaling"},
       {"llama2", "\"silu\"", "\"quick_gelu\"", "hidden_act"},
       {"llama2", "\"rope_theta\": 10000.0", "\"rope_theta\": -1", "rope_theta"},

@@ -52,6 +52,7 @@ class Generate final : public Command {
   std::optional<std::string> read_prompt(const std::vector<std::string>& operands) const;
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
   void note_on_prompt(const std::string& prompt) const;
+  void note_on_rows(const Model& model, uint64_t n_prompt) const;
   void note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const;
   void check(const std::vector<std::string>& operands) const;
   Model load();
@@ -186,6 +187,11 @@ void Generate::note_on_prompt(const std::string& prompt) const {
   say("note: the prompt ends in a space; GPT-2's words begin with theirs, so the text is better without it");
 }
 
+void Generate::note_on_rows(const Model& model, uint64_t n_prompt) const {
+  const std::string note = rows_note(model.config(), model.name(), n_prompt);
+  if (!note.empty() && shows_notes(model_.verbosity)) say(note);
+}
+
 void Generate::note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const {
   const EngineOptions& options = engine.options();
   if (model_.verbosity == Verbosity::quiet ||
@@ -277,6 +283,7 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
   generation.threads = batcher.engine().options().threads;
   note_on_machine(batcher.engine(), options.engine.threads,
                   "prompt tokens " + std::to_string(generation.prompt.size()));
+  note_on_rows(model, generation.prompt.size());
   const std::vector<int32_t> known = prompt_cache_ ? load_cache(batcher.engine()) : std::vector<int32_t>();
   const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
   PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
@@ -324,14 +331,14 @@ int Generate::run_many() {
   }
   BatcherOptions options;
   options.engine = engine_.resolve(model);
-  options.kv_memory = many_.kv_memory();
-  options.engine.max_slots =
-      many_.batch() ? *many_.batch() : default_batch(model, options.engine.kv_type, options.kv_memory);
   options.engine.prefix_cache = true;
+  options.kv_memory = many_.kv_memory();
   const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
+  options.engine.max_slots = many_.batch() ? *many_.batch() : default_batch(model, options);
   Batcher batcher(model, options);
   note_on_machine(batcher.engine(), options.engine.threads, "batch " + std::to_string(options.engine.max_slots));
+  note_on_rows(model, model.config().n_ctx);
   FinishedResults finished;
   ResultFile output = many_.open_output(inputs(), finished);
   catch_interrupts();

@@ -2,27 +2,20 @@
 
 #include <algorithm>
 
-#include "kernels/layout.h"
-#include "src/base/checked.h"
+#include "src/base/error.h"
 #include "src/base/thread_team.h"
+#include "src/model/workspace.h"
 #include "tools/load_model.h"
 
 namespace gpt2 {
-namespace {
 
-// What the rows of a prompt may take beside the model. Every GPT-2 stays far below; a file of 35 MB can claim a width
-// that does not.
-constexpr uint64_t kPromptMemory = uint64_t{256} << 20;
-
-}  // namespace
-
-uint32_t prompt_rows(const Config& config, uint32_t wanted) {
-  // The residual stream, its norm and attention's output; queries, keys and values; the MLP, once more as its product
-  // wants it; the logits of a text that is scored.
-  const uint64_t floats = uint64_t{4} * config.n_embd +
-                          uint64_t{3} * config.n_head * round_up(config.d_head, kPanelRows) +
-                          uint64_t{2} * config.n_inner + config.n_vocab;
-  return static_cast<uint32_t>(std::clamp<uint64_t>(kPromptMemory / (floats * sizeof(float)), 1, wanted));
+std::string rows_note(const Config& config, std::string_view name, uint64_t n_prompt) {
+  const auto rows = static_cast<uint32_t>(std::min<uint64_t>(n_prompt, EngineOptions().prefill_chunk));
+  const uint32_t given = affordable_rows(config, rows);
+  if (given >= rows) return "";
+  return "note: " + printable(name, 400) + ": its layers are so wide that a prompt is computed " +
+         std::to_string(given) + " tokens at a time instead of " + std::to_string(rows) + ", which stays within " +
+         std::to_string(kStepMemory >> 20) + " MiB";
 }
 
 std::vector<Option> EngineArguments::options() {
@@ -39,7 +32,7 @@ EngineOptions EngineArguments::resolve(const Model& model) const {
   options.threads = choice.threads;
   options.team_use = choice.use;
   options.kv_type = kv_type_ ? *kv_type_ : default_kv_type(model.weights());
-  options.prefill_chunk = prompt_rows(model.config(), options.prefill_chunk);
+  options.prefill_chunk = affordable_rows(model.config(), options.prefill_chunk);
   return options;
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/base/thread_team.h"
@@ -32,8 +34,8 @@ class EngineArguments {
   std::optional<KvType> kv_type_;
 };
 
-// Returns the rows of prompts that one step computes, at most `wanted`, so that what they work in stays within 256 MiB
-// whatever the widths of a model are. No bit depends on it.
-uint32_t prompt_rows(const Config& config, uint32_t wanted);
+// Returns what to say where a prompt of n_prompt tokens is computed in smaller pieces than it would be because the model
+// is so wide (affordable_rows); nothing otherwise.
+std::string rows_note(const Config& config, std::string_view name, uint64_t n_prompt);
 
 }  // namespace gpt2

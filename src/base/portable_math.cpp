@@ -45,7 +45,7 @@ double portable_log(double x) {
 
 SineCosine portable_sincos(double x) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-  if (!(x >= -0x1p21 && x <= 0x1p21)) return {kNan, kNan};
+  if (!(x >= -kMaxAngle && x <= kMaxAngle)) return {kNan, kNan};
   constexpr double kMagic = 0x1.8p52, kHalfPiHigh = 0x1.921fb54400000p+0, kHalfPiLow = 0x1.0b4611a626331p-34;
   const double n = (x * 0x1.45f306dc9c883p-1 + kMagic) - kMagic;  // quarter turns
   const double r = (x - n * kHalfPiHigh) - n * kHalfPiLow, r2 = r * r;

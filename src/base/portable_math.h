@@ -10,7 +10,8 @@ double portable_exp(double x);
 double portable_log(double x);
 // Returns log(1 - v) for 0 <= v < 1, exact to the last bits also for tiny v.
 double portable_log1m(double v);
-// Sine and cosine of one angle, with absolute errors below 1e-14; NaN for |x| above 2^21.
+// Sine and cosine of one angle, with absolute errors below 1e-14; NaN for |x| above kMaxAngle.
+inline constexpr double kMaxAngle = 0x1p21;
 struct SineCosine {
   double sine, cosine;
 };

@@ -151,14 +151,19 @@ void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_
     fail_model(in.file(), in.name(base_key), "a number from 1", std::to_string(base));
   }
   const bool newer = parameters != nullptr;
-  const RotaryScaling scaled(in, newer ? parameters : scaling, newer ? "rope_parameters" : "rope_scaling");
+  const std::string key = newer ? "rope_parameters" : "rope_scaling";
+  const RotaryScaling scaled(in, newer ? parameters : scaling, key);
   c.positions = Positions::rotary;
   c.rotary_dims = dims;
   check_config(c, in.file());
   file.frequencies.assign(c.d_pad() / 2, 0.0f);
   for (uint32_t i = 0; i < dims / 2; ++i) {
-    const double frequency = portable_exp(-portable_log(base) * 2 * i / dims);
-    file.frequencies[i] = static_cast<float>(scaled(frequency));
+    const double frequency = scaled(portable_exp(-portable_log(base) * 2 * i / dims));
+    if (!(frequency * c.n_ctx <= kMaxAngle)) {
+      fail_model(in.file(), key + ".factor", "one that keeps the angles of " + std::to_string(c.n_ctx) +
+                 " positions below 2^21", (newer ? parameters : scaling)->find("factor")->describe());
+    }
+    file.frequencies[i] = static_cast<float>(frequency);
   }
 }
 

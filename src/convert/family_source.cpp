@@ -125,7 +125,8 @@ void FamilySource::check_unused(std::vector<std::string>& warnings) const {
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : tensors_.all()) {
     if (used.contains(&tensor)) continue;
-    const auto is_end = [&](std::string_view end) { return std::string_view(name).ends_with(end); };
+    const std::string_view known = name;  // clang 14 cannot capture a structured binding
+    const auto is_end = [known](std::string_view end) { return known.ends_with(end); };
     if (std::any_of(architecture_.buffers.begin(), architecture_.buffers.end(), is_end)) continue;
     if (file_.config.tied_lm_head && is_head(name)) continue;
     if (architecture_.complete) {

@@ -41,10 +41,13 @@ SchedulerLimits limits_of(const Engine& engine, const SpeculationOptions& specul
 
 }  // namespace
 
-uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory) {
-  const size_t block = KvLayout(model.config(), kv_type).block_bytes(), context = blocks_of(model.config().n_ctx);
-  const uint64_t contexts = usable_memory(kv_memory) / (block * context);
-  return static_cast<uint32_t>(std::clamp<uint64_t>(contexts, 1, kDefaultBatch));
+uint32_t default_batch(const Model& model, const BatcherOptions& options) {
+  const size_t block = KvLayout(model.config(), options.engine.kv_type).block_bytes(),
+               context = blocks_of(model.config().n_ctx);
+  const uint64_t contexts = usable_memory(options.kv_memory) / (block * context);
+  const uint32_t rows = 1 + (options.speculation.wanted() ? options.speculation.max_draft : 0);
+  const uint64_t steps = affordable_outputs(model.config(), kDefaultBatch * rows) / rows;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(std::min(contexts, steps), 1, kDefaultBatch));
 }
 
 Batcher::Batcher(const Model& model, const BatcherOptions& options)

@@ -22,9 +22,9 @@ struct BatcherOptions {
   uint64_t kv_memory = 0;
 };
 
-// Returns the slots that suit a model: as many sequences as share its weights well, if their caches fit `kv_memory` (0:
-// as above).
-uint32_t default_batch(const Model& model, KvType kv_type, uint64_t kv_memory);
+// Returns the slots that suit a model: as many sequences as share its weights well, if their caches fit the options'
+// memory and a step's activations kStepMemory. What options.engine.max_slots says does not count.
+uint32_t default_batch(const Model& model, const BatcherOptions& options);
 
 struct Submission {
   uint64_t id = 0;              // the caller's name for it, unique among the unfinished

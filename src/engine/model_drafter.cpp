@@ -13,7 +13,7 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kCatchUpRows = 128;  // of one step, when the draft has much of a text to read
 
 uint32_t rows_of(const Config& config, uint32_t max_sequences) {
-  return std::max(std::min(kCatchUpRows, config.n_ctx), 2 * max_sequences);
+  return affordable_rows(config, std::max(std::min(kCatchUpRows, config.n_ctx), 2 * max_sequences));
 }
 
 std::string quoted(const Tokenizer& tokenizer, TokenId id) {

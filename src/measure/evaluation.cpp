@@ -9,12 +9,15 @@
 namespace gpt2 {
 namespace {
 
-constexpr uint32_t kStepRows = 128;  // rows of one step: 26 MB of logits at GPT-2's vocabulary
+// Returns the rows of one step: 26 MB of logits at GPT-2's vocabulary; fewer where a model is very wide.
+uint32_t step_rows(const Model& model) { return affordable_outputs(model.config(), 128); }
 
 // A model that reads one window after the other.
 class Reader {
  public:
-  Reader(const Model& model, const EvalOptions& options) : engine_(model, engine_options(model, options)) {}
+  // A step computes `rows` of its rows.
+  Reader(const Model& model, const EvalOptions& options, uint32_t rows)
+      : engine_(model, engine_options(model, options, rows)), n_rows_(rows) {}
 
   // Begins a window; its tokens are scored from first_scored on.
   void begin(std::span<const int32_t> tokens, const EvalWindow& window) {
@@ -28,7 +31,7 @@ class Reader {
   // Computes the next rows of the window. Throws where one that is wanted is not finite.
   StepResult step() {
     const Sequence& text = engine_.sequence(slot_);
-    const StepRows rows = {slot_, std::min(kStepRows, text.n_rows() - text.n_computed()), {}};
+    const StepRows rows = {slot_, std::min(n_rows_, text.n_rows() - text.n_computed()), {}};
     const StepResult result = engine_.generate({&rows, 1})[0];
     if (result.finish == FinishReason::nonfinite) {
       fail_model(engine_.model().name(),
@@ -43,17 +46,18 @@ class Reader {
   ThreadTeam& team() { return engine_.team(); }
 
  private:
-  static EngineOptions engine_options(const Model& model, const EvalOptions& options) {
+  static EngineOptions engine_options(const Model& model, const EvalOptions& options, uint32_t rows) {
     EngineOptions engine;
     engine.kernels = options.kernels;
     engine.threads = options.threads;
     engine.team_use = options.team_use;
     engine.kv_type = options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16);
-    engine.prefill_chunk = kStepRows;
+    engine.prefill_chunk = rows;
     return engine;
   }
 
   Engine engine_;
+  uint32_t n_rows_;
   SlotId slot_ = 0;
   size_t begin_ = 0;
 };
@@ -110,8 +114,9 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
                     const EvalOptions& options, const EvalProgress& progress) {
   GPT2_CHECK(tokens.size() >= 2 && options.kernels != nullptr);
   GPT2_CHECK(reference == nullptr || reference->config().n_vocab == model.config().n_vocab);
-  Reader reader(model, options);
-  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, options) : nullptr;
+  const uint32_t rows = std::min(step_rows(model), step_rows(reference != nullptr ? *reference : model));
+  Reader reader(model, options, rows);
+  const auto other = reference != nullptr ? std::make_unique<Reader>(*reference, options, rows) : nullptr;
   Scores scores;
   scores.nll.reserve(tokens.size());
   for (const EvalWindow& window : eval_windows(tokens.size(), options.window, options.stride)) {

@@ -16,7 +16,28 @@ size_t prepared_stride(size_t n) {
   return bytes + kLineBytes;
 }
 
+// What the input of a matrix takes at most.
+size_t widest_input(const Config& c) { return std::max<size_t>({c.n_embd, c.n_inner, size_t{c.n_head} * c.d_head}); }
+
+// Of every row: the residual stream, its norm and what the next product wants of it; what turns pairs; queries, keys
+// and values; attention's output; the MLP.
+uint64_t row_bytes(const Config& c) {
+  const uint64_t heads = (uint64_t{c.n_head} + 2 * uint64_t{c.n_kv_head} + 1) * c.d_pad();
+  const uint64_t floats = 2 * uint64_t{c.n_embd} + heads + uint64_t{c.n_head} * c.d_head + c.n_inner;
+  return floats * sizeof(float) + prepared_stride(widest_input(c));
+}
+
+uint32_t affordable(uint64_t bytes, uint32_t wanted) {
+  return static_cast<uint32_t>(std::clamp<uint64_t>(kStepMemory / bytes, 1, std::max(wanted, 1u)));
+}
+
 }  // namespace
+
+uint32_t affordable_rows(const Config& config, uint32_t wanted) { return affordable(row_bytes(config), wanted); }
+
+uint32_t affordable_outputs(const Config& config, uint32_t wanted) {
+  return affordable(row_bytes(config) + uint64_t{config.n_logits()} * sizeof(float), wanted);
+}
 
 Activations::Activations(size_t max_rows, size_t cols) : cols_(cols), stride_(round_up(cols, kPanelRows) + kPanelRows) {
   const auto bytes = checked_mul(max_rows * stride_, sizeof(float));
@@ -35,7 +56,7 @@ Workspace::Workspace(const Config& config, uint32_t max_rows, uint32_t max_outpu
   inner_ = Activations(max_rows, config.n_inner);
   logits_ = Activations(max_outputs, config.n_logits());
   normed_ = Activations(input_rows, config.n_embd);
-  prepared_stride_ = prepared_stride(std::max<size_t>({config.n_embd, config.n_inner, d_heads}));
+  prepared_stride_ = prepared_stride(widest_input(config));
   prepared_ = AlignedBuffer<unsigned char>(input_rows * prepared_stride_);
   argmax_lanes_ = AlignedBuffer<ArgmaxLanes>(size_t{n_threads} * max_outputs);
   output_rows_ = AlignedBuffer<uint32_t>(max_outputs);

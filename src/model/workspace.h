@@ -13,6 +13,15 @@
 
 namespace gpt2 {
 
+// What the activations of a step may take beside the model. Every GPT-2 stays far below; a file of 35 MB can claim a
+// width that does not.
+inline constexpr uint64_t kStepMemory = uint64_t{256} << 20;
+
+// Returns how many rows of a step fit into that, 1 .. `wanted`. No bit of a result depends on it.
+uint32_t affordable_rows(const Config& config, uint32_t wanted);
+// Returns the same for rows that all want logits.
+uint32_t affordable_outputs(const Config& config, uint32_t wanted);
+
 // Up to this many rows every thread norms and prepares all rows for itself, which costs less than a barrier.
 inline constexpr uint32_t kFewRows = 2;
 

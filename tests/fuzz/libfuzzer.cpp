@@ -18,20 +18,39 @@ const gpt2::fuzz::Target& chosen() {
   std::exit(2);
 }
 
+void write_file(const std::string& path, const std::string& content) {
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) return;
+  std::fwrite(content.data(), 1, content.size(), file);
+  std::fclose(file);
+}
+
+// The words as a dictionary of libFuzzer: a quoted one a line, every byte in hexadecimal.
+std::string dictionary() {
+  std::string text;
+  for (const std::string& word : chosen().words()) {
+    text += '"';
+    for (const char c : word) {
+      char byte[5];
+      std::snprintf(byte, sizeof byte, "\\x%02X", static_cast<unsigned char>(c));
+      text += byte;
+    }
+    text += "\"\n";
+  }
+  return text;
+}
+
 }  // namespace
 
-// The seeds go into the corpus folder before it is read.
+// The seeds go into the corpus folder and the words into a file beside it, before either is read.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   const char* folder = std::getenv("GPT2_FUZZ_WRITE_SEEDS");
   if (folder == nullptr) return 0;
   size_t n = 0;
   for (const std::string& seed : chosen().seeds()) {
-    const std::string path = std::string(folder) + "/seed-" + std::to_string(n++);
-    std::FILE* file = std::fopen(path.c_str(), "wb");
-    if (file == nullptr) continue;
-    std::fwrite(seed.data(), 1, seed.size(), file);
-    std::fclose(file);
+    write_file(std::string(folder) + "/seed-" + std::to_string(n++), seed);
   }
+  write_file(std::string(folder) + ".words", dictionary());
   return 0;
 }
 

@@ -1,5 +1,9 @@
+// The fuzz targets, each with what must hold for any input, its seeds and its words; one after the other, and so long because there are
+// twelve of them. Those that run a model are in model_targets.cpp.
 #include "tests/fuzz/targets.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,14 +13,24 @@
 #include "src/base/error.h"
 #include "src/engine/sampler.h"
 #include "src/engine/stop.h"
-#include "src/io/json.h"
-#include "src/io/safetensors.h"
 #include "src/convert/config_json.h"
-#include "src/model/model.h"
+#include "src/convert/gguf_blocks.h"
+#include "src/convert/sentencepiece.h"
 #include "src/convert/tokenizer_files.h"
+#include "src/io/gguf.h"
+#include "src/io/json.h"
+#include "src/io/protobuf.h"
+#include "src/io/safetensors.h"
+#include "src/model/model.h"
+#include "src/text/pieces.h"
 #include "src/text/tokenizer_builder.h"
 #include "src/text/utf8.h"
+#include "tests/fixtures.h"
+#include "tests/fuzz/expect.h"
+#include "tests/fuzz/model_targets.h"
+#include "tests/gguf_files.h"
 #include "tests/hostile.h"
+#include "tests/support.h"
 #include "tools/escapes.h"
 #include "tools/record.h"
 #include "tools/token_ids.h"
@@ -25,27 +39,6 @@ namespace gpt2::fuzz {
 namespace {
 
 using namespace gpt2::test;
-
-void require(bool condition, const char* what) {
-  if (condition) return;
-  std::fprintf(stderr, "fuzz: %s\n", what);
-  std::abort();
-}
-
-// Runs `action`; only an Error with one of the exit codes may leave it, and its message is one line.
-template <class Action>
-bool accepts(Action action, std::initializer_list<ExitCode> codes) {
-  try {
-    action();
-    return true;
-  } catch (const Error& error) {
-    bool known = false;
-    for (const ExitCode code : codes) known = known || error.code() == code;
-    require(known, error.what());
-    for (const char* c = error.what(); *c != '\0'; ++c) require(static_cast<unsigned char>(*c) >= 0x20, "a control character in a message");
-    return false;
-  }
-}
 
 std::vector<std::string> no_words() { return {}; }
 
@@ -80,6 +73,64 @@ std::vector<std::string> safetensors_words() {
           "9223372036854775808", "-1", "1e9", "4294967296", "\"__metadata__\":{", "\\u0000", "\\ud800", ",", "}", "]"};
 }
 
+// -- GGUF: each tensor has bytes of its own in the file, each key gives its value or says its kind, blocks decode --
+
+void ask_every_kind(const GgufFile& file, std::string_view key) {
+  accepts([&] { file.integer(key); }, {ExitCode::model});
+  accepts([&] { file.number(key); }, {ExitCode::model});
+  accepts([&] { file.boolean(key); }, {ExitCode::model});
+  accepts([&] { file.string(key); }, {ExitCode::model});
+  accepts([&] { file.strings(key); }, {ExitCode::model});
+  accepts([&] { file.integers(key); }, {ExitCode::model});
+  accepts([&] { file.floats(key); }, {ExitCode::model});
+}
+
+void decode_first_block(const GgufFile& file, const GgufTensor& tensor) {
+  const GgufTypeInfo& type = gguf_type_info(tensor.type);
+  require(tensor.bytes % type.bytes == 0 && tensor.bytes > 0, "a part of a block");
+  if (!can_decode(tensor.type)) return;
+  std::vector<float> values(type.weights);
+  decode_blocks(tensor.type, file.data(tensor).first(type.bytes), values);
+  if (!has_scaled_codes(tensor.type)) return;
+  const ScaledCodes codes = scaled_codes(tensor.type, file.data(tensor).data());
+  for (const int8_t code : codes.codes) require(tensor.type == GgufType::q8_0 || (code >= -16 && code < 16), "a code out of its range");
+}
+
+void run_gguf(std::string_view input) {
+  accepts([&] {
+    const GgufFile file = GgufFile::parse(std::as_bytes(std::span(input)), "fuzz");
+    for (const GgufEntry& entry : file.entries()) {
+      require(file.find(entry.key) == &entry.value, "another value under a key");
+      ask_every_kind(file, entry.key);
+      require(!describe(entry.value).empty(), "a value without a kind");
+    }
+    uint64_t total = 0;
+    for (const GgufTensor& tensor : file.tensors()) {
+      require(file.find_tensor(tensor.name) == &tensor, "another tensor under a name");
+      require(tensor.begin >= file.data_begin() && tensor.begin % file.alignment() == 0, "a tensor outside its place");
+      total += file.data(tensor).size();
+      decode_first_block(file, tensor);
+    }
+    require(file.tensors().empty() || total <= input.size() - file.data_begin(), "bytes of two tensors");
+  }, {ExitCode::model});
+}
+
+std::vector<std::string> gguf_seeds() {
+  GgufPieces older = small_gguf();
+  older.version = 2;
+  GgufPieces wide;
+  wide.alignment = 64;
+  wide.entry("general.alignment", GgufKind::u32, le32(64));
+  wide.tensor("a", {256}, GgufType::q4_k, std::string(144, '\x5A'));
+  wide.tensor("b", {32, 2}, GgufType::q4_0, std::string(36, '\x3C'));
+  return {small_gguf().file(), older.file(), wide.file(), read_file(source_path("tests/data/blocks.gguf"))};
+}
+
+std::vector<std::string> gguf_words() {
+  return {"GGUF", "general.alignment", le32(8), le32(9), le32(32), le32(39), le64(0), le64(1), le64(~uint64_t{0}), le64(uint64_t{1} << 61),
+          le64(uint64_t{1} << 32), le64(uint64_t{1} << 63)};
+}
+
 // -- JSON: what is accepted is printed and read again --
 
 void run_json(std::string_view input) {
@@ -105,18 +156,33 @@ std::vector<std::string> json_words() {
 
 void run_config(std::string_view input) {
   accepts([&] {
-    const Config c = parse_config(input, "config.json").config;
+    const ConfigFile file = parse_config(input, "config.json");
+    const Config& c = file.config;
     require(c.n_layer > 0 && c.n_kv_head > 0 && c.n_head % c.n_kv_head == 0 && c.d_head > 0, "a configuration that does not fit");
     require(c.n_vocab > 0 && c.n_ctx > 0 && c.n_inner > 0 && c.layer_norm_epsilon > 0, "a size of nothing");
     for (const int32_t id : c.eos_token_ids) require(id >= 0 && static_cast<uint32_t>(id) < c.n_vocab, "an end that is no token");
+    const bool turns = c.positions == Positions::rotary;
+    require(turns == (file.architecture != nullptr && !file.frequencies.empty()), "frequencies without positions that turn");
+    require(!turns || (file.frequencies.size() == c.d_pad() / 2 && c.rotary_dims <= c.d_head && c.rotary_dims % 2 == 0), "pairs that do not fit");
+    for (const float frequency : file.frequencies) require(std::isfinite(frequency), "a frequency that is no number");
+    require(std::isfinite(c.embedding_scale) && (c.windows.empty() || c.windows.size() == c.n_layer), "a scale or a window that does not fit");
   }, {ExitCode::model});
 }
 
-std::vector<std::string> config_seeds() { return {nano_directory().at("config.json")}; }
+// GPT-2's, and one of every architecture.
+std::vector<std::string> config_seeds() {
+  std::vector<std::string> seeds = {nano_directory().at("config.json")};
+  const Json family = parse_json(read_file(source_path("tests/data/family/family.json")), "family.json");
+  for (const auto& [name, golden, place] : family.find("cases")->object) seeds.push_back(golden.find("config")->string);
+  return seeds;
+}
 
 std::vector<std::string> config_words() {
   return {"\"n_layer\":", "\"n_head\":", "\"n_embd\":", "\"n_inner\":", "\"n_ctx\":", "\"eos_token_id\":", "\"bos_token_id\":", "\"layer_norm_epsilon\":",
-          "\"activation_function\":", "\"gelu\"", "\"relu\"", "null", "-1", "0", "2147483648", "1e-300", "[0,1]", "\"quantization_config\":"};
+          "\"activation_function\":", "\"gelu\"", "\"relu\"", "null", "-1", "0", "2147483648", "1e-300", "[0,1]", "\"quantization_config\":",
+          "\"model_type\":", "\"llama\"", "\"gemma\"", "\"gpt_neox\"", "\"phi\"", "\"opt\"", "\"num_key_value_heads\":", "\"head_dim\":",
+          "\"rope_theta\":", "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":", "\"rope_parameters\":{", "\"partial_rotary_factor\":",
+          "\"sliding_window\":", "\"attention_types\":", "1e-310", "1e308"};
 }
 
 // -- tokenizer files: the first byte chooses the file, the rest is its content --
@@ -178,38 +244,61 @@ std::vector<std::string> tokenizer_file_words() {
           "\xC4\xA0", "\xE2\x82\xAC", "\"special\":false", "999", "1000", "-1"};
 }
 
-// -- .gpt2: sealed, so that what lies behind the checksum is reached; tensors and tokenizer tables are used --
+// -- protocol buffers: every field lies in its message --
 
-void run_model_file(std::string_view input) {
-  if (input.size() < 8) return;
-  uint64_t length = 0;
-  std::memcpy(&length, input.data(), 8);
-  std::string file(input);
-  if (length <= input.size() - 8) file = sealed(file);
-  AlignedBuffer<std::byte> bytes(file.size());
-  std::memcpy(bytes.data(), file.data(), file.size());
+void read_fields(std::string_view message, std::string_view file, size_t offset, int depth) {
+  ProtoReader reader(message, "fuzz", offset);
+  for (ProtoField field; reader.next(field);) {
+    require(field.number > 0 && field.offset >= offset && field.offset <= offset + message.size(), "a field outside its message");
+    if (field.kind != ProtoField::Kind::bytes) continue;
+    require(field.bytes == file.substr(field.offset, field.bytes.size()), "other bytes than those at the offset");
+    if (depth > 0) accepts([&] { read_fields(field.bytes, file, field.offset, depth - 1); }, {ExitCode::model});
+  }
+}
+
+void run_protobuf(std::string_view input) {
+  accepts([&] { read_fields(input, input, 0, 1); }, {ExitCode::model});
+}
+
+// -- SentencePiece's models: what is accepted gives ids of its own, and with pieces for all bytes and the space every text comes back --
+
+bool has_everything(const SentencePieceModel& model) {
+  const auto has = [&](auto is) { return std::any_of(model.pieces.begin(), model.pieces.end(), is); };
+  return has([](const Piece& piece) { return piece.type == PieceType::byte; }) &&
+         has([](const Piece& piece) { return piece.type == PieceType::normal && piece.text == "\xE2\x96\x81"; });
+}
+
+void run_sentencepiece(std::string_view input) {
   accepts([&] {
-    const Model model = Model::from_memory(std::move(bytes), "fuzz.gpt2");
-    accepts([&] { verify_checksums(model.file(), "fuzz.gpt2"); }, {ExitCode::model});
-    for (const StoredTensor& tensor : model.file().tensors) {
-      if (tensor.spec.arrangement != Arrangement::bytes) read_tensor(tensor, model.config());
+    const SentencePieceModel model = parse_sentencepiece(input, "fuzz");
+    const PrefixSpace prefix = model.add_dummy_prefix ? PrefixSpace::text : PrefixSpace::none;
+    const TokenizerData data = build_tokenizer(vocabulary_of_pieces(model.pieces, prefix, "fuzz"), 1 << 16);
+    const Tokenizer tokenizer(data.tables(), "fuzz");
+    for (const std::string_view text : {std::string_view("the  the\n<s>\xC3\xA9\xF0\x9F\x98\x80\xFF"), input.substr(0, 64)}) {
+      std::vector<TokenId> ids;
+      if (!accepts([&] { ids = tokenizer.encode(text); }, {ExitCode::input})) continue;
+      for (const TokenId id : ids) require(id >= 0 && static_cast<size_t>(id) < model.pieces.size(), "an id of no piece");
+      TokenText pieces(tokenizer);
+      std::string joined;
+      for (const TokenId id : ids) joined += pieces.next(id);
+      require(joined == tokenizer.decode(ids), "one by one the tokens give another text");
+      const bool has_mark = text.find("\xE2\x96\x81") != text.npos;
+      require(has_mark || !has_everything(model) || joined == text, "decode(encode(x)) is not x");
     }
-    const Tokenizer& tokenizer = model.tokenizer();
-    accepts([&] {
-      for (const TokenId id : tokenizer.encode("abab<|endoftext|>ba", Specials::parse)) {
-        require(id >= 0 && static_cast<uint32_t>(id) < model.config().n_vocab, "an id past the vocabulary");
-      }
-    }, {ExitCode::input, ExitCode::model});
-    for (TokenId id = -2; id < 10; ++id) tokenizer.token_bytes(id);
   }, {ExitCode::model});
 }
 
-std::vector<std::string> model_file_seeds() { return {nano_model_file(), nano_draft_file()}; }
+std::vector<std::string> sentencepiece_seeds() {
+  std::vector<std::string> seeds;
+  for (const char* name : {"gemma", "llama", "plain", "unused"}) {
+    seeds.push_back(read_file(source_path("tests/data/sentencepiece") + "/" + name + ".model"));
+  }
+  return seeds;
+}
 
-std::vector<std::string> model_file_words() {
-  return {"\"config.n_layer\":\"", "\"config.n_vocab\":\"", "f32 panels ", "f32 vector ", "u8 bytes ", "int8 panels ", "bf16 qkv ", "int4 panels ", "0x0",
-          "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\"", "\"tokenizer.before_text\":\"0,1\"",
-          "\"tokenizer.prefix_space\":\"true\"", "tokenizer.added_flags"};
+std::vector<std::string> sentencepiece_words() {
+  return {"<s>", "<0x0A>", "\xE2\x96\x81", "\x0A\x0A", "\x15", "\x18\x02", "\x18\x04", "\x18\x06", le32(0x7FC00000), le32(0xFF800000), "\x12\x02\x18\x02",
+          "\x1A\x02\x18\x01", "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01"};
 }
 
 // -- the tokenizer: any bytes survive the way there and back --
@@ -381,12 +470,15 @@ std::vector<std::string> record_words() {
   return {"\"prompt\":", "\"tokens\":[", "\"stop\":\"\"", "\"forbid_token\":", "\"top_k\":", "\"id\":", "1e999", "-0", "null", "\\ud800", "\\u0000", "[", "{", ",", "4294967296"};
 }
 
-constexpr Target kTargets[] = {
+const Target kTargets[] = {
     {"safetensors", run_safetensors, safetensors_seeds, safetensors_words},
+    {"gguf", run_gguf, gguf_seeds, gguf_words},
     {"json", run_json, json_seeds, json_words},
     {"config", run_config, config_seeds, config_words},
     {"tokenizer_files", run_tokenizer_files, tokenizer_file_seeds, tokenizer_file_words},
-    {"model_file", run_model_file, model_file_seeds, model_file_words},
+    {"protobuf", run_protobuf, sentencepiece_seeds, sentencepiece_words},
+    {"sentencepiece", run_sentencepiece, sentencepiece_seeds, sentencepiece_words},
+    kModelFileTarget, kGgufModelTarget,
     {"tokenizer", run_tokenizer, tokenizer_seeds, tokenizer_words},
     {"utf8", run_utf8, utf8_seeds, no_words},
     {"arguments", run_arguments, argument_seeds, argument_words},
