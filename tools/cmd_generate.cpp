@@ -10,6 +10,7 @@
 #include "src/base/error.h"
 #include "src/engine/batcher.h"
 #include "src/engine/chat.h"
+#include "src/engine/infill.h"
 #include "src/engine/prompt_cache.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
@@ -23,6 +24,7 @@
 #include "tools/request_arguments.h"
 #include "tools/signals.h"
 #include "tools/speculation_arguments.h"
+#include "tools/streams.h"
 #include "tools/terminal.h"
 #include "tools/token_ids.h"
 
@@ -50,7 +52,10 @@ class Generate final : public Command {
 
  private:
   std::optional<std::string> read_prompt(const std::vector<std::string>& operands) const;
+  std::optional<Gap> read_gap() const;
+  bool has_gap() const noexcept { return prefix_ || suffix_; }
   std::vector<TokenId> encode_prompt(const Model& model, const std::optional<std::string>& prompt) const;
+  void check_gap(const std::vector<std::string>& operands) const;
   void note_on_prompt(const std::string& prompt) const;
   void note_on_rows(const Model& model, uint64_t n_prompt) const;
   void note_on_machine(const Engine& engine, uint32_t wanted_threads, const std::string& more) const;
@@ -67,7 +72,8 @@ class Generate final : public Command {
 
   ModelChoice model_;
   EngineArguments engine_;
-  std::optional<std::string> file_, tokens_, prompt_cache_;
+  std::optional<std::string> file_, tokens_, prefix_, suffix_, prompt_cache_;
+  std::optional<Gap> gap_;
   bool escape_ = false, json_ = false, no_newline_ = false;
   RequestArguments request_;
   ManyArguments many_;
@@ -127,6 +133,11 @@ std::vector<OptionGroup> Generate::options() {
        "Backslash escapes in PROMPT, --lines and --stop: \\n \\t \\r \\0 \\a \\b \\e \\f \\v \\\\ \\\" \\' \\xHH (a "
        "byte) \\uHHHH \\UHHHHHHHH (a character).",
        flag_value(escape_)}};
+  prompt.push_back({"--prefix", "",
+                    "Fill in the middle, with a model that was taught to: write what stands between the text of FILE "
+                    "and that of --suffix (-: stdin), which are taken as they are, final newlines included.",
+                    name_value("FILE", prefix_)});
+  prompt.push_back({"--suffix", "", "The text behind the gap that --prefix begins.", name_value("FILE", suffix_)});
   for (Option& option : request_.prompt_options()) prompt.push_back(std::move(option));
   prompt.push_back({"--prompt-cache", "",
                     "Keep the computed prompt in FILE: a later prompt that begins alike computes only the rest. The "
@@ -164,9 +175,10 @@ std::vector<OptionGroup> Generate::options() {
 }
 
 std::vector<TokenId> Generate::encode_prompt(const Model& model, const std::optional<std::string>& prompt) const {
-  std::vector<TokenId> ids =
-      tokens_ ? parse_token_ids(*tokens_, model.config().n_vocab, "--tokens")
-              : model.tokenizer().encode(*prompt, request_.special ? Specials::parse : Specials::as_text);
+  const Specials specials = request_.special ? Specials::parse : Specials::as_text;
+  if (gap_) return infill_prompt(model, *gap_, specials);
+  std::vector<TokenId> ids = tokens_ ? parse_token_ids(*tokens_, model.config().n_vocab, "--tokens")
+                                     : model.tokenizer().encode(*prompt, specials);
   begin_text(model.config(), ids);
   return ids;
 }
@@ -180,6 +192,11 @@ std::optional<std::string> Generate::read_prompt(const std::vector<std::string>&
     }
   }
   return read_text("generate", words, {file_, FinalNewline::drop, kMaxPromptBytes});
+}
+
+std::optional<Gap> Generate::read_gap() const {
+  if (!has_gap()) return std::nullopt;
+  return Gap{read_input_file(*prefix_, kMaxPromptBytes), read_input_file(*suffix_, kMaxPromptBytes)};
 }
 
 void Generate::note_on_prompt(const std::string& prompt) const {
@@ -210,8 +227,19 @@ void Generate::report(const Figures& figures) const {
   write_stderr(text);
 }
 
+void Generate::check_gap(const std::vector<std::string>& operands) const {
+  const auto refuse = [](const char* message) { fail(ExitCode::usage, std::string("generate: ") + message); };
+  if (!prefix_ || !suffix_) refuse("a gap stands between --prefix and --suffix; give both (an empty file for no text)");
+  if (tokens_ || file_ || !operands.empty()) refuse("give a prompt, or --prefix and --suffix, not both");
+  if (many_.wanted()) refuse("--prefix and --suffix are for one gap; records have the keys prefix and suffix");
+  if (*prefix_ == "-" && *suffix_ == "-") refuse("- (stdin) can be given once");
+  if (echo_ == Echo::always) refuse("--echo is for a prompt without a gap");
+  if (const char* reason = request_.gap_fault()) refuse(reason);
+}
+
 void Generate::check(const std::vector<std::string>& operands) const {
   const auto refuse = [](const char* message) { fail(ExitCode::usage, std::string("generate: ") + message); };
+  if (has_gap()) check_gap(operands);
   if (tokens_ && (file_ || !operands.empty())) refuse("give a prompt or --tokens, not both");
   many_.check(json_);
   if (many_.wanted() && (tokens_ || !operands.empty())) refuse("many prompts come from --file or stdin; give no other");
@@ -234,7 +262,12 @@ Model Generate::load() {
 
 InputFiles Generate::inputs() const {
   InputFiles inputs;
-  inputs.add(file_.value_or("-"), file_ ? "-f" : "the input");
+  if (has_gap()) {
+    inputs.add(*prefix_, "--prefix");
+    inputs.add(*suffix_, "--suffix");
+  } else {
+    inputs.add(file_.value_or("-"), file_ ? "-f" : "the input");
+  }
   gpt2::add_inputs(model_, "-m", inputs);
   speculation_.add_inputs(inputs);
   if (prompt_cache_) inputs.add_descriptor(STDOUT_FILENO, "stdout", "the text on");
@@ -285,7 +318,8 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
                   "prompt tokens " + std::to_string(generation.prompt.size()));
   note_on_rows(model, generation.prompt.size());
   const std::vector<int32_t> known = prompt_cache_ ? load_cache(batcher.engine()) : std::vector<int32_t>();
-  const bool echoes = !json_ && (echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO)));
+  const bool echo_wanted = echo_ == Echo::always || (echo_ == Echo::automatic && is_terminal(STDOUT_FILENO));
+  const bool echoes = !json_ && !gap_ && echo_wanted;
   PromptRun::Output output = {json_, !no_newline_, echoes ? std::optional(std::move(prompt)) : std::nullopt};
   PromptRun(batcher, request_, std::move(output), start_).write_samples(generation);
   model.check_unchanged();
@@ -300,6 +334,9 @@ int Generate::run_one(const std::optional<std::string>& prompt) {
   generation.load_ms = load_ms_;
   generation.seed = *request_.seed;
   generation.prompt = encode_prompt(model, prompt);
+  if (gap_) {
+    for (std::string& end : infill_ends(model)) request_.stops.push_back(std::move(end));
+  }
   std::string echo = prompt ? *prompt : model.tokenizer().decode(generation.prompt);
   generation.n_dropped = request_.fit(generation.prompt, model.config().n_ctx);
   if (generation.n_dropped > 0 && shows_notes(model_.verbosity)) {
@@ -376,7 +413,8 @@ int Generate::run(const std::vector<std::string>& operands) {
   if (many_.wanted()) return run_many();
   if (prompt_cache_) check_prompt_cache_path(*prompt_cache_, inputs());
   std::optional<std::string> prompt;
-  if (!tokens_) {
+  gap_ = read_gap();
+  if (!tokens_ && !gap_) {
     prompt = read_prompt(operands);
     if (!prompt) fail_no_input(*this, "no prompt given");
     note_on_prompt(*prompt);

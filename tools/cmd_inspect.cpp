@@ -110,6 +110,41 @@ std::vector<std::pair<std::string, std::string>> config_rows(const Config& confi
   return rows;
 }
 
+// Each role that the model has, with its token: "eos", "</s> (2)".
+struct RoleRow {
+  std::string name;
+  TokenId id = 0;
+};
+std::vector<RoleRow> role_rows(const Model& model) {
+  std::vector<RoleRow> rows;
+  if (model.config().bos_token_id >= 0) rows.push_back({"bos", model.config().bos_token_id});
+  for (const TokenId id : model.config().eos_token_ids) rows.push_back({"eos", id});
+  for (size_t i = 0; i < kTokenRoles; ++i) {
+    const TokenRole role = token_role(i);
+    if (const TokenId id = model.token_of(role); id >= 0) rows.push_back({std::string(name_of(role)), id});
+  }
+  return rows;
+}
+
+std::string roles_text(const Model& model) {
+  std::string text;
+  for (const RoleRow& row : role_rows(model)) {
+    text += (text.empty() ? "" : ", ") + row.name + " " + printable(model.tokenizer().token_bytes(row.id), 60) + " (" +
+            std::to_string(row.id) + ")";
+  }
+  return text.empty() ? "none" : text;
+}
+
+// {"eot":5,...}: without bos and eos, which the configuration has.
+std::string roles_json(const Model& model) {
+  JsonObject object;
+  for (size_t i = 0; i < kTokenRoles; ++i) {
+    if (const TokenId id = model.token_of(token_role(i)); id >= 0)
+      object.whole(name_of(token_role(i)), static_cast<uint64_t>(id));
+  }
+  return object.text();
+}
+
 class Inspect final : public Command {
  public:
   CommandText text() const override {
@@ -219,6 +254,7 @@ std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>
                         " tensors"});
   head.row({"header xxh3", hex64(file.header_hash)});
   head.row({"tokenizer", std::to_string(model.tokenizer().n_tokens()) + " tokens, xxh3 " + hex64(file.tokenizer_hash)});
+  head.row({"roles", roles_text(model)});
   if (verify_) head.row({"checksums", "all tensors match"});
   head.row({"parameters", std::to_string(totals.n_parameters)});
   if (!no_values_) {
@@ -272,6 +308,7 @@ std::string Inspect::as_json(const Model& model, const std::vector<TensorReport>
       .string("header_xxh3", hex64(file.header_hash))
       .string("tokenizer_xxh3", hex64(file.tokenizer_hash))
       .whole("tokenizer_tokens", model.tokenizer().n_tokens())
+      .raw("roles", roles_json(model))
       .whole("parameters", totals.n_parameters)
       .whole("flops_per_token", cost.flops)
       .whole("weight_bytes_per_token", cost.bytes)

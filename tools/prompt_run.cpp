@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "src/engine/infill.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -94,7 +95,7 @@ void PromptRun::write_samples(Generation& generation) {
   TextStream out(is_terminal(STDOUT_FILENO) ? TextStream::Target::terminal : TextStream::Target::pipe);
   generation.lists_logprobs = arguments_.logprobs.has_value();
   const Model& model = batcher_.engine().model();
-  const TokenText text(model.tokenizer(), generation.prompt);
+  const TokenText text = text_behind(model, generation.prompt);
   for (uint32_t i = 0; i < arguments_.n_samples && (i == 0 || !interrupt_flag()); ++i) {
     if (i % kSamplesAtOnce == 0) submit(generation, i);
     SampleBuilder builder(text, i, arguments_.stop_matcher());

@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/engine/chat.h"
+#include "src/engine/infill.h"
 #include "src/engine/noise.h"
 #include "tools/escapes.h"
 #include "tools/plain_text.h"
@@ -75,6 +76,14 @@ std::optional<size_t> value_past(std::string_view text, size_t most) {
 }
 
 bool is_present(const Json* json) { return json != nullptr && json->kind != Json::Kind::null; }
+
+// The string of the key that is not null.
+std::string string_of(const Json& json, std::string_view key) {
+  const auto found = std::find_if(json.object.begin(), json.object.end(), [&](const Json::Member& member) {
+    return member.first == key && is_present(&member.second);
+  });
+  return found == json.object.end() ? "" : found->second.string;
+}
 
 }  // namespace
 
@@ -169,36 +178,51 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
   }
   written_.assign(options_.size(), nullptr);
   for (const Json::Member& member : json.object) set_key(member, record);
-  const std::vector<std::string> keys = prompt_keys();
-  const auto is_prompt = [&](const Json::Member& member) {
-    return std::find(keys.begin(), keys.end(), member.first) != keys.end() && is_present(&member.second);
-  };
-  const auto place = std::find_if(json.object.begin(), json.object.end(), is_prompt);
-  if (place == json.object.end()) {
-    const char* expected = chat_ ? "expected \"messages\", found none"
-                                 : "expected a \"prompt\" or \"tokens\", found neither";
-    throw Fault{ExitCode::input, expected, begin};
-  }
-  if (std::find_if(place + 1, json.object.end(), is_prompt) != json.object.end()) {
-    throw Fault{ExitCode::input, "expected a \"prompt\" or \"tokens\", found both", place->offset};
-  }
+  const Json::Member& prompt = find_prompt(json, begin);
   try {
-    set_prompt(*place, record);
+    set_prompt(json, prompt, record);
     finish(record);
   } catch (const Error& error) {
-    throw Fault{ExitCode::input, error.what(), place->offset};
+    throw Fault{ExitCode::input, error.what(), prompt.offset};
   }
 }
 
 std::vector<std::string> RecordParser::prompt_keys() const {
-  return chat_ ? std::vector<std::string>{"messages"} : std::vector<std::string>{"prompt", "tokens"};
+  if (chat_) return {"messages"};
+  return {"prompt", "tokens", "prefix", "suffix"};
+}
+
+// The one that the record has; the first of prefix and suffix, which are there together.
+const Json::Member& RecordParser::find_prompt(const Json& json, size_t begin) const {
+  const std::vector<std::string> keys = prompt_keys();
+  std::vector<const Json::Member*> found;
+  for (const Json::Member& member : json.object) {
+    if (std::find(keys.begin(), keys.end(), member.first) != keys.end() && is_present(&member.second))
+      found.push_back(&member);
+  }
+  if (found.empty()) {
+    const char* expected = chat_ ? "expected \"messages\", found none"
+                                 : "expected a \"prompt\" or \"tokens\" (or a \"prefix\" and a \"suffix\"), found none";
+    throw Fault{ExitCode::input, expected, begin};
+  }
+  const auto is_gap = [](const Json::Member* member) { return member->first == "prefix" || member->first == "suffix"; };
+  const bool gap = found.size() == 2 && is_gap(found[0]) && is_gap(found[1]) && found[0]->first != found[1]->first;
+  if (gap || (found.size() == 1 && !is_gap(found[0]))) return *found[0];
+  const std::string expected = chat_ ? "expected \"messages\" once"
+                                     : "expected a \"prompt\" or \"tokens\" or both \"prefix\" and \"suffix\"";
+  std::string names;
+  for (const Json::Member* member : found) names += (names.empty() ? "" : " and ") + quoted(member->first);
+  throw Fault{ExitCode::input, expected + ", found " + names, found[0]->offset};
 }
 
 // Tokens are there already.
-void RecordParser::set_prompt(const Json::Member& member, Record& record) {
-  if (member.first == "prompt") {
-    record.prompt =
-        model_.tokenizer().encode(member.second.string, arguments_.special ? Specials::parse : Specials::as_text);
+void RecordParser::set_prompt(const Json& json, const Json::Member& member, Record& record) {
+  const Specials specials = arguments_.special ? Specials::parse : Specials::as_text;
+  if (member.first == "prompt") record.prompt = model_.tokenizer().encode(member.second.string, specials);
+  if (member.first == "prefix" || member.first == "suffix") {
+    if (const char* reason = arguments_.gap_fault()) fail(ExitCode::input, reason);
+    record.prompt = infill_prompt(model_, {string_of(json, "prefix"), string_of(json, "suffix")}, specials);
+    for (std::string& end : infill_ends(model_)) arguments_.stops.push_back(std::move(end));
   }
   if (member.first != "messages") return;
   append_chat_tokens(model_, render_chat(*chat_, messages_from_json(member.second), Reply::begins), record.prompt);
@@ -248,7 +272,7 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
     if (is_present(&value) && id_text(value).empty()) throw wrong("a string or a whole number");
   } else if (chat_ && key == "messages") {
     return;
-  } else if (!chat_ && key == "prompt") {
+  } else if (!chat_ && (key == "prompt" || key == "prefix" || key == "suffix")) {
     if (is_present(&value) && value.kind != Json::Kind::string) throw wrong("a string");
   } else if (!chat_ && key == "tokens") {
     if (is_present(&value) && value.kind != Json::Kind::array) throw wrong("an array of token ids");

@@ -72,7 +72,8 @@ class RecordParser {
   void set_option(const Option& option, const Json::Member& member);
   void set_tokens(const Json::Member& member, Record& record) const;
   std::vector<std::string> prompt_keys() const;
-  void set_prompt(const Json::Member& member, Record& record);
+  const Json::Member& find_prompt(const Json& json, size_t begin) const;
+  void set_prompt(const Json& json, const Json::Member& member, Record& record);
   void finish(Record& record) const;
   Record failed(RecordPlace place, const std::string& message) const;
   std::string place_of(RecordPlace place, size_t offset) const;

@@ -7,6 +7,7 @@
 #include "src/base/error.h"
 #include "src/base/clock.h"
 #include "src/base/hash.h"
+#include "src/engine/infill.h"
 #include "tools/json_object.h"
 #include "tools/made_from.h"
 #include "tools/signals.h"
@@ -130,7 +131,7 @@ void RecordRun::hand_over_failure() {
 void RecordRun::hand_over_samples() {
   Record& record = current_->record;
   const uint32_t n_samples = record.arguments.n_samples;
-  const TokenText text(parser_.tokenizer(), record.prompt);
+  const TokenText text = text_behind(batcher_.engine().model(), record.prompt);
   Submission submission;
   submission.request = record.request;
   submission.request.sample = next_sample_;

@@ -117,6 +117,11 @@ StopMatcher RequestArguments::stop_matcher() const {
   return StopMatcher(stops, include_stop ? StopMatcher::Keep::stop : StopMatcher::Keep::nothing);
 }
 
+const char* RequestArguments::gap_fault() const noexcept {
+  if (overflow == Overflow::stop || overflow == Overflow::error) return nullptr;
+  return "--on-overflow: expected stop or error with a prefix and a suffix, whose marks have to stay";
+}
+
 void begin_text(const Config& config, std::vector<int32_t>& prompt) {
   if (!prompt.empty()) return;
   if (config.bos_token_id < 0)

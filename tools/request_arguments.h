@@ -40,6 +40,8 @@ struct RequestArguments {
   // Throws Error (exit 4) if it cannot.
   size_t fit(std::vector<int32_t>& prompt, uint32_t n_ctx) const;
   StopMatcher stop_matcher() const;
+  // Returns why a prompt with a gap cannot be asked for so; nullptr if it can.
+  const char* gap_fault() const noexcept;
 };
 
 // Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.

@@ -46,6 +46,16 @@ std::string name_of(const std::string& source) {
   return std::filesystem::path(path).filename().string();
 }
 
+// The roles that a token has though its text does not say so.
+TokenRoles unsaid_roles(const TokenizerData& tokenizer, const std::string& path) {
+  const Tokenizer words(tokenizer.tables(), path);
+  TokenRoles roles = tokenizer.roles;
+  for (size_t i = 0; i < kTokenRoles; ++i) {
+    if (roles.ids[i] == role_by_text(words, token_role(i))) roles.ids[i] = -1;
+  }
+  return roles;
+}
+
 uint64_t count_parameters(const Config& config) {
   uint64_t n = 0;
   for (const TensorSpec& spec : model_schema(config)) n += spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
@@ -85,6 +95,7 @@ ConvertReport convert_checkpoint(const std::string& path, const ConvertOptions& 
   write_options.dtype = options.dtype.value_or(source->is_quantised() ? DType::int8 : DType::f32);
   write_options.keep = options.keep;
   write_options.source = name_of(path);
+  write_options.roles = unsaid_roles(tokenizer, path);
   write_options.chat_template = source->read_chat_template(warnings);
   const TensorSpec head = model_schema(config).back();  // wte where it is tied
   if (options.draft_vocab > 0) {

@@ -18,6 +18,21 @@ constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.gg
                            kBos = "tokenizer.ggml.bos_token_id",
                            kAddBos = "tokenizer.ggml.add_bos_token", kAddEos = "tokenizer.ggml.add_eos_token",
                            kAddSpace = "tokenizer.ggml.add_space_prefix";
+// The later name of a key counts.
+struct RoleKey {
+  std::string_view name;
+  TokenRole role;
+};
+constexpr RoleKey kRoleKeys[] = {{"eot_token_id", TokenRole::eot},
+                                 {"padding_token_id", TokenRole::pad},
+                                 {"unknown_token_id", TokenRole::unk},
+                                 {"prefix_token_id", TokenRole::fim_prefix},
+                                 {"suffix_token_id", TokenRole::fim_suffix},
+                                 {"middle_token_id", TokenRole::fim_middle},
+                                 {"fim_pre_token_id", TokenRole::fim_prefix},
+                                 {"fim_suf_token_id", TokenRole::fim_suffix},
+                                 {"fim_mid_token_id", TokenRole::fim_middle},
+                                 {"fim_pad_token_id", TokenRole::fim_pad}};
 constexpr std::string_view kChatTemplate = "tokenizer.chat_template";
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 
@@ -70,6 +85,16 @@ class Reader {
   }
 
   Vocabulary read() {
+    Vocabulary vocabulary = read_vocabulary();
+    for (const RoleKey& key : kRoleKeys) {
+      const auto id = gguf_.integer("tokenizer.ggml." + std::string(key.name));
+      if (id && *id < n_tokens_) vocabulary.roles[key.role] = static_cast<TokenId>(*id);
+    }
+    return vocabulary;
+  }
+
+ private:
+  Vocabulary read_vocabulary() {
     const auto model = gguf_.string(kModel);
     if (model == "llama") return read_pieces();
     if (model != "gpt2") {
@@ -83,7 +108,6 @@ class Reader {
     return std::move(v_);
   }
 
- private:
   // A SentencePiece model: its pieces carry scores, and stand behind a token that begins texts where nothing else is
   // said.
   Vocabulary read_pieces() {

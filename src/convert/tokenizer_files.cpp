@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -18,6 +19,17 @@ namespace gpt2 {
 namespace {
 
 constexpr std::string_view kEndOfText = "<|endoftext|>";
+
+// The keys of tokenizer_config.json and special_tokens_map.json that name a token for its role; those of a text with a
+// gap are Code Llama's.
+struct RoleKey {
+  std::string_view name;
+  TokenRole role;
+};
+constexpr RoleKey kRoleKeys[] = {
+    {"eot_token", TokenRole::eot},           {"pad_token", TokenRole::pad},
+    {"unk_token", TokenRole::unk},           {"prefix_token", TokenRole::fim_prefix},
+    {"suffix_token", TokenRole::fim_suffix}, {"middle_token", TokenRole::fim_middle}};
 
 void read_merges_text(std::string_view text, std::string_view file, Vocabulary& vocabulary) {
   vocabulary.merges_file = file;
@@ -108,6 +120,9 @@ class TokenizerConfig {
     if (!has_decoder_) read_added_tokens_json();
     read_roles();
     number_added_tokens(vocabulary_, n_listed);
+    for (const auto& [role, text] : role_texts_) {
+      if (const AddedToken* token = find_added(text)) vocabulary_.roles[role] = static_cast<TokenId>(token->id);
+    }
   }
 
   // An empty object where the file is not there.
@@ -195,6 +210,9 @@ class TokenizerConfig {
   void make_special(const std::string& role, const Json& value, const char* file) {
     const Json* content = value.kind == Json::Kind::object ? value.find("content") : &value;
     if (content == nullptr || content->kind != Json::Kind::string || content->string.empty()) return;
+    for (const RoleKey& key : kRoleKeys) {
+      if (key.name == role) role_texts_.emplace(key.role, content->string);
+    }
     if (AddedToken* known = find_added(content->string)) {
       if (std::find(from_added_json_.begin(), from_added_json_.end(), known->text) != from_added_json_.end())
         known->normalized = false;
@@ -259,6 +277,7 @@ class TokenizerConfig {
   Vocabulary& vocabulary_;
   Json config_;
   bool has_decoder_ = false;
+  std::map<TokenRole, std::string> role_texts_;  // the first file's that names it
   std::vector<std::string> from_added_json_;
 };
 

@@ -44,6 +44,10 @@ void Model::check_unchanged() const {
   if (mapped_) mapped_->check_unchanged();
 }
 
+TokenId Model::token_of(TokenRole role) const {
+  return file_.roles[role] >= 0 ? file_.roles[role] : role_by_text(*tokenizer_, role);
+}
+
 bool Model::is_eos(TokenId id) const noexcept {
   const auto& eos = config().eos_token_ids;
   return std::find(eos.begin(), eos.end(), id) != eos.end();

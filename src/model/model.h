@@ -32,6 +32,8 @@ class Model {
   void check_unchanged() const;
 
   bool is_eos(TokenId id) const noexcept;
+  // Returns the token that has the role, -1 if none has: the file's, else by its text (role_by_text).
+  TokenId token_of(TokenRole role) const;
 
  private:
   Model() = default;

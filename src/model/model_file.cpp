@@ -281,6 +281,8 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.tokenizer.bytes = table_as<char>(tables[0], path);
   file.tokenizer.offsets = table_as<uint32_t>(tables[1], path);
   file.tokenizer.merges = table_as<MergeSlot>(tables[2], path);
+  const size_t n_offsets = file.tokenizer.offsets.size();
+  file.roles = roles_from_metadata(reader, n_offsets > 0 ? n_offsets - 1 : 0, path);
   file.tokenizer.byte_tokens = table_as<uint32_t>(tables[3], path);
   file.tokenizer.special_tokens = table_as<uint32_t>(tables[4], path);
   return file;

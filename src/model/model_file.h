@@ -32,6 +32,7 @@ struct ModelFile {
   TokenizerTables tokenizer;
   std::vector<StoredTensor> tensors;  // the schema's, the tokenizer's, a draft's ids
   std::string source;                 // where the converter found it
+  TokenRoles roles;                   // those that the file says
   std::string chat_template;          // Jinja, as the checkpoint had it; empty: none
   uint64_t header_hash = 0;           // identifies the file
   uint64_t tokenizer_hash = 0;

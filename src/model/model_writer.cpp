@@ -208,6 +208,7 @@ class Writer {
     for (auto& item : config_metadata(config_)) metadata.push_back(std::move(item));
     metadata.insert(metadata.end(), block_.begin(), block_.end());
     metadata.insert(metadata.end(), rules_.begin(), rules_.end());
+    for (auto& item : roles_metadata(options_.roles)) metadata.push_back(std::move(item));
     if (!options_.chat_template.empty()) metadata.emplace_back(kChatTemplateKey, options_.chat_template);
     std::vector<TensorInfo> infos;
     for (const Planned& tensor : plan_) {

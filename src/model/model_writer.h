@@ -36,6 +36,7 @@ struct WriteOptions {
   DType dtype = DType::f32;    // of the matrices
   std::vector<KeepRule> keep;  // exceptions; the last that matches counts
   std::string source;          // recorded in the file
+  TokenRoles roles;            // that the tokens' texts do not say
   std::string chat_template;   // of the checkpoint, as it stands there; empty: none
   std::vector<uint32_t> draft_ids;  // of the head's n_draft_vocab rows, ascending; empty where the head is whole
 };

@@ -281,6 +281,27 @@ bool is_rules_key(std::string_view key) {
   return known;
 }
 
+std::vector<std::pair<std::string, std::string>> roles_metadata(const TokenRoles& roles) {
+  std::vector<std::pair<std::string, std::string>> metadata;
+  for (size_t i = 0; i < kTokenRoles; ++i) {
+    if (roles.ids[i] < 0) continue;
+    metadata.emplace_back(std::string(kRolePrefix) + std::string(name_of(token_role(i))), to_text(roles.ids[i]));
+  }
+  return metadata;
+}
+
+TokenRoles roles_from_metadata(const MetadataLookup& metadata, size_t n_tokens, std::string_view file) {
+  TokenRoles roles;
+  for (size_t i = 0; i < kTokenRoles; ++i) {
+    const std::string key = std::string(kRolePrefix) + std::string(name_of(token_role(i)));
+    const std::string* text = metadata.value(key);
+    if (text == nullptr) continue;
+    if (from_text(*text, roles.ids[i]) && roles.ids[i] >= 0 && static_cast<size_t>(roles.ids[i]) < n_tokens) continue;
+    fail_model(file, key, "a token's id below " + std::to_string(n_tokens), "\"" + *text + "\"");
+  }
+  return roles;
+}
+
 std::vector<std::pair<std::string, std::string>> block_metadata(const Config& config) {
   Config plain;
   plain.n_kv_head = config.n_head;

@@ -11,6 +11,7 @@
 
 #include "kernels/layout.h"
 #include "src/model/config.h"
+#include "src/text/token_roles.h"
 #include "src/text/tokenizer.h"
 
 namespace gpt2 {
@@ -71,6 +72,8 @@ inline constexpr std::string_view kSourceKey = "gpt2.source";
 inline constexpr std::string_view kTokenizerHashKey = "gpt2.tokenizer_xxh3";
 // The checkpoint's template of conversations, in Jinja; only where it has one. It says nothing of what is computed.
 inline constexpr std::string_view kChatTemplateKey = "chat_template";
+// "role.pad" and so on (src/text/token_roles.h): the id of the token that has a role, where its text does not say so.
+inline constexpr std::string_view kRolePrefix = "role.";
 // Radians a position, of each pair; 0: does not turn.
 inline constexpr std::string_view kFrequencies = "rotary.frequencies";
 inline constexpr std::string_view kTensorPrefix = "tensor.";
@@ -107,5 +110,8 @@ bool is_block_key(std::string_view key);  // one of those that this program know
 std::vector<std::pair<std::string, std::string>> rules_metadata(const TokenizerRules& rules);
 TokenizerRules rules_from_metadata(const MetadataLookup& metadata, std::string_view file);
 bool is_rules_key(std::string_view key);  // one of those that this program knows
+std::vector<std::pair<std::string, std::string>> roles_metadata(const TokenRoles& roles);
+// Throws Error (exit 3) for a value that is no id below `n_tokens`.
+TokenRoles roles_from_metadata(const MetadataLookup& metadata, size_t n_tokens, std::string_view file);
 
 }  // namespace gpt2

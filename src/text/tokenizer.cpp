@@ -13,6 +13,23 @@
 #include "src/text/utf8.h"
 
 namespace gpt2 {
+namespace {
+
+constexpr std::string_view kSpaceMark = "\u2581";
+
+// The text with a space for each mark of one.
+std::string with_spaces(std::string_view text) {
+  std::string spaced;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(kSpaceMark, at), text.size());
+    spaced += text.substr(at, end - at);
+    if (end < text.size()) spaced += ' ';
+    at = end + kSpaceMark.size();
+  }
+  return spaced;
+}
+
+}  // namespace
 
 std::string_view name_of(Symbols symbols) { return symbols == Symbols::bytes ? "bytes" : "characters"; }
 
@@ -85,7 +102,7 @@ void Tokenizer::take_added_tokens(std::string_view file) {
     }
     const bool second = (flag & kAddedNormalized) != 0;
     AddedText added = {text, static_cast<TokenId>(ids[i]), flag};
-    if (second) added.text = normal_form(text, false, normal_forms.emplace_back());
+    if (second) added.text = normal_form(text, Stretch::later, normal_forms.emplace_back());
     passes[second ? 1 : 0].push_back(added);
   }
   plain_ = AddedTokens(passes[0]);
@@ -143,6 +160,23 @@ bool Tokenizer::is_fallback_byte(TokenId id) const noexcept {
   if (tables_.rules.symbols == Symbols::bytes || id < 0) return false;
   const auto& bytes = tables_.byte_tokens;
   return std::find(bytes.begin(), bytes.end(), static_cast<uint32_t>(id)) != bytes.end();
+}
+
+bool Tokenizer::has_text(TokenId id, std::string_view text) const {
+  const std::string_view bytes = token_bytes(id);
+  if (bytes == text) return true;
+  return tables_.rules.symbols == Symbols::characters && bytes.starts_with(' ') && bytes == with_spaces(text);
+}
+
+std::optional<TokenId> Tokenizer::find_token(std::string_view text) const {
+  for (const uint32_t id : tables_.special_tokens) {
+    if (has_text(static_cast<TokenId>(id), text)) return static_cast<TokenId>(id);
+  }
+  if (tables_.rules.symbols == Symbols::bytes) return std::nullopt;
+  for (TokenId id = 0; static_cast<size_t>(id) < n_tokens(); ++id) {
+    if (has_text(id, text)) return id;
+  }
+  return std::nullopt;
 }
 
 uint64_t Tokenizer::hash() const {
@@ -251,33 +285,37 @@ void split_at(const AddedTokens& added, std::string_view text, Specials specials
 
 }  // namespace
 
-std::string_view Tokenizer::normal_form(std::string_view stretch, bool first, std::string& buffer) const {
+std::string_view Tokenizer::normal_form(std::string_view text, Stretch stretch, std::string& buffer) const {
   const TokenizerRules& rules = tables_.rules;
-  if (rules.nfc && !surely_nfc(stretch)) stretch = buffer = to_nfc(stretch);
-  if (rules.symbols == Symbols::bytes || stretch.empty()) return stretch;
-  constexpr std::string_view kSpace = "\u2581";
-  const bool prefix =
-      rules.prefix_space == PrefixSpace::stretch || (rules.prefix_space == PrefixSpace::text && first);
-  if (!prefix && stretch.find(kSpace) == std::string_view::npos) return stretch;
-  std::string text(prefix ? 1 : 0, ' ');
-  for (size_t at = 0; at < stretch.size();) {
-    const size_t end = std::min(stretch.find(kSpace, at), stretch.size());
-    text += stretch.substr(at, end - at);
-    if (end < stretch.size()) text += ' ';
-    at = end + kSpace.size();
-  }
-  return buffer = std::move(text);
+  if (rules.nfc && !surely_nfc(text)) text = buffer = to_nfc(text);
+  if (rules.symbols == Symbols::bytes || text.empty()) return text;
+  const bool prefix = (rules.prefix_space == PrefixSpace::stretch && stretch != Stretch::goes_on) ||
+                      (rules.prefix_space == PrefixSpace::text && stretch == Stretch::first);
+  if (!prefix && text.find(kSpaceMark) == std::string_view::npos) return text;
+  return buffer = std::string(prefix ? 1 : 0, ' ') + with_spaces(text);
 }
 
 void Tokenizer::encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const {
+  out.insert(out.end(), tables_.rules.before_text.begin(), tables_.rules.before_text.end());
+  encode_stretches(text, specials, true, out);
+}
+
+void Tokenizer::encode_behind(std::string_view text, Specials specials, std::vector<TokenId>& out) const {
+  encode_stretches(text, specials, false, out);
+}
+
+void Tokenizer::encode_stretches(std::string_view text, Specials specials, bool at_start,
+                                 std::vector<TokenId>& out) const {
   Merger merger(tables_, file_);
   const PrefixSpace prefix = tables_.rules.prefix_space;
-  out.insert(out.end(), tables_.rules.before_text.begin(), tables_.rules.before_text.end());
   split_at(plain_, text, specials, out, [&](std::string_view part, size_t begin) {
     std::string buffer;
-    part = normal_form(part, begin == 0, buffer);
+    const Stretch stretch = begin > 0 ? Stretch::later : at_start ? Stretch::first : Stretch::goes_on;
+    part = normal_form(part, stretch, buffer);
     split_at(normalized_, part, specials, out, [&](std::string_view piece, size_t offset) {
-      const bool place = prefix == PrefixSpace::unspaced || (prefix == PrefixSpace::first && begin + offset == 0);
+      const bool may_have_space = offset > 0 || stretch != Stretch::goes_on;
+      const bool place = may_have_space && (prefix == PrefixSpace::unspaced ||
+                                            (prefix == PrefixSpace::first && begin + offset == 0));
       // The space stands at the offset before the piece's own, and always has a token.
       if (place && !piece.empty() && piece[0] != ' ') {
         encode_text(" " + std::string(piece), begin + offset - 1, merger, out);

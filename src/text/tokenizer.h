@@ -93,6 +93,8 @@ class Tokenizer {
   // with the byte's offset) only if the vocabulary lacks a byte's token.
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
+  // The same for a text that goes on behind other tokens: nothing is put before it, and no space.
+  void encode_behind(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
 
   // The bytes of a token (not always whole UTF-8), with the space that may be a prefix; empty for an id without text,
   // below 0 or from n_tokens on. Throws Error (exit 3) where its offsets do not ascend, leave the bytes or are further
@@ -100,6 +102,11 @@ class Tokenizer {
   std::string_view token_bytes(TokenId id) const;
   // The text of the ids, without what `encode` puts before every text.
   std::string decode(std::span<const TokenId> ids) const;
+
+  // The token with this text: an added one, else, where symbols are characters, any. Looks at all of them.
+  std::optional<TokenId> find_token(std::string_view text) const;
+  // Whether it has this text; where symbols are characters U+2581 may be a space.
+  bool has_text(TokenId id, std::string_view text) const;
 
   bool is_special(TokenId id) const noexcept;
   // Whether the token ends a stretch of text: found before a text's normal form and prefix are made.
@@ -120,8 +127,11 @@ class Tokenizer {
   void push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
   void push_characters(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
   bool push_fallback(std::string_view character, std::vector<TokenId>& out) const;
+  enum class Stretch { first, later, goes_on };  // of a text; goes_on: behind other tokens, without a space before it
   // The stretch in the form in which its tokens are looked for, in `buffer` if that is another one.
-  std::string_view normal_form(std::string_view stretch, bool first, std::string& buffer) const;
+  std::string_view normal_form(std::string_view text, Stretch stretch, std::string& buffer) const;
+  // Appends the ids of a text; `at_start`: it begins a text, so that it may get a space before it.
+  void encode_stretches(std::string_view text, Specials specials, bool at_start, std::vector<TokenId>& out) const;
   // Appends the ids of text without added tokens; `offset` is where it stands in the prompt, for messages.
   void encode_text(std::string_view text, size_t offset, Merger& merger, std::vector<TokenId>& out) const;
 
@@ -136,6 +146,8 @@ class TokenText {
  public:
   // Goes on behind the tokens `before`. `tokenizer` outlives it.
   explicit TokenText(const Tokenizer& tokenizer, std::span<const TokenId> before = {});
+  // The next token's space is none that was put before a text: it stays.
+  void keep_space() noexcept { strips_ = false; }
   // Valid as long as the tokenizer's tables.
   std::string_view next(TokenId id);
 

@@ -44,6 +44,7 @@ class Builder {
     take_merges();
     if (v_.rules.ignore_merges || characters_) lay_out_texts();
     data_.rules = v_.rules;
+    data_.roles = v_.roles;
     leave_past_rules();
     data_.warnings = v_.warnings;
     if (!past_ids_.empty()) {
@@ -147,12 +148,14 @@ class Builder {
     }
   }
 
-  // Ids that the embeddings have no row for, in the rules.
+  // Ids that the embeddings have no row for, in the rules and the roles.
   void leave_past_rules() {
     TokenizerRules& rules = data_.rules;
     std::erase_if(rules.unused, [&](TokenId id) { return static_cast<uint64_t>(id) >= n_vocab_; });
     std::sort(rules.unused.begin(), rules.unused.end());
     if (rules.unknown >= 0 && static_cast<uint64_t>(rules.unknown) >= n_vocab_) rules.unknown = -1;
+    const auto n_tokens = static_cast<TokenId>(data_.offsets.size() - 1);
+    for (TokenId& id : data_.roles.ids) id = id < n_tokens ? id : -1;
   }
 
   void lay_out_bytes() {

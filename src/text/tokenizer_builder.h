@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/text/token_roles.h"
 #include "src/text/tokenizer.h"
 
 namespace gpt2 {
@@ -33,6 +34,7 @@ struct Vocabulary {
   TokenizerRules rules = {};
   std::vector<std::string> warnings = {};
   std::vector<uint32_t> merge_ranks = {};  // of each merge; empty: each has a rank of its own
+  TokenRoles roles = {};                   // that are named for what they do, whatever their texts
   bool byte_fallback = false;              // tokens "<0x00>" to "<0xFF>" are bytes; where symbols are characters
 };
 
@@ -48,6 +50,7 @@ class TokenizerData {
   std::vector<uint32_t> added_flags;
   std::vector<uint32_t> texts;
   TokenizerRules rules;
+  TokenRoles roles;  // the vocabulary's, of ids that there are
   std::vector<std::string> warnings;  // the vocabulary's, and what was left out
 };
 
