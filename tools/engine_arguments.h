@@ -34,8 +34,8 @@ class EngineArguments {
   std::optional<KvType> kv_type_;
 };
 
-// Returns what to say where a prompt of n_prompt tokens is computed in smaller pieces than it would be because the model
-// is so wide (affordable_rows); nothing otherwise.
+// Returns what to say where a prompt of n_prompt tokens is computed in smaller pieces than it would be because the
+// model is so wide (affordable_rows); nothing otherwise.
 std::string rows_note(const Config& config, std::string_view name, uint64_t n_prompt);
 
 }  // namespace gpt2
