@@ -8,7 +8,7 @@ build=$(realpath "${1:-build}")
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/tree"
-cp -r --preserve=timestamps Makefile kernels src tools tests bench scripts models "$copy/tree/"
+cp -r --preserve=timestamps Makefile kernels src tools tests bench scripts models README.md "$copy/tree/"
 cp -r --preserve=timestamps "$build" "$copy/tree/build"
 cd "$copy/tree" || exit 1
 tests='*alformed*,*ostile*,*safetensors*,*hole file*,*tokenizer*,*config*,fuzz*,json*,bounds*,mapped file*,sampler*,noise*,int8*,prefix cache*,gguf*,family*,engine*,batcher*,worlds*'
@@ -62,8 +62,8 @@ mutant src/model/model_file.cpp "a stored tensor of another size" 's/if \(stored
 mutant src/model/config.cpp "hyper-parameters out of range" 's/value < 1 \|\| value > most/value > most/'
 mutant src/model/config.cpp "an end-of-text id past the vocabulary" 's/id < 0 \|\| static_cast<uint32_t>\(id\) >= n_vocab/id < 0 \&\& n_vocab > 0/'
 mutant src/text/tokenizer.cpp "a token's offsets past the bytes" 's/begin > end \|\| end > tables_\.bytes\.size\(\)/begin > end/'
-mutant src/text/tokenizer_builder.cpp "a token id past the vocabulary" 's/if \(id >= n_vocab_\)/if (id == UINT32_MAX)/'
-mutant src/text/tokenizer.cpp "a merge whose result is no token" 's/merge\.result < n_tokens_ \? &merge : nullptr/\&merge/'
+mutant src/text/tokenizer_builder.cpp "a token id past the vocabulary" 's/if \(id < n_vocab_\) return false;/if (id < UINT32_MAX) return false;/'
+mutant src/text/merger.cpp "a merge whose result is no token" 's/merge\.result < n_tokens_ \? &merge : nullptr/\&merge/'
 mutant src/text/tokenizer.cpp "a token's text of any length" 's/ \|\| end - begin > kMaxTokenBytes//'
 mutant src/text/tokenizer.cpp "probes without end" 's/std::min\(n, kMaxProbes\)/n + 1/'
 mutant src/io/json.cpp "a tree of any size" 's/if \(count\.bytes\(\) > .*/if (false) {/'
@@ -80,7 +80,7 @@ mutant src/io/gguf.cpp "two tensors in one place" 's/if \(before\.begin \+ befor
 mutant src/io/gguf.cpp "a count that the file has no room for" 's/if \(count > most\)/if (count > most + left())/'
 mutant src/io/gguf.cpp "a text past the end" 's/if \(length > std::min\(most, left\(\)\)\)/if (length > most)/'
 mutant src/convert/architecture.cpp "angles without a cosine" 's/if \(!\(frequency \* c\.n_ctx <= kMaxAngle\)\)/if (frequency < 0)/'
-mutant src/engine/engine.cpp "log-probabilities off by 0.7" 's/\[static_cast<size_t>\(id\)\] - total\)/[static_cast<size_t>(id)] - total + 0.7)/'
+mutant src/engine/engine.cpp "log-probabilities off by 0.7" 's/\[static_cast<size_t>\(token\)\] - total\)/[static_cast<size_t>(token)] - total + 0.7)/'
 mutant src/engine/sequence.cpp "slide: the first tokens are not kept" 's/kept = request\.slide_keep;/kept = 0;/'
 mutant src/engine/sequence.cpp "slide: a quarter goes" 's/ \/ 2 \+ 1;/ \/ 4 + 1;/'
 mutant src/engine/scheduler.cpp "drafts in a pool that has no room for them" 's/part\.n_draft = n - 1;/part.n_draft = counts.draft_room;/'
