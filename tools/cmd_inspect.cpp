@@ -110,38 +110,37 @@ std::vector<std::pair<std::string, std::string>> config_rows(const Config& confi
   return rows;
 }
 
-// Each role that the model has, with its token: "eos", "</s> (2)".
+// The roles that the model has, with their tokens: those of bos and eos are the configuration's.
 struct RoleRow {
-  std::string name;
+  std::string_view name;
   TokenId id = 0;
 };
 std::vector<RoleRow> role_rows(const Model& model) {
   std::vector<RoleRow> rows;
-  if (model.config().bos_token_id >= 0) rows.push_back({"bos", model.config().bos_token_id});
-  for (const TokenId id : model.config().eos_token_ids) rows.push_back({"eos", id});
   for (size_t i = 0; i < kTokenRoles; ++i) {
     const TokenRole role = token_role(i);
-    if (const TokenId id = model.token_of(role); id >= 0) rows.push_back({std::string(name_of(role)), id});
+    if (const TokenId id = model.token_of(role); id >= 0) rows.push_back({name_of(role), id});
   }
   return rows;
 }
 
+// "bos <s> (1), eos </s> (2), pad <pad> (3)".
 std::string roles_text(const Model& model) {
   std::string text;
-  for (const RoleRow& row : role_rows(model)) {
-    text += (text.empty() ? "" : ", ") + row.name + " " + printable(model.tokenizer().token_bytes(row.id), 60) + " (" +
-            std::to_string(row.id) + ")";
-  }
+  const auto add = [&](std::string_view name, TokenId id) {
+    text += (text.empty() ? "" : ", ") + std::string(name) + " " + printable(model.tokenizer().token_bytes(id), 60) +
+            " (" + std::to_string(id) + ")";
+  };
+  if (model.config().bos_token_id >= 0) add("bos", model.config().bos_token_id);
+  for (const TokenId id : model.config().eos_token_ids) add("eos", id);
+  for (const RoleRow& row : role_rows(model)) add(row.name, row.id);
   return text.empty() ? "none" : text;
 }
 
 // {"eot":5,...}: without bos and eos, which the configuration has.
 std::string roles_json(const Model& model) {
   JsonObject object;
-  for (size_t i = 0; i < kTokenRoles; ++i) {
-    if (const TokenId id = model.token_of(token_role(i)); id >= 0)
-      object.whole(name_of(token_role(i)), static_cast<uint64_t>(id));
-  }
+  for (const RoleRow& row : role_rows(model)) object.whole(row.name, static_cast<uint64_t>(row.id));
   return object.text();
 }
 

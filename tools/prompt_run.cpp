@@ -96,10 +96,11 @@ void PromptRun::write_samples(Generation& generation) {
   generation.lists_logprobs = arguments_.logprobs.has_value();
   const Model& model = batcher_.engine().model();
   const TokenText text = text_behind(model, generation.prompt);
+  const bool scores = arguments_.resolve(model.config()).scores.first > 0;
   for (uint32_t i = 0; i < arguments_.n_samples && (i == 0 || !interrupt_flag()); ++i) {
     if (i % kSamplesAtOnce == 0) submit(generation, i);
     SampleBuilder builder(text, i, arguments_.stop_matcher());
-    if (arguments_.resolve(model.config()).scores.first > 0) builder.begin_scores(generation.prompt[0]);
+    if (scores) builder.begin_scores(generation.prompt[0]);
     Sample& sample = builder.sample();
     sample.tokens.reserve(std::min<size_t>(arguments_.max_new_tokens, model.config().n_ctx));
     if (output_.echo) out.push_faint(*output_.echo);

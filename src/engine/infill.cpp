@@ -1,6 +1,8 @@
 #include "src/engine/infill.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 #include "src/base/error.h"
 
@@ -9,12 +11,15 @@ namespace {
 
 constexpr TokenRole kMarks[] = {TokenRole::fim_prefix, TokenRole::fim_suffix, TokenRole::fim_middle};
 
-void check_marks(const Model& model) {
+// Returns their tokens. Throws Error (exit 3) naming those that the model lacks.
+std::array<TokenId, std::size(kMarks)> marks_of(const Model& model) {
+  std::array<TokenId, std::size(kMarks)> ids;
   std::string missing;
-  for (const TokenRole role : kMarks) {
-    if (model.token_of(role) < 0) missing += (missing.empty() ? "" : ", ") + std::string(name_of(role));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = model.token_of(kMarks[i]);
+    if (ids[i] < 0) missing += (missing.empty() ? "" : ", ") + std::string(name_of(kMarks[i]));
   }
-  if (missing.empty()) return;
+  if (missing.empty()) return ids;
   fail_model(model.name(), missing,
              "tokens for filling in the middle (such as <fim_prefix>, ▁<PRE> or <|fim_prefix|>)",
              "none: the model was not taught to");
@@ -31,14 +36,14 @@ bool is_middle_mark(const Model& model, TokenId id) {
 }  // namespace
 
 std::vector<TokenId> infill_prompt(const Model& model, const Gap& gap, Specials specials) {
-  check_marks(model);
+  const auto [fim_prefix, fim_suffix, fim_middle] = marks_of(model);
   const Tokenizer& tokenizer = model.tokenizer();
   const std::vector<TokenId>& before = tokenizer.rules().before_text;
   std::vector<TokenId> ids = tokenizer.encode(gap.prefix, specials);
-  ids.insert(ids.begin() + static_cast<std::ptrdiff_t>(before.size()), model.token_of(TokenRole::fim_prefix));
-  ids.push_back(model.token_of(TokenRole::fim_suffix));
+  ids.insert(ids.begin() + static_cast<std::ptrdiff_t>(before.size()), fim_prefix);
+  ids.push_back(fim_suffix);
   tokenizer.encode_behind(gap.suffix, specials, ids);
-  ids.push_back(model.token_of(TokenRole::fim_middle));
+  ids.push_back(fim_middle);
   return ids;
 }
 

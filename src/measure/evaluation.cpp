@@ -51,7 +51,7 @@ class Reader {
     engine.kernels = options.kernels;
     engine.threads = options.threads;
     engine.team_use = options.team_use;
-    engine.kv_type = options.kv_type.value_or(model.weights().wte.dtype == DType::f32 ? KvType::f32 : KvType::f16);
+    engine.kv_type = options.kv_type.value_or(default_kv_type(model.weights()));
     engine.prefill_chunk = rows;
     return engine;
   }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "tests/fixtures.h"
 #include "tests/fuzz/targets.h"
 
 namespace {
@@ -16,13 +17,6 @@ const gpt2::fuzz::Target& chosen() {
   for (const gpt2::fuzz::Target& target : gpt2::fuzz::targets()) std::fprintf(stderr, " %s", std::string(target.name).c_str());
   std::fputc('\n', stderr);
   std::exit(2);
-}
-
-void write_file(const std::string& path, const std::string& content) {
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return;
-  std::fwrite(content.data(), 1, content.size(), file);
-  std::fclose(file);
 }
 
 // The words as a dictionary of libFuzzer: a quoted one a line, every byte in hexadecimal.
@@ -48,9 +42,9 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
   if (folder == nullptr) return 0;
   size_t n = 0;
   for (const std::string& seed : chosen().seeds()) {
-    write_file(std::string(folder) + "/seed-" + std::to_string(n++), seed);
+    gpt2::test::write_file(std::string(folder) + "/seed-" + std::to_string(n++), seed);
   }
-  write_file(std::string(folder) + ".words", dictionary());
+  gpt2::test::write_file(std::string(folder) + ".words", dictionary());
   return 0;
 }
 

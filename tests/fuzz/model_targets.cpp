@@ -104,9 +104,7 @@ void run_gguf_model(std::string_view input) {
     return folder + "/model.gguf";
   }();
   if (!input.starts_with("GGUF")) return;  // any other file is taken for a checkpoint's folder
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  require(file != nullptr && std::fwrite(input.data(), 1, input.size(), file) == input.size(), "cannot write");
-  std::fclose(file);
+  write_file(path, input);
   AlignedBuffer<std::byte> bytes;
   if (!accepts([&] { bytes = converted(path); }, {ExitCode::model, ExitCode::input})) return;
   const Model model = Model::from_memory(std::move(bytes), "fuzz.gpt2");
