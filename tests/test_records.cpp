@@ -148,7 +148,7 @@ TEST_CASE("records: a result says what it was made from: any option, the prompt,
   // A value for each option that a record can have, so that one that comes later is not forgotten.
   const std::map<std::string, std::string> kValues = {
       {"special", "true"}, {"on_overflow", "\"slide\""}, {"keep", "2"}, {"max_new_tokens", "3"}, {"ignore_eos", "true"}, {"stop", "\"x\""},
-      {"include_stop", "true"}, {"samples", "2"}, {"seed", "5"}, {"logprobs", "0"}, {"logit_bias", "{\"5\":1}"}, {"repetition_penalty", "2"},
+      {"include_stop", "true"}, {"samples", "2"}, {"seed", "5"}, {"logprobs", "0"}, {"logit_bias", "{\"5\":1}"}, {"repetition_penalty", "2"}, {"frequency_penalty", "0.5"}, {"presence_penalty", "0.5"},
       {"no_repeat_ngram", "2"}, {"min_new_tokens", "2"}, {"forbid_token", "5"}, {"greedy", "true"}, {"temperature", "2"}, {"top_k", "3"},
       {"top_p", "0.5"}, {"min_p", "0.5"}, {"typical_p", "0.5"}};
   RequestArguments arguments;

@@ -125,6 +125,51 @@ TEST_CASE("sampler: nothing left is no token, never a forbidden one") {
   CHECK(sampler.sample(logits, options, {text, 3, eos}, kNoise) == 3);
 }
 
+namespace {
+
+// The logits that the options leave, by token.
+std::vector<float> left_by(Sampler& sampler, const SamplingOptions& options, std::span<const float> logits, const TextSoFar& text) {
+  std::vector<float> left(logits.size(), -std::numeric_limits<float>::infinity());
+  for (const Candidate& candidate : sampler.filter(logits, options, text)) left[static_cast<size_t>(candidate.token)] = candidate.logit;
+  return left;
+}
+
+}  // namespace
+
+TEST_CASE("sampler: frequency and presence penalties by hand: each time, once, and never for the prompt") {
+  Sampler sampler(6);
+  const std::vector<float> logits = {1, 2, 3, -4, 5, 0.5f};
+  const std::vector<int32_t> tokens = {4, 4, 2, /* generated: */ 0, 3, 0, 0, 1};
+  const TextSoFar text = {tokens, 5, {}};
+  SamplingOptions options;
+  options.top_k = 0;
+  options.frequency_penalty = 0.5f;  // counts: 3 of 0, 1 of 1, 1 of 3
+  CHECK(left_by(sampler, options, logits, text) == std::vector<float>{-0.5f, 1.5f, 3, -4.5f, 5, 0.5f});
+  options.frequency_penalty = 0;
+  options.presence_penalty = 0.25f;
+  CHECK(left_by(sampler, options, logits, text) == std::vector<float>{0.75f, 1.75f, 3, -4.25f, 5, 0.5f});
+  options.frequency_penalty = -1;
+  CHECK(left_by(sampler, options, logits, text) == std::vector<float>{3.75f, 2.75f, 3, -3.25f, 5, 0.5f});
+  CHECK(left_by(sampler, options, logits, {tokens, 0, {}}) == logits);
+  // After the bias and the repetition penalty, before the temperature: (2 + 1) / 2 - 0.5 = 1 and (-4 * 2) - 0.5 = -8.5.
+  options = {};
+  options.top_k = 0;
+  options.logit_bias = {{1, 1}};
+  options.repetition_penalty = 2;
+  options.presence_penalty = 0.5f;
+  options.temperature = 0.5f;
+  CHECK(left_by(sampler, options, logits, text) == std::vector<float>{0, 2, 3, -17, 5, 1});
+  // Greedy choice sees them too, and the next call starts from no counts.
+  options = {};
+  options.greedy = true;
+  options.frequency_penalty = 2;
+  const std::vector<int32_t> fours = {0, 4, 4};
+  CHECK(sampler.sample(logits, options, {fours, 2, {}}, kNoise) == 2);
+  CHECK(sampler.sample(logits, options, {fours, 1, {}}, kNoise) == 2);
+  options.frequency_penalty = 1.5f;
+  CHECK(sampler.sample(logits, options, {fours, 1, {}}, kNoise) == 4);
+}
+
 TEST_CASE("sampler: extreme options leave numbers finite and choices legal") {
   Sampler sampler(64);
   std::vector<float> logits(64);
@@ -132,14 +177,15 @@ TEST_CASE("sampler: extreme options leave numbers finite and choices legal") {
   std::vector<int32_t> text = {5, 6, 5, 6};
   SamplingOptions options;
   options.repetition_penalty = 1000;
+  options.frequency_penalty = options.presence_penalty = -2;
   options.temperature = 1e-30f;
   options.top_p = 0.9f;
   options.typical_p = 0.5f;
   options.logit_bias = {{0, 1000}, {1, -1000}};
   for (uint32_t top_k : {0u, 1u, 7u, 64u, ~0u}) {
     options.top_k = top_k;
-    for (const Candidate& c : sampler.filter(logits, options, {text, 0, {}})) REQUIRE(std::isfinite(c.logit));
-    const auto drawn = sampler.sample(logits, options, {text, 0, {}}, kNoise);
+    for (const Candidate& c : sampler.filter(logits, options, {text, 4, {}})) REQUIRE(std::isfinite(c.logit));
+    const auto drawn = sampler.sample(logits, options, {text, 4, {}}, kNoise);
     REQUIRE(drawn.has_value());
     REQUIRE((*drawn >= 0 && *drawn < 64));
   }
@@ -258,6 +304,8 @@ TEST_CASE("engine: a step with all processors and filters allocates nothing") {
   request.sampling.logit_bias = {{7, 2}};
   request.sampling.forbidden = {8};
   request.sampling.repetition_penalty = 1.1f;
+  request.sampling.frequency_penalty = 0.3f;
+  request.sampling.presence_penalty = 0.2f;
   request.sampling.no_repeat_ngram = 3;
   request.sampling.min_new_tokens = 100;
   request.sampling.typical_p = 0.8f;

@@ -350,6 +350,8 @@ std::vector<SpecCase> some_cases() {
   penalized.logit_bias = {{300, 2.0f}};
   blocked.no_repeat_ngram = 3;
   blocked.min_new_tokens = 10;
+  blocked.frequency_penalty = 0.5f;
+  blocked.presence_penalty = 1.0f;
   uint64_t seed = 0;
   for (const SamplingOptions& sampling : {greedy(), warm(0.8f, 40, 1.0f), warm(1.0f, 0, 0.95f), penalized, blocked}) {
     for (const size_t n : {9, 1}) {

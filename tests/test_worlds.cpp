@@ -68,6 +68,8 @@ Submission draw_record(World& world, uint64_t id, const std::vector<int32_t>& co
   request.max_new_tokens = world.below(8) == 0 ? world.below(3) : 1 + world.below(80);
   request.sampling.greedy = world.below(2) == 0;
   if (world.below(4) == 0) request.sampling.repetition_penalty = 1.3f;
+  if (world.below(4) == 0) request.sampling.frequency_penalty = 0.7f;
+  if (world.below(8) == 0) request.sampling.presence_penalty = -1.1f;
   if (world.below(20) == 0) request.sampling.forbidden = {0, 1, 2};
   if (world.below(6) == 0) request.n_logprobs = 2;
   const bool scored = world.below(3) == 0;

@@ -47,6 +47,8 @@ void add_arguments(const RequestArguments& a, Values& values) {
 void add_sampling(const SamplingOptions& s, Values& values) {
   values.add_all(s.logit_bias)
       .add(s.repetition_penalty)
+      .add(s.frequency_penalty)
+      .add(s.presence_penalty)
       .add(uint64_t{s.no_repeat_ngram})
       .add(uint64_t{s.min_new_tokens});
   values.add_all(s.forbidden).add(uint64_t{s.greedy});

@@ -262,8 +262,6 @@ std::string_view substitute_for(std::string_view name) {
   constexpr std::string_view kBeams =
       "there is no beam search; --greedy takes the most likely token each time, -N 4 draws 4 texts (with --json "
       "--logprobs 0: what each token's probability was)";
-  constexpr std::string_view kPenalty =
-      "tokens that were there are made less likely by --repetition-penalty X or --no-repeat-ngram N";
   constexpr Substitute kSubstitutes[] = {
       {"beam", kBeams},
       {"num-beam", kBeams},
@@ -273,8 +271,6 @@ std::string_view substitute_for(std::string_view name) {
       {"length-penalty", kBeams},
       {"early-stopping", kBeams},
       {"diversity-penalty", kBeams},
-      {"presence-penalty", kPenalty},
-      {"frequency-penalty", kPenalty},
       {"do-sample", "tokens are drawn unless --greedy takes the most likely one"},
       {"max-length", "-n N (max_new_tokens) counts the new tokens, without the prompt"},
   };

@@ -9,6 +9,7 @@ namespace gpt2 {
 namespace {
 
 constexpr float kMostBias = 1000;
+constexpr float kMostPenalty = 2;  // OpenAI's bounds
 constexpr float kColdest = 1e-30f;  // logits divided by less could overflow: below it, the most likely token
 
 void check_token(const char* option, int32_t token, const Config& config) {
@@ -32,6 +33,14 @@ std::vector<Option> SamplingArguments::options() {
       {"--repetition-penalty", "--repeat-penalty",
        "Divide the logits of tokens of the prompt and the text so far by X; multiply those below 0 (default 1: off).",
        real_value(values_.repetition_penalty, 0.001f, 1000)},
+      {"--frequency-penalty", "",
+       "Subtract X, from -2 to 2, from a token's logit for each time that it was generated so far; the prompt does not "
+       "count (default 0: off).",
+       real_value(values_.frequency_penalty, -kMostPenalty, kMostPenalty)},
+      {"--presence-penalty", "",
+       "Subtract X, from -2 to 2, from the logits of tokens that were generated so far, once; the prompt does not "
+       "count (default 0: off).",
+       real_value(values_.presence_penalty, -kMostPenalty, kMostPenalty)},
       {"--no-repeat-ngram", "--no-repeat-ngram-size",
        "Never repeat N tokens that stand in the prompt or the text so far (default 0: off).",
        whole_value(values_.no_repeat_ngram, 0, kMax)},

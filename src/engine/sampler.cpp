@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <utility>
 
 #include "src/base/error.h"
 #include "src/base/fast_exp.h"
@@ -26,7 +27,7 @@ bool more_likely(const Candidate& a, const Candidate& b) {
 
 }  // namespace
 
-Sampler::Sampler(uint32_t n_vocab) : marked_(n_vocab, 0) {
+Sampler::Sampler(uint32_t n_vocab) : counts_(n_vocab, 0) {
   logits_.reserve(n_vocab);
   candidates_.reserve(n_vocab);
   scratch_.reserve(n_vocab);
@@ -50,7 +51,7 @@ std::optional<int32_t> Sampler::sample(std::span<const float> logits, const Samp
 
 std::span<const Candidate> Sampler::filter(std::span<const float> logits, const SamplingOptions& options,
                                            const TextSoFar& text) {
-  GPT2_CHECK(!logits.empty() && logits.size() <= marked_.size() && options.temperature > 0);
+  GPT2_CHECK(!logits.empty() && logits.size() <= counts_.size() && options.temperature > 0);
   if (options.changes_logits()) {
     process(logits, options, text);
     logits = logits_;
@@ -100,6 +101,7 @@ void Sampler::collect(std::span<const float> logits, float temperature, float le
 }
 
 void Sampler::process(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text) {
+  GPT2_CHECK(text.n_generated <= text.tokens.size());
   logits_.assign(logits.begin(), logits.end());
   const auto at = [&](int32_t token) -> float& {
     GPT2_CHECK(token >= 0 && static_cast<size_t>(token) < logits_.size());
@@ -107,6 +109,8 @@ void Sampler::process(std::span<const float> logits, const SamplingOptions& opti
   };
   for (const TokenBias& bias : options.logit_bias) at(bias.token) += bias.bias;
   if (options.repetition_penalty != 1.0f) penalize_repetition(options.repetition_penalty, text.tokens);
+  if (options.frequency_penalty != 0.0f || options.presence_penalty != 0.0f)
+    penalize_generated(options, text.tokens.last(text.n_generated));
   if (options.no_repeat_ngram > 0) forbid_repeated_ngrams(options.no_repeat_ngram, text.tokens);
   if (text.n_generated < options.min_new_tokens) {
     for (const int32_t token : text.end_of_text) at(token) = kForbidden;
@@ -118,11 +122,22 @@ void Sampler::process(std::span<const float> logits, const SamplingOptions& opti
 void Sampler::penalize_repetition(float penalty, std::span<const int32_t> tokens) {
   for (const int32_t token : tokens) {
     const auto id = static_cast<size_t>(token);
-    if (marked_[id] != 0) continue;
-    marked_[id] = 1;
+    if (counts_[id] != 0) continue;
+    counts_[id] = 1;
     logits_[id] = logits_[id] < 0 ? logits_[id] * penalty : logits_[id] / penalty;
   }
-  for (const int32_t token : tokens) marked_[static_cast<size_t>(token)] = 0;
+  for (const int32_t token : tokens) counts_[static_cast<size_t>(token)] = 0;
+}
+
+// The formula of OpenAI's API reference. A logit is changed once, whatever the order of the tokens.
+void Sampler::penalize_generated(const SamplingOptions& options, std::span<const int32_t> generated) {
+  for (const int32_t token : generated) ++counts_[static_cast<size_t>(token)];
+  for (const int32_t token : generated) {
+    const auto id = static_cast<size_t>(token);
+    const uint32_t count = std::exchange(counts_[id], 0);
+    if (count == 0) continue;
+    logits_[id] -= static_cast<float>(count) * options.frequency_penalty + options.presence_penalty;
+  }
 }
 
 // Forbids each token that has followed the text's last n - 1 tokens before.

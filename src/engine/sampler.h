@@ -1,5 +1,6 @@
-// From logits to a token: processors and filters with the formulas and the order of Hugging Face `generate`, then
-// Gumbel-max. Pure: the same logits, options, tokens so far and noise give the same token on every machine.
+// From logits to a token: processors and filters with the formulas and the order of Hugging Face `generate`, OpenAI's
+// two penalties among them, then Gumbel-max. Pure: the same logits, options, tokens so far and noise give the same
+// token on every machine.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,9 @@ struct TokenBias {
 struct SamplingOptions {
   std::vector<TokenBias> logit_bias;
   float repetition_penalty = 1.0f;  // > 0; a token of the text so far: logit < 0 ? logit * penalty : logit / penalty
+  // OpenAI's, -2 to 2, for tokens that were generated so far, the prompt's own not counted:
+  // logit -= count * frequency_penalty + (count > 0) * presence_penalty; 0: off
+  float frequency_penalty = 0.0f, presence_penalty = 0.0f;
   uint32_t no_repeat_ngram = 0;     // forbid a token that would repeat this many tokens of the text so far; 0: off
   uint32_t min_new_tokens = 0;      // forbid end-of-text tokens before so many tokens were generated
   std::vector<int32_t> forbidden;   // tokens that are never chosen
@@ -38,8 +42,8 @@ struct SamplingOptions {
   bool is_plain_argmax() const noexcept { return greedy && !changes_logits(); }
   // Returns whether the first block does anything.
   bool changes_logits() const noexcept {
-    return !logit_bias.empty() || repetition_penalty != 1.0f || no_repeat_ngram > 0 || min_new_tokens > 0 ||
-           !forbidden.empty();
+    return !logit_bias.empty() || repetition_penalty != 1.0f || frequency_penalty != 0.0f ||
+           presence_penalty != 0.0f || no_repeat_ngram > 0 || min_new_tokens > 0 || !forbidden.empty();
   }
 };
 
@@ -76,14 +80,15 @@ class Sampler {
   void collect(std::span<const float> logits, float temperature, float least);
   void process(std::span<const float> logits, const SamplingOptions& options, const TextSoFar& text);
   void penalize_repetition(float penalty, std::span<const int32_t> tokens);
+  void penalize_generated(const SamplingOptions& options, std::span<const int32_t> generated);
   void forbid_repeated_ngrams(uint32_t n, std::span<const int32_t> tokens);
   void keep_top_k(uint32_t k);
   void keep_top_p(float p);
   void keep_min_p(float p);
   void keep_typical(float mass);
 
-  std::vector<float> logits_;          // after the processors; -infinity: forbidden
-  std::vector<unsigned char> marked_;  // by id, all 0 between two calls
+  std::vector<float> logits_;     // after the processors; -infinity: forbidden
+  std::vector<uint32_t> counts_;  // by id, all 0 between two calls
   std::vector<Candidate> candidates_;
   std::vector<float> scratch_;
 };

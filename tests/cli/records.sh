@@ -131,6 +131,8 @@ key '"top_p":0.5' --top-p 0.5
 key '"min_p":0.1' --min-p 0.1
 key '"typical_p":0.5' --typical-p 0.5
 key '"repetition_penalty":1.5' --repetition-penalty 1.5
+key '"frequency_penalty":1.5' --frequency-penalty 1.5
+key '"presence_penalty":-1.5' --presence-penalty -1.5
 key '"no_repeat_ngram":1' --no-repeat-ngram 1
 key '"min_new_tokens":12' --min-new-tokens 12
 key '"logit_bias":{"300":5,"301":-2.5}' --logit-bias 300:5 --logit-bias 301:-2.5

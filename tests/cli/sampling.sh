@@ -17,6 +17,13 @@ run "$GPT2" generate --json --greedy -n 3 --logit-bias 1234:1000 --forbid-token 
 check "--forbid-token comes after --logit-bias" out_has '"tokens":[1235,1235,1235]'
 run "$GPT2" generate --json --greedy -n 3 --logit-bias 1234:500 --logit-bias 1235:499 --repetition-penalty 2 x
 check "--repetition-penalty turns to another token" out_has '"tokens":[1234,1235,1234]'
+run "$GPT2" generate --json --greedy -n 6 --logit-bias 1234:500 --logit-bias 1235:499 --logit-bias 1236:498 --frequency-penalty 1.5 x
+check "--frequency-penalty grows until other tokens are likelier" out_has '"tokens":[1234,1234,1234,1234,1236,1235]'
+run "$GPT2" generate --json --greedy -n 6 --logit-bias 1234:500 --logit-bias 1235:499 --presence-penalty 2 --tokens 1234
+check "--presence-penalty counts once" out_has '"tokens":[1234,1234,1234,1234,1234,1234]'
+# Made by this command on the machine of the first version with these options.
+run "$GPT2" generate --json -s 5 -n 20 --frequency-penalty 0.8 --presence-penalty 0.5 "The old captain said"
+check "a drawn text with both penalties" out_has '"tokens":[278,319,0,375,2823,1364,11,1917,487,1333,198,198,1,1197,395,391,526,13,399,266]'
 run "$GPT2" generate --json --greedy -n 3 --logit-bias 1234:500 --logit-bias 1235:400 --no-repeat-ngram 1 --tokens 1234
 check "--no-repeat-ngram counts the prompt" grep -qE '"tokens":\[1235,[0-9]+,[0-9]+\]' "$T/out"
 run "$GPT2" generate --json -n 9 --logit-bias 4095:1000 x
@@ -40,6 +47,9 @@ run "$GPT2" generate --forbid-token 4096 x; error "--forbid-token of no token" 4
 for bad in "" a -1 1.5; do run "$GPT2" generate --forbid-token "$bad" x; error "--forbid-token '$bad'" 2 --forbid-token; done
 for bad in 0 -1 nan 1001 x; do
   run "$GPT2" generate --repetition-penalty "$bad" x; error "--repetition-penalty $bad" 2 "found \"$bad\""
+done
+for option in --frequency-penalty --presence-penalty; do
+  for bad in -2.1 2.1 nan x; do run "$GPT2" generate "$option" "$bad" x; error "$option $bad" 2 "$option" "found \"$bad\""; done
 done
 for bad in -0.1 1.1 nan; do run "$GPT2" generate --typical-p "$bad" x; error "--typical-p $bad" 2 "found \"$bad\""; done
 for option in --no-repeat-ngram --min-new-tokens --samples; do

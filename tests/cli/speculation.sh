@@ -4,7 +4,7 @@
 
 "$GPT2" convert --quiet "$BOOKS" "$T/books.gpt2" || exit 1
 draft=$T/books.gpt2  # its own draft: agrees wherever it is asked
-for sampler in "--greedy" "-T 0.8 --top-k 40" "-T 1 --top-p 0.95 -N 3" "--greedy --stop the" "--repetition-penalty 1.3 --json"; do
+for sampler in "--greedy" "-T 0.8 --top-k 40" "-T 1 --top-p 0.95 -N 3" "--greedy --stop the" "--repetition-penalty 1.3 --json" "--greedy --frequency-penalty 0.6 --presence-penalty 0.3"; do
   run "$GPT2" generate -s 7 -n 60 $sampler "The old captain said"
   sed 's/"timings":.*//' "$T/out" >"$T/plain"
   for spec in "--draft-model $draft" "--draft-lookup" "--draft-lookup=1 --draft-model $draft --spec force" "--draft-model $draft --draft-max 3"; do

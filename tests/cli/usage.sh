@@ -28,7 +28,6 @@ for name in --num-beams --num_beams --beam --beam-size=4 --beams; do
   run "$GPT2" generate $name x; error "$name" 2 "unknown option" "there is no beam search" --greedy "-N 4"
 done
 run "$GPT2" generate --do-sample x; error "--do-sample" 2 --greedy
-run "$GPT2" generate --presence-penalty 1 x; error "--presence-penalty" 2 --repetition-penalty
 run "$GPT2" generate -Z x; error "unknown short option" 2 'unknown option "-Z"'
 run "$GPT2" generate x --seed; error "option without its value" 2 "--seed needs a value"
 run "$GPT2" generate --greedy=yes x; error "flag with a value" 2 --greedy 'found "yes"'

@@ -408,20 +408,23 @@ void run_sampler(std::string_view input) {
   options.typical_p = fraction(head.typical_p);
   options.temperature = head.temperature == 0 ? 1e-30f : static_cast<float>(head.temperature) / 16.0f;
   options.repetition_penalty = 0.001f + static_cast<float>(head.penalty);
+  if ((head.flags & 8) != 0) options.frequency_penalty = fraction(head.penalty) * 4 - 2;
+  if ((head.flags & 16) != 0) options.presence_penalty = 2 - fraction(head.penalty) * 4;
   options.no_repeat_ngram = head.ngram % 5;
   if ((head.flags & 2) != 0) options.forbidden = {0, static_cast<int32_t>(n_vocab) - 1};
   if ((head.flags & 4) != 0) options.logit_bias = {{1, 1000.0f}, {0, -1000.0f}};
   options.min_new_tokens = head.flags >> 6;
   static Sampler sampler(64);
   const std::vector<int32_t> eos = {2};
-  const TextSoFar so_far = {text, 1, eos};
+  const uint32_t n_generated = std::min<size_t>(text.size(), (head.flags & 32) != 0 ? text.size() : 1);
+  const TextSoFar so_far = {text, n_generated, eos};
   const auto token = sampler.sample(logits, options, so_far, PositionNoise(7, 0, text.size()));
   const auto again = sampler.sample(logits, options, so_far, PositionNoise(7, 0, text.size()));
   require(token == again, "the same question, another answer");
   if (!token) return;
   require(*token >= 0 && static_cast<size_t>(*token) < n_vocab, "a token outside the vocabulary");
   for (const int32_t forbidden : options.forbidden) require(*token != forbidden, "a forbidden token");
-  if (options.min_new_tokens > 1) require(*token != 2, "an end before its time");
+  if (options.min_new_tokens > n_generated) require(*token != 2, "an end before its time");
   if (options.no_repeat_ngram == 1) {
     for (const int32_t seen : text) require(*token != seen, "a token that was there");
   }
