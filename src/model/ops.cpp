@@ -14,6 +14,17 @@ Ops::Input plain(MatrixView<const float> x) { return {as_bytes(x.data()), x.stri
 
 }  // namespace
 
+Epilogue activation_of(const Config& config) noexcept {
+  const bool gated = config.mlp == Mlp::gated;
+  switch (config.activation) {
+    case Activation::gelu_tanh: return gated ? Epilogue::gated_gelu_tanh : Epilogue::gelu_tanh;
+    case Activation::gelu_erf: return gated ? Epilogue::gated_gelu_erf : Epilogue::gelu_erf;
+    case Activation::relu: return gated ? Epilogue::gated_relu : Epilogue::relu;
+    case Activation::silu: return gated ? Epilogue::gated_silu : Epilogue::silu;
+  }
+  return Epilogue::none;
+}
+
 template <class MakeRow>
 void Ops::make_rows(size_t n_rows, MakeRow&& make_row) const noexcept {
   if (n_rows > kFewRows) {
@@ -73,6 +84,24 @@ void Ops::linear_by_groups(const Panels& w, uint32_t n_groups, const Input& in, 
     args.out = out.data();
     args.out_stride = out.stride();
     kernels_.matmul(args);
+  });
+}
+
+void Ops::attend(const LayerAttention& attention) const noexcept {
+  const size_t n_groups = attention.config.n_kv_head, n_rep = attention.config.n_rep();
+  const size_t n_parts = parts_of_group(n_groups, n_rep);
+  if (n_parts > 1) {
+    attention.each_sequence([&](size_t sequence, Range rows) {
+      each_pair(n_groups, sequence, [&](size_t group) { attention.keep(kernels_, group, rows); });
+    });
+    worker_.barrier();
+  }
+  attention.each_sequence([&](size_t sequence, Range rows) {
+    each_pair(n_groups * n_parts, sequence, [&](size_t i) {
+      const size_t group = i / n_parts, part = i % n_parts;
+      if (n_parts == 1) attention.keep(kernels_, group, rows);
+      attention.attend(kernels_, group, {n_rep * part / n_parts, n_rep * (part + 1) / n_parts}, rows);
+    });
   });
 }
 

@@ -10,10 +10,14 @@
 #include "kernels/kernels.h"
 #include "src/base/matrix_view.h"
 #include "src/base/thread_team.h"
+#include "src/model/attention.h"
 #include "src/model/weights.h"
 #include "src/model/workspace.h"
 
 namespace gpt2 {
+
+// Returns what a product of the MLP leaves: act(x), or act(gate) * x where it is gated.
+Epilogue activation_of(const Config& config) noexcept;
 
 class Ops {
  public:
@@ -46,27 +50,9 @@ class Ops {
   // linear() for a matrix whose outputs stand by groups of heads (those that share keys and values), so that attend()
   // may follow.
   void linear_by_groups(const Panels& w, uint32_t n_groups, const Input& in, MatrixView<float> out) const noexcept;
-  // For each sequence of the batch (each_sequence(body) calls body(number, rows) for all of them) and each group of
-  // n_rep heads: calls keep(group, rows) on one thread and then work(group, heads, rows), on several where there are
-  // fewer groups than threads.
-  template <class EachSequence, class Store, class Attend>
-  void attend(uint32_t n_groups, uint32_t n_rep, EachSequence&& each_sequence, Store&& keep,
-              Attend&& work) const noexcept {
-    const size_t n_parts = parts_of_group(n_groups, n_rep);
-    if (n_parts > 1) {
-      each_sequence([&](size_t sequence, Range rows) {
-        each_pair(n_groups, sequence, [&](size_t group) { keep(group, rows); });
-      });
-      worker_.barrier();
-    }
-    each_sequence([&](size_t sequence, Range rows) {
-      each_pair(n_groups * n_parts, sequence, [&](size_t i) {
-        const size_t group = i / n_parts, part = i % n_parts;
-        if (n_parts == 1) keep(group, rows);
-        work(group, Range{n_rep * part / n_parts, n_rep * (part + 1) / n_parts}, rows);
-      });
-    });
-  }
+  // Attends to every sequence of the batch: each group of heads keeps its keys and values on one thread and attends on
+  // that one, on several where there are fewer groups than threads.
+  void attend(const LayerAttention& attention) const noexcept;
   // linear() that keeps the arg-max of the first n_valid outputs of every row. It keeps nothing else where
   // `out` has no rows.
   void linear_argmax(const Panels& w, const Input& in, MatrixView<float> out, size_t n_valid) const noexcept;
@@ -90,7 +76,7 @@ class Ops {
     }
   }
   // Returns into how many parts each group is divided: more than one where there are fewer groups than threads.
-  size_t parts_of_group(uint32_t n_groups, uint32_t n_rep) const noexcept {
+  size_t parts_of_group(size_t n_groups, size_t n_rep) const noexcept {
     if (n_groups >= worker_.count()) return 1;
     return std::min<size_t>(n_rep, (worker_.count() + n_groups - 1) / n_groups);
   }
