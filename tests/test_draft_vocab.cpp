@@ -158,3 +158,38 @@ TEST_CASE("draft vocabulary: the text is that without it") {
   CHECK(stats.accepted[1] > 50);
   CHECK(stats.accepted[1] < stats.drafted[1]);
 }
+
+TEST_CASE("draft: a tokenizer with the same tokens and other rules is told of, one with other tokens refused") {
+  const auto with = [&](const std::map<std::string, std::string>& files) {
+    const std::string copy = make_checkpoint({1, 3, 48, 80, 80, 6}).write();
+    for (const auto& [name, text] : files) write_file(copy + "/" + name, text);
+    MemorySink sink;
+    convert_checkpoint(copy, {}, sink, nullptr);
+    return Model::from_memory(sink.take(), "draft.gpt2");
+  };
+  const Model target = with({});
+  CHECK(check_draft_tokenizer(target, with({})).empty());
+  const std::string split_and_form =
+      R"({"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Digits",)"
+      R"("individual_digits":true},{"type":"ByteLevel","add_prefix_space":false}]},)"
+      R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]}})";
+  struct Case {
+    std::map<std::string, std::string> files;
+    const char* differences;
+  };
+  const Case kCases[] = {
+      {{{"tokenizer_config.json", R"({"bos_token":"a","add_bos_token":true})"}},
+       "before a text \"a\" instead of nothing"},
+      {{{"tokenizer.json", split_and_form}}, "split rule gpt2_digits instead of gpt2, normal form C instead of none"},
+      {{{"added_tokens.json", R"({"ab":2})"}}, "token 2 \"ab\" added instead of plain"},
+      {{{"merges.txt", "#version: 0.2\n"}}, "merges these instead of others"}};
+  for (const Case& c : kCases) {
+    const std::string found = check_draft_tokenizer(target, with(c.files));
+    CHECK_MESSAGE(found.find(c.differences) != std::string::npos, found);
+  }
+  const Model other = with({{"vocab.json", R"({"a":0,"ab":1,"b":2})"}});
+  const Failure failure = failure_of([&] { check_draft_tokenizer(target, other); });
+  CHECK(failure.code == 3);
+  CHECK_MESSAGE(failure.message.find("where id 1 is \"b\"") != std::string::npos, failure.message);
+  CHECK_MESSAGE(failure.message.find("found \"ab\"") != std::string::npos, failure.message);
+}

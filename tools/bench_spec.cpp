@@ -144,7 +144,7 @@ std::vector<std::vector<int32_t>> SpeculationBenchCommand::read_prompts(const Mo
 
 int SpeculationBenchCommand::run(const Setting& setting) const {
   if (!wanted()) fail(ExitCode::usage, "bench spec: expected --draft-model or --draft-lookup, found no draft");
-  const std::optional<Model> draft = speculation_.load_draft(setting.verbosity);
+  const std::optional<Model> draft = speculation_.load_draft(setting.model, setting.verbosity);
   SpeculationBenchOptions options;
   options.engine = setting.engine;
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);

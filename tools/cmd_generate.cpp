@@ -308,7 +308,7 @@ void Generate::generate(const Model& model, Generation& generation, std::string 
     options.engine.prefill_chunk =
         std::min(static_cast<uint32_t>(generation.prompt.size()), options.engine.prefill_chunk);
   }
-  const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
+  const std::optional<Model> draft = speculation_.load_draft(model, model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
   generation.model = model.name();
   generation.kernels = options.engine.kernels->name;
@@ -371,7 +371,7 @@ int Generate::run_many() {
   options.engine = engine_.resolve(model);
   options.engine.prefix_cache = true;
   options.kv_memory = many_.kv_memory();
-  const std::optional<Model> draft = speculation_.load_draft(model_.verbosity);
+  const std::optional<Model> draft = speculation_.load_draft(model, model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
   options.engine.max_slots = many_.batch() ? *many_.batch() : default_batch(model, options);
   Batcher batcher(model, options);

@@ -1,7 +1,10 @@
 #include "tools/speculation_arguments.h"
 
+#include "src/base/error.h"
+#include "src/engine/model_drafter.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
+#include "tools/terminal.h"
 
 namespace gpt2 {
 namespace {
@@ -60,9 +63,15 @@ std::vector<Option> SpeculationArguments::options() {
        choice_value(verification_, {{"coupled", Verification::coupled}, {"rejection", Verification::rejection}})}};
 }
 
-std::optional<Model> SpeculationArguments::load_draft(Verbosity verbosity) const {
+std::optional<Model> SpeculationArguments::load_draft(const Model& target, Verbosity verbosity) const {
   if (!wanted() || !draft_) return std::nullopt;
-  return load_any_model({draft_, verbosity});
+  Model draft = load_any_model({draft_, verbosity});
+  const std::string differences = check_draft_tokenizer(target, draft);
+  if (!differences.empty() && verbosity != Verbosity::quiet) {
+    say("warning: " + printable(draft.name(), 400) +
+        ": the draft has the model's tokens, but its tokenizer has other rules: " + differences);
+  }
+  return draft;
 }
 
 void SpeculationArguments::add_inputs(InputFiles& inputs) const {

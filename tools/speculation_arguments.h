@@ -17,8 +17,9 @@ class SpeculationArguments {
   std::vector<Option> options();
   // Returns whether a draft is named and not switched off.
   bool wanted() const noexcept { return policy_ != DraftPolicy::off && (draft_ || lookup_ > 0); }
-  // Opens the draft model, if one is named. Throws Error (exit 3).
-  std::optional<Model> load_draft(Verbosity verbosity) const;
+  // Opens the draft model, if one is named, and says where its tokenizer has other rules than the target's. Throws
+  // Error (exit 3), also where it has other tokens.
+  std::optional<Model> load_draft(const Model& target, Verbosity verbosity) const;
   void add_inputs(InputFiles& inputs) const;
   // `draft`: what load_draft gave.
   SpeculationOptions resolve(const Model* draft) const;

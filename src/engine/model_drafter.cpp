@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
+#include "src/text/rule_differences.h"
 
 namespace gpt2 {
 namespace {
@@ -22,8 +23,8 @@ std::string quoted(const Tokenizer& tokenizer, TokenId id) {
 
 }  // namespace
 
-void check_draft_tokenizer(const Model& target, const Model& draft) {
-  if (target.file().tokenizer_hash == draft.file().tokenizer_hash) return;
+std::string check_draft_tokenizer(const Model& target, const Model& draft) {
+  if (target.file().tokenizer_hash == draft.file().tokenizer_hash) return {};
   const Tokenizer &mine = draft.tokenizer(), &other = target.tokenizer();
   const size_t n = std::min(mine.n_tokens(), other.n_tokens());
   for (size_t i = 0; i < n; ++i) {
@@ -41,6 +42,7 @@ void check_draft_tokenizer(const Model& target, const Model& draft) {
                std::to_string(mine.n_tokens()) + "; the first that differs is id " + std::to_string(id) + ", " +
                    quoted(longer, id));
   }
+  return rule_differences(draft.file().tokenizer, target.file().tokenizer);
 }
 
 ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Options& options)

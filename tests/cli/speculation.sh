@@ -40,6 +40,18 @@ run "$GPT2" generate --draft-lookup=0 "x"; error "a look-up of nothing" 2 --draf
 run "$GPT2" generate --draft-max 16 "x"; error "too many tokens" 2 --draft-max
 run "$GPT2" generate --spec maybe "x"; error "no such --spec" 2 --spec
 
+# A draft whose tokenizer has the same tokens: with other rules it is told of, with other tokens refused.
+cp -r "$BOOKS" "$T/ruled"
+echo '{"bos_token":"<|endoftext|>","add_bos_token":true}' >"$T/ruled/tokenizer_config.json"
+run "$GPT2" generate -s 7 -n 30 "The old captain said"
+cp "$T/out" "$T/plain"
+run "$GPT2" generate -s 7 -n 30 --spec force --draft-model "$T/ruled" "The old captain said"
+check "a draft with other rules warns and goes on" eval '((status == 0)) && same $T/plain $T/out && (($(wc -l <$T/err) == 1)) &&
+  err_has "$T/ruled" && err_has "before a text \"<|endoftext|>\" instead of nothing"'
+rm "$T/ruled/tokenizer_config.json"
+sed 's/"a": *\([0-9]*\)/"a":X\1/; s/"b": *\([0-9]*\)/"a":\1/; s/"a":X/"b":/' "$BOOKS/vocab.json" >"$T/ruled/vocab.json"
+run "$GPT2" generate --draft-model "$T/ruled" "x"; error "a draft with other tokens" 3 "$T/ruled" "is \"a\"" "found \"b\""
+
 # A draft that knows the README's tokens only.
 run "$GPT2" convert --draft-vocab 500 --text README.md "$BOOKS" "$T/draft.gpt2"
 check "convert --draft-vocab" quiet_success
