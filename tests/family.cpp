@@ -221,12 +221,20 @@ std::vector<FamilyCase> family_cases() {
 }
 
 std::string family_file(const Config& config, DType dtype) {
-  const std::vector<uint32_t> no_offsets(1, 0), no_bytes(256, kNoToken);
+  // A letter a token, so that every id is one that a text may have.
+  std::vector<uint32_t> offsets(1, 0), byte_tokens(256, kNoToken);
+  std::string letters;
+  for (uint32_t id = 0; id < config.n_vocab; ++id) {
+    letters += static_cast<char>('A' + id);
+    offsets.push_back(id + 1);
+    byte_tokens['A' + id] = id;
+  }
   const std::vector<MergeSlot> no_merges(1, MergeSlot{kNoToken, 0, 0, 0});
   TokenizerTables tokenizer;
-  tokenizer.offsets = no_offsets;
+  tokenizer.bytes = letters;
+  tokenizer.offsets = offsets;
   tokenizer.merges = no_merges;
-  tokenizer.byte_tokens = no_bytes;
+  tokenizer.byte_tokens = byte_tokens;
   NamedSource source(config);
   MemorySink sink;
   WriteOptions options;

@@ -26,8 +26,14 @@ std::vector<Tokens> texts(const Model& target, const std::vector<SpecCase>& case
   batcher_options.engine.threads = threads;
   batcher_options.engine.max_slots = batch;
   if (options != nullptr) batcher_options.speculation = *options;
-  Batcher batcher(target, batcher_options);
+  return texts(target, cases, batcher_options, nullptr, stats);
+}
+
+std::vector<Tokens> texts(const Model& target, const std::vector<SpecCase>& cases, const BatcherOptions& options,
+                          std::vector<std::vector<float>>* logprobs, SpeculationStats* stats) {
+  Batcher batcher(target, options);
   std::vector<Tokens> out(cases.size());
+  if (logprobs != nullptr) logprobs->assign(cases.size(), {});
   for (size_t i = 0; i < cases.size(); ++i) {
     Submission submission;
     submission.id = i;
@@ -35,11 +41,15 @@ std::vector<Tokens> texts(const Model& target, const std::vector<SpecCase>& case
     submission.request.sampling = cases[i].sampling;
     submission.request.seed = i;
     submission.request.max_new_tokens = cases[i].n;
+    submission.request.slide = cases[i].slide;
+    submission.request.n_logprobs = logprobs != nullptr ? 1 : 0;
     batcher.submit(submission);
   }
   while (batcher.unfinished() > 0) {
     for (const Event& event : batcher.step()) {
-      if (event.token) out[event.id].push_back(*event.token);
+      if (!event.token) continue;
+      out[event.id].push_back(*event.token);
+      if (logprobs != nullptr) (*logprobs)[event.id].push_back(event.logprob);
     }
   }
   if (stats != nullptr) *stats = *batcher.speculation_stats();

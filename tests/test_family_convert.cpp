@@ -2,108 +2,19 @@
 // refused.
 #include <doctest/doctest.h>
 
-#include <cmath>
-#include <cstring>
-
 #include "src/base/error.h"
 #include "src/convert/convert.h"
-#include "src/io/json.h"
-#include "tests/family.h"
+#include "tests/family_goldens.h"
 #include "tests/fixtures.h"
-#include "tests/runner.h"
-#include "tests/support.h"
 
 using namespace gpt2;
 using namespace gpt2::test;
 
-namespace {
-
-struct Golden {
-  std::string name, config;
-  double deviation = 0;
-  const Json* tensors = nullptr;
-  std::vector<float> logits;  // [rows, n_vocab]
-};
-
-struct Goldens {
-  Json json;
-  std::vector<int32_t> ids;
-  std::vector<size_t> rows;
-  std::vector<Golden> cases;
-
-  Goldens() : json(parse_json(read_file(source_path("tests/data/family/family.json")), "family.json")) {
-    const std::string bytes = read_file(source_path("tests/data/family/family.f32"));
-    for (const Json& id : json.find("ids")->array) ids.push_back(static_cast<int32_t>(id.integer));
-    for (const Json& row : json.find("rows")->array) rows.push_back(static_cast<size_t>(row.integer));
-    const size_t n = rows.size() * 37 * sizeof(float);
-    size_t at = 0;
-    for (const auto& [name, value, place] : json.find("cases")->object) {
-      Golden golden;
-      golden.name = name;
-      golden.config = value.find("config")->string;
-      golden.deviation = value.find("deviation")->real;
-      golden.tensors = value.find("tensors");
-      golden.logits.resize(rows.size() * 37);
-      REQUIRE(at + n <= bytes.size());
-      std::memcpy(golden.logits.data(), bytes.data() + at, n);
-      at += n;
-      cases.push_back(std::move(golden));
-    }
-    REQUIRE(at == bytes.size());
-  }
-  const Golden& of(std::string_view name) const {
-    for (const Golden& golden : cases) {
-      if (golden.name == name) return golden;
-    }
-    REQUIRE_MESSAGE(false, "no golden " << std::string(name));
-    return cases[0];
-  }
-};
-
-CheckpointFixture checkpoint_of(const Golden& golden, const std::string& config) {
-  CheckpointFixture fixture = make_checkpoint({});
-  fixture.tensors.clear();
-  fixture.shapes.clear();
-  fixture.config_json = config;
-  for (const auto& [name, shape, place] : golden.tensors->object) {
-    uint64_t n = 1;
-    for (const Json& d : shape.array) {
-      fixture.shapes[name].push_back(static_cast<uint64_t>(d.integer));
-      n *= static_cast<uint64_t>(d.integer);
-    }
-    std::vector<float>& values = fixture.tensors[name];
-    for (uint64_t i = 0; i < n; ++i) values.push_back(golden_element(name, i, shape.array.size() == 1));
-  }
-  return fixture;
-}
-
-// The largest error of the kept rows in units of the logits' deviation; NaN counts as infinite.
-double error_of(const Goldens& goldens, const Golden& golden, const Model& model) {
-  const std::vector<float> logits = logits_of(model, goldens.ids, {runnable_kernels().tables[0], 2});
-  double worst = 0;
-  for (size_t r = 0; r < goldens.rows.size(); ++r) {
-    for (size_t i = 0; i < 37; ++i) {
-      const double difference = double{logits[goldens.rows[r] * 37 + i]} - golden.logits[r * 37 + i];
-      const double error = std::abs(difference) / golden.deviation;
-      worst = error <= worst ? worst : error == error ? error : INFINITY;
-    }
-  }
-  return worst;
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  REQUIRE_MESSAGE(at != std::string::npos, from);
-  return text.replace(at, from.size(), to);
-}
-
-}  // namespace
-
 TEST_CASE("family: converted checkpoints of every architecture have numpy's logits to 2e-4") {
   const Goldens goldens;
-  CHECK(goldens.cases.size() == 15);
+  CHECK(goldens.cases.size() == 18);
   for (const Golden& golden : goldens.cases) {
-    const Model model = convert_fixture(checkpoint_of(golden, golden.config));
+    const Model model = convert_fixture(checkpoint_of(golden));
     const double error = error_of(goldens, golden, model);
     CHECK_MESSAGE(error <= 2e-4, golden.name << ": " << error);
     CHECK(golden.name.starts_with(model.config().architecture.substr(0, 4)));
@@ -115,7 +26,7 @@ TEST_CASE("family: quantised checkpoints, smoothed where that is legal, stay nea
   ConvertOptions options;
   options.dtype = DType::int8;
   for (const Golden& golden : goldens.cases) {
-    const double error = error_of(goldens, golden, convert_fixture(checkpoint_of(golden, golden.config), options));
+    const double error = error_of(goldens, golden, convert_fixture(checkpoint_of(golden), options));
     CHECK_MESSAGE(error <= 0.6, golden.name << ": " << error);
   }
 }

@@ -18,9 +18,9 @@ void read_gptj(ConfigReader& in, ConfigFile& file) {
   c.residual = Residual::parallel_one_norm;
   c.tied_lm_head = in.flag("tie_word_embeddings", false);
   c.head_bias = !c.tied_lm_head;
-  const Json* dims = in.value("rotary_dim");  // null: a whole head
-  const auto given = in.size("rotary_dim");
-  read_rotary(in, dims != nullptr ? *given : c.d_head, file);
+  // Absent it is the class's default, null a whole head.
+  const uint32_t dims = in.has("rotary_dim") ? in.size("rotary_dim").value_or(c.d_head) : 64;
+  read_rotary(in, dims, file);
 }
 
 }  // namespace

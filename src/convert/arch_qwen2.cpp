@@ -1,4 +1,6 @@
 // Qwen2 and 2.5: Llama with biases on q, k and v, and in some sizes a window in the upper layers.
+#include <string>
+
 #include "src/base/error.h"
 #include "src/convert/architecture.h"
 
@@ -11,9 +13,15 @@ void read_qwen2(ConfigReader& in, ConfigFile& file) {
   const auto window = in.size("sliding_window");
   const bool windowed = in.flag("use_sliding_window", false);
   const double first = in.number("max_window_layers", 28);
-  in.value("layer_types");  // says the same again
+  const Json* types = in.value("layer_types");
+  if (types != nullptr && types->array.size() != c.n_layer) {
+    in.refuse("layer_types", "an array of " + std::to_string(c.n_layer) + " kinds", *types);
+  }
+  const auto is_local = [&](uint32_t i) {
+    return types != nullptr ? types->array[i].string == "sliding_attention" : i >= first;
+  };
   if (windowed && window && *window < c.n_ctx) {
-    for (uint32_t i = 0; i < c.n_layer; ++i) c.windows.push_back(i >= first ? *window : 0);
+    for (uint32_t i = 0; i < c.n_layer; ++i) c.windows.push_back(is_local(i) ? *window : 0);
   }
   read_rotary(in, c.d_head, file);
 }

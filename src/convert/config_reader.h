@@ -26,6 +26,8 @@ class ConfigReader {
   std::string_view name(std::string_view key) const;
   // The value of a known key; nullptr if it is absent or null. Marks the key as known.
   const Json* value(std::string_view key);
+  // Whether the key is there, null or not.
+  bool has(std::string_view key) const { return json_.find(key) != nullptr; }
   [[noreturn]] void refuse(std::string_view key, std::string_view expected, const Json& found) const;
   std::optional<uint32_t> size(std::string_view key);
   uint32_t required_size(std::string_view key);
