@@ -365,6 +365,36 @@ def phi(ids):
                        head=lambda x: m.linear(x, "lm_head", N_VOCAB))
 
 
+def with_biases(m, has_bias):
+    """Of the linear layers, those whose name says so have a bias."""
+    def linear(x, name, n_out, bias=True, plain=m.linear):
+        return plain(x, name, n_out, has_bias(name))
+    m.linear = linear
+    return m
+
+
+@case
+def stablelm_parallel(ids):
+    c = dict(LLAMA, model_type="stablelm", num_attention_heads=3, use_qkv_bias=False, use_parallel_residual=True, rope_pct=0.5, norm_eps=1e-4,
+             tie_word_embeddings=False)
+    m = with_biases(Model(c), lambda name: False)
+    return m, llama(m, ids, r=8, parallel=True, norm=lambda x, n: m.layer_norm(x, n, 1e-4))
+
+
+@case
+def llama_biases(ids):
+    c = dict(LLAMA, model_type="llama", num_attention_heads=4, num_key_value_heads=2, head_dim=20, attention_bias=True, mlp_bias=True)
+    m = with_biases(Model(c), lambda name: name != "lm_head")
+    return m, llama(m, ids, norm=lambda x, n: m.rms_norm(x, n, 1e-6))
+
+
+@case
+def qwen2_window(ids):
+    c = dict(LLAMA, model_type="qwen2", num_attention_heads=3, use_sliding_window=True, sliding_window=20, max_window_layers=1, rope_theta=1000000.0)
+    m = with_biases(Model(c), lambda name: name.split(".")[-1] in ("q_proj", "k_proj", "v_proj"))
+    return m, llama(m, ids, windows=[None, 20], norm=lambda x, n: m.rms_norm(x, n, 1e-6))
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
