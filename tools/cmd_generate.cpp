@@ -21,6 +21,7 @@
 #include "tools/many_arguments.h"
 #include "tools/prompt.h"
 #include "tools/prompt_run.h"
+#include "tools/record_run.h"
 #include "tools/request_arguments.h"
 #include "tools/signals.h"
 #include "tools/speculation_arguments.h"
@@ -351,7 +352,7 @@ int Generate::run_one(const std::optional<std::string>& prompt) {
 }
 
 int Generate::run_many() {
-  if (many_.resumes() && !request_.seed && !request_.sampling.is_greedy() && shows_notes(model_.verbosity)) {
+  if (many_.run().resumes() && !request_.seed && !request_.sampling.is_greedy() && shows_notes(model_.verbosity)) {
     say("note: --resume without --seed: records without a seed of their own get other texts than the run that began "
         "would give");
   }
@@ -370,26 +371,27 @@ int Generate::run_many() {
   BatcherOptions options;
   options.engine = engine_.resolve(model);
   options.engine.prefix_cache = true;
-  options.kv_memory = many_.kv_memory();
+  options.kv_memory = many_.run().kv_memory().value_or(0);
   const std::optional<Model> draft = speculation_.load_draft(model, model_.verbosity);
   options.speculation = speculation_.resolve(draft ? &*draft : nullptr);
-  options.engine.max_slots = many_.batch() ? *many_.batch() : default_batch(model, options);
+  options.engine.max_slots = many_.run().batch() ? *many_.run().batch() : default_batch(model, options);
   Batcher batcher(model, options);
   note_on_machine(batcher.engine(), options.engine.threads, "batch " + std::to_string(options.engine.max_slots));
   note_on_rows(model, model.config().n_ctx);
   FinishedResults finished;
-  ResultFile output = many_.open_output(inputs(), finished);
+  ResultFile output = many_.run().open_output(inputs(), finished);
   catch_interrupts();
   RecordRunOptions run_options;
   run_options.format = many_.format();
   run_options.json = json_ || many_.format() == RecordFormat::jsonl;
-  run_options.order = many_.order();
-  run_options.shard = many_.shard();
+  run_options.order = many_.run().order();
+  run_options.shard = many_.run().shard();
   run_options.basis = run_basis(model, options.engine, options.speculation);
   run_options.models = {&model};
   if (draft) run_options.models.push_back(&*draft);
   // A line of progress between lines of results would disturb only the person who reads them.
-  run_options.verbosity = is_terminal(STDOUT_FILENO) && !many_.writes_file() ? Verbosity::quiet : model_.verbosity;
+  const bool shows_results = is_terminal(STDOUT_FILENO) && !many_.run().writes_file();
+  run_options.verbosity = shows_results ? Verbosity::quiet : model_.verbosity;
   RecordRun run(run_options, input, parser, batcher, finished, output);
   run.run();
   RecordStats stats;

@@ -73,4 +73,30 @@ std::string unescape(std::string_view text, std::string_view what) {
   return out;
 }
 
+void append_escaped_byte(char byte, std::string& out) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  const auto value = static_cast<unsigned char>(byte);
+  out += "\\x";
+  out += kDigits[value >> 4];
+  out += kDigits[value & 15];
+}
+
+std::string escaped_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  for (const char c : text) {
+    constexpr std::string_view kBytes = "\n\r\t\\", kLetters = "nrt\\";
+    const auto value = static_cast<unsigned char>(c);
+    if (const size_t known = kBytes.find(c); known != std::string_view::npos) {
+      line += '\\';
+      line += kLetters[known];
+    } else if (value < 0x20 || value == 0x7F) {
+      append_escaped_byte(c, line);
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
 }  // namespace gpt2

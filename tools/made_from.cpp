@@ -1,50 +1,18 @@
 #include "tools/made_from.h"
 
-#include <bit>
-
 #include "src/base/hash.h"
 #include "src/engine/prompt_cache.h"
 
 namespace gpt2 {
 namespace {
 
-// Values one after the other, each with its length where that varies, so that no two sequences of values are the same
-// text.
-class Values {
- public:
-  Values& add(uint64_t value) {
-    text_ += std::to_string(value) + ' ';
-    return *this;
-  }
-  Values& add(float value) { return add(uint64_t{std::bit_cast<uint32_t>(value)}); }
-  Values& add(std::string_view value) {
-    add(uint64_t{value.size()});
-    text_ += value;
-    return *this;
-  }
-  template <class Range>
-  Values& add_all(const Range& range) {
-    add(uint64_t{range.size()});
-    for (const auto& value : range) add_one(value);
-    return *this;
-  }
-  const std::string& text() const noexcept { return text_; }
-
- private:
-  void add_one(int32_t value) { add(static_cast<uint64_t>(value)); }
-  void add_one(const TokenBias& value) { add(static_cast<uint64_t>(value.token)).add(value.bias); }
-  void add_one(const std::string& value) { add(std::string_view(value)); }
-
-  std::string text_;
-};
-
-void add_arguments(const RequestArguments& a, Values& values) {
+void add_arguments(const RequestArguments& a, HashedValues& values) {
   values.add_all(a.stops).add(uint64_t{a.max_new_tokens}).add(uint64_t{a.n_samples}).add(uint64_t{a.keep});
   values.add(uint64_t{a.logprobs ? 1u + *a.logprobs : 0u}).add(static_cast<uint64_t>(a.overflow));
   values.add(uint64_t{a.special}).add(uint64_t{a.ignore_eos}).add(uint64_t{a.include_stop});
 }
 
-void add_sampling(const SamplingOptions& s, Values& values) {
+void add_sampling(const SamplingOptions& s, HashedValues& values) {
   values.add_all(s.logit_bias)
       .add(s.repetition_penalty)
       .add(s.frequency_penalty)
@@ -58,8 +26,10 @@ void add_sampling(const SamplingOptions& s, Values& values) {
 
 }  // namespace
 
+uint64_t HashedValues::hash() const { return xxh3(std::as_bytes(std::span(text_))); }
+
 std::string run_basis(const Model& model, const EngineOptions& engine, const SpeculationOptions& speculation) {
-  Values values;
+  HashedValues values;
   values.add(model.file().header_hash)
       .add(static_cast<uint64_t>(engine.kv_type))
       .add(class_of_arithmetic(model, engine));
@@ -72,7 +42,7 @@ std::string run_basis(const Model& model, const EngineOptions& engine, const Spe
 }
 
 uint64_t made_from(std::string_view basis, const Record& record, std::string_view line) {
-  Values values;
+  HashedValues values;
   values.add(basis);
   add_arguments(record.arguments, values);
   if (record.failure) {
@@ -82,7 +52,7 @@ uint64_t made_from(std::string_view basis, const Record& record, std::string_vie
     add_sampling(record.request.sampling, values);
     if (!record.request.sampling.greedy) values.add(record.request.seed);
   }
-  return xxh3(std::as_bytes(std::span(values.text())));
+  return values.hash();
 }
 
 }  // namespace gpt2

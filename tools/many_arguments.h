@@ -1,14 +1,14 @@
 // The options of `generate` for inputs of many prompts.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "tools/chat_arguments.h"
 #include "tools/options.h"
-#include "tools/record_run.h"
+#include "tools/record_text.h"
+#include "tools/run_arguments.h"
 
 namespace gpt2 {
 
@@ -27,22 +27,12 @@ class ManyArguments {
   RecordFormat format() const noexcept {
     return jsonl_ || chat_ ? RecordFormat::jsonl : null_ ? RecordFormat::null : RecordFormat::lines;
   }
-  ReorderWindow::Order order() const noexcept;
-  Shard shard() const noexcept { return shard_; }
-  ResultFile open_output(const InputFiles& inputs, FinishedResults& finished) const;
-  std::optional<uint32_t> batch() const noexcept { return batch_; }
-  uint64_t kv_memory() const noexcept { return kv_memory_.value_or(0); }
-  bool resumes() const noexcept { return resume_; }
-  bool writes_file() const noexcept { return output_ && *output_ != "-"; }
+  const RunArguments& run() const noexcept { return run_; }
 
  private:
   bool lines_ = false, null_ = false, jsonl_ = false, chat_ = false;
-  bool unordered_ = false, resume_ = false, force_ = false, is_shard_ = false;
   std::optional<ChatForm> form_;
-  std::optional<uint32_t> batch_;
-  std::optional<uint64_t> kv_memory_;
-  std::optional<std::string> output_;
-  Shard shard_;
+  RunArguments run_;
 };
 
 }  // namespace gpt2

@@ -13,8 +13,6 @@
 namespace gpt2 {
 namespace {
 
-constexpr std::string_view kSpaces = " \t\r\n";
-
 // "max_new_tokens", "max_tokens", .. of "-n,--max-new-tokens" and its aliases.
 std::vector<std::string> keys_of(const Option& option) {
   std::vector<std::string> keys;
@@ -27,8 +25,6 @@ std::vector<std::string> keys_of(const Option& option) {
   }
   return keys;
 }
-
-std::string quoted(std::string_view text) { return "\"" + printable(text) + "\""; }
 
 std::string expected_of(const Option& option) {
   switch (option.value.form) {
@@ -58,25 +54,6 @@ std::optional<std::string> text_of(const Json& json, OptionValue::Form form) {
   }
 }
 
-// Where the value stands that is one too many, without reading the others: each but the first follows a mark of JSON's
-// structure.
-std::optional<size_t> value_past(std::string_view text, size_t most) {
-  size_t n_values = 1;
-  bool inside = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (inside && text[i] == '\\') {
-      ++i;
-    } else if (text[i] == '"') {
-      inside = !inside;
-    } else if (!inside && (text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{') && ++n_values > most) {
-      return i;
-    }
-  }
-  return std::nullopt;
-}
-
-bool is_present(const Json* json) { return json != nullptr && json->kind != Json::Kind::null; }
-
 // The string of the key that is not null.
 std::string string_of(const Json& json, std::string_view key) {
   const auto found = std::find_if(json.object.begin(), json.object.end(), [&](const Json::Member& member) {
@@ -86,13 +63,6 @@ std::string string_of(const Json& json, std::string_view key) {
 }
 
 }  // namespace
-
-// What is wrong, at a byte of the record.
-struct RecordParser::Fault {
-  ExitCode code = ExitCode::input;
-  std::string message;
-  size_t offset = 0;
-};
 
 RecordParser::RecordParser(const Model& model, const RequestArguments& defaults, RecordFormat format, bool escaped,
                            std::string source)
@@ -104,17 +74,6 @@ RecordParser::RecordParser(const Model& model, const RequestArguments& defaults,
       source_(std::move(source)) {
   for (const Option& option : options_) keys_.push_back(keys_of(option));
   defaults_.resolve(model.config());
-}
-
-bool RecordParser::skips(std::string_view line) const {
-  return format_ == RecordFormat::jsonl && line.find_first_not_of(kSpaces) == std::string_view::npos;
-}
-
-std::string RecordParser::place_of(RecordPlace place, size_t offset) const {
-  const std::string source = printable(source_, 400);
-  if (format_ == RecordFormat::null) return source + ": record " + std::to_string(place.index) + ": ";
-  const std::string column = format_ == RecordFormat::jsonl ? ":" + std::to_string(offset + 1) : "";
-  return source + ":" + std::to_string(place.line) + column + ": ";
 }
 
 Record RecordParser::too_long(RecordPlace place, uint64_t limit) const {
@@ -130,7 +89,7 @@ Record RecordParser::failed(RecordPlace place, const std::string& message) const
   record.index = place.index;
   record.id = std::to_string(place.index);
   record.arguments.n_samples = defaults_.n_samples;
-  record.failure = {ExitCode::input, place_of(place, 0) + message};
+  record.failure = {ExitCode::input, place_text(source_, format_, place, 0) + message};
   return record;
 }
 
@@ -149,28 +108,18 @@ Record RecordParser::parse(std::string_view text, RecordPlace place) {
                                                 arguments_.special ? Specials::parse : Specials::as_text);
       finish(record);
     }
-  } catch (const Fault& fault) {
-    record.failure = {fault.code, place_of(place, fault.offset) + fault.message};
+  } catch (const RecordFault& fault) {
+    record.failure = {fault.code, place_text(source_, format_, place, fault.offset) + fault.message};
   } catch (const Error& error) {
-    record.failure = {ExitCode::input, place_of(place, 0) + error.what()};
+    record.failure = {ExitCode::input, place_text(source_, format_, place, 0) + error.what()};
   }
   record.arguments = arguments_;
   return record;
 }
 
 void RecordParser::parse_object(std::string_view text, Record& record) {
-  if (const auto offset = value_past(text, kMaxRecordValues)) {
-    throw Fault{ExitCode::input,
-                "expected at most " + std::to_string(kMaxRecordValues) + " values in a record, found more", *offset};
-  }
-  Json json;
-  if (const auto fault = read_json(text, json)) {
-    throw Fault{ExitCode::input, "expected " + fault->expected + ", found " + printable(fault->found, 200),
-                fault->offset};
-  }
-  const size_t begin = text.find_first_not_of(kSpaces);
-  if (json.kind != Json::Kind::object)
-    throw Fault{ExitCode::input, "expected an object, found " + json.describe(), begin};
+  const Json json = record_object(text);
+  const size_t begin = record_begin(text);
   // First of all, so that a failure bears it.
   if (const Json* id = json.find("id")) {
     const std::string own = id_text(*id);
@@ -183,7 +132,7 @@ void RecordParser::parse_object(std::string_view text, Record& record) {
     set_prompt(json, prompt, record);
     finish(record);
   } catch (const Error& error) {
-    throw Fault{ExitCode::input, error.what(), prompt.offset};
+    throw RecordFault{ExitCode::input, error.what(), prompt.offset};
   }
 }
 
@@ -203,7 +152,7 @@ const Json::Member& RecordParser::find_prompt(const Json& json, size_t begin) co
   if (found.empty()) {
     const char* expected = chat_ ? "expected \"messages\", found none"
                                  : "expected a \"prompt\" or \"tokens\" (or a \"prefix\" and a \"suffix\"), found none";
-    throw Fault{ExitCode::input, expected, begin};
+    throw RecordFault{ExitCode::input, expected, begin};
   }
   const auto is_gap = [](const Json::Member* member) { return member->first == "prefix" || member->first == "suffix"; };
   const bool gap = found.size() == 2 && is_gap(found[0]) && is_gap(found[1]) && found[0]->first != found[1]->first;
@@ -211,8 +160,8 @@ const Json::Member& RecordParser::find_prompt(const Json& json, size_t begin) co
   const std::string expected = chat_ ? "expected \"messages\" once"
                                      : "expected a \"prompt\" or \"tokens\" or both \"prefix\" and \"suffix\"";
   std::string names;
-  for (const Json::Member* member : found) names += (names.empty() ? "" : " and ") + quoted(member->first);
-  throw Fault{ExitCode::input, expected + ", found " + names, found[0]->offset};
+  for (const Json::Member* member : found) names += (names.empty() ? "" : " and ") + quoted_text(member->first);
+  throw RecordFault{ExitCode::input, expected + ", found " + names, found[0]->offset};
 }
 
 // Tokens are there already.
@@ -237,8 +186,8 @@ const Option& RecordParser::option_of(const Json::Member& member) {
     if (std::find(keys_[i].begin(), keys_[i].end(), key) == keys_[i].end()) continue;
     if (is_present(&member.second)) {
       if (written_[i] != nullptr) {
-        throw Fault{ExitCode::input,
-                    quoted(key) + ": expected each option once, found " + quoted(*written_[i]) + " before it",
+        throw RecordFault{ExitCode::input,
+                    quoted_text(key) + ": expected each option once, found " + quoted_text(*written_[i]) + " before it",
                     member.offset};
       }
       written_[i] = &key;
@@ -252,8 +201,8 @@ const Option& RecordParser::option_of(const Json::Member& member) {
       key == "n"          ? "\"max_new_tokens\" is the length, \"samples\" the number of texts"
       : key == "messages" ? "--chat reads messages"
                           : substitute_for(key);
-  throw Fault{ExitCode::input,
-              "unknown key " + quoted(key) +
+  throw RecordFault{ExitCode::input,
+              "unknown key " + quoted_text(key) +
                   (!substitute.empty() ? ": " + std::string(substitute)
                    : near.empty()      ? ""
                                        : "; did you mean \"" + near + "\"?"),
@@ -265,7 +214,8 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
   const std::string& key = member.first;
   const Json& value = member.second;
   const auto wrong = [&](std::string_view expected) {
-    return Fault{ExitCode::input, quoted(key) + ": expected " + std::string(expected) + ", found " + value.describe(),
+    return RecordFault{ExitCode::input,
+                       quoted_text(key) + ": expected " + std::string(expected) + ", found " + value.describe(),
                  member.offset};
   };
   if (key == "id") {
@@ -276,7 +226,7 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
     if (is_present(&value) && value.kind != Json::Kind::string) throw wrong("a string");
   } else if (!chat_ && key == "tokens") {
     if (is_present(&value) && value.kind != Json::Kind::array) throw wrong("an array of token ids");
-    set_tokens(member, record);
+    record.prompt = token_array(member, model_.config().n_vocab);
   } else {
     const Option& option = option_of(member);
     if (!is_present(&value)) return;
@@ -285,24 +235,10 @@ void RecordParser::set_key(const Json::Member& member, Record& record) {
       arguments_.resolve(model_.config());
     } catch (const Error& error) {
       const std::string_view message = error.what();  // "--top-k: expected .."
-      throw Fault{ExitCode::input,
-                  quoted(key) + std::string(message.substr(std::min(message.find(':'), message.size()))),
+      throw RecordFault{ExitCode::input,
+                  quoted_text(key) + std::string(message.substr(std::min(message.find(':'), message.size()))),
                   member.offset};
     }
-  }
-}
-
-void RecordParser::set_tokens(const Json::Member& member, Record& record) const {
-  const uint32_t n_vocab = model_.config().n_vocab;
-  record.prompt.reserve(member.second.array.size());
-  for (const Json& id : member.second.array) {
-    if (id.kind != Json::Kind::integer || id.integer < 0 || id.integer >= n_vocab) {
-      throw Fault{
-          ExitCode::input,
-          "\"tokens\": expected token ids from 0 to " + std::to_string(n_vocab - 1) + ", found " + id.describe(),
-          member.offset};
-    }
-    record.prompt.push_back(static_cast<int32_t>(id.integer));
   }
 }
 
@@ -311,8 +247,8 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
   const OptionValue& value = option.value;
   const Json& json = member.second;
   const auto wrong = [&](const Json& found) {
-    return Fault{ExitCode::input,
-                 quoted(member.first) + ": expected " + expected_of(option) + ", found " + found.describe(),
+    return RecordFault{ExitCode::input,
+                 quoted_text(member.first) + ": expected " + expected_of(option) + ", found " + found.describe(),
                  member.offset};
   };
   if (value.form == OptionValue::Form::flag) {
@@ -328,8 +264,9 @@ void RecordParser::set_option(const Option& option, const Json::Member& member) 
       if (!is_present(&number)) continue;
       const auto text = text_of(number, OptionValue::Form::number);
       if (!text || !value.set(name + ":" + *text)) {
-        throw Fault{ExitCode::input,
-                    quoted(member.first) + ": expected " + value.expected + ", found " + quoted(name) + " and " +
+        throw RecordFault{ExitCode::input,
+                    quoted_text(member.first) + ": expected " + value.expected + ", found " + quoted_text(name) +
+                        " and " +
                         number.describe(),
                     offset};
       }
@@ -352,15 +289,6 @@ void RecordParser::finish(Record& record) const {
   record.request = arguments_.resolve(model_.config());
   record.request.seed =
       arguments_.seed ? *arguments_.seed : drawn_seed(record_seed(defaults_.seed.value_or(0), record.index));
-}
-
-std::string id_text(const Json& json) {
-  switch (json.kind) {
-    case Json::Kind::string: return json_quote(json.string);
-    case Json::Kind::integer: return std::to_string(json.integer);
-    case Json::Kind::unsigned_integer: return std::to_string(json.unsigned_integer);
-    default: return "";
-  }
 }
 
 }  // namespace gpt2

@@ -9,24 +9,12 @@
 #include <vector>
 
 #include "src/engine/engine.h"
-#include "src/io/json.h"
 #include "src/model/model.h"
 #include "src/text/chat_template.h"
+#include "tools/record_text.h"
 #include "tools/request_arguments.h"
 
 namespace gpt2 {
-
-// A JSON object with more values (numbers, strings, keys, ..) is no record: each takes about 150 bytes of memory once
-// it is read.
-// --help tells it.
-inline constexpr size_t kMaxRecordValues = size_t{1} << 18;
-
-enum class RecordFormat { lines, null, jsonl };
-
-struct RecordFailure {
-  ExitCode code = ExitCode::input;
-  std::string message;  // "stdin:3:17: unknown key \"foo\""
-};
 
 struct Record {
   uint64_t index = 0;           // in the whole input, from 0
@@ -37,11 +25,6 @@ struct Record {
   Request request;              // with the record's seed
   uint64_t made_from = 0;       // made_from.h
   std::optional<RecordFailure> failure;
-};
-
-// Where a record stands.
-struct RecordPlace {
-  uint64_t index = 0, line = 1;
 };
 
 class RecordParser {
@@ -61,22 +44,17 @@ class RecordParser {
   Record too_long(RecordPlace place, uint64_t limit) const;
   Record foreign(RecordPlace place, const char* encoding) const;
   const Tokenizer& tokenizer() const noexcept { return model_.tokenizer(); }
-  // Returns whether a line stands for no record.
-  bool skips(std::string_view line) const;
 
  private:
-  struct Fault;
   void parse_object(std::string_view text, Record& record);
   void set_key(const Json::Member& member, Record& record);
   const Option& option_of(const Json::Member& member);
   void set_option(const Option& option, const Json::Member& member);
-  void set_tokens(const Json::Member& member, Record& record) const;
   std::vector<std::string> prompt_keys() const;
   const Json::Member& find_prompt(const Json& json, size_t begin) const;
   void set_prompt(const Json& json, const Json::Member& member, Record& record);
   void finish(Record& record) const;
   Record failed(RecordPlace place, const std::string& message) const;
-  std::string place_of(RecordPlace place, size_t offset) const;
 
   const Model& model_;
   RequestArguments defaults_, arguments_;  // arguments_: of the record that is read; the options' values are its
@@ -88,8 +66,5 @@ class RecordParser {
   std::string source_;
   std::optional<ChatTemplate> chat_;
 };
-
-// Returns an id as it stands in a result; empty if it is neither a string nor a whole number.
-std::string id_text(const Json& json);
 
 }  // namespace gpt2

@@ -8,7 +8,7 @@
 #include "src/base/clock.h"
 #include "src/base/hash.h"
 #include "src/engine/infill.h"
-#include "tools/json_object.h"
+#include "tools/escapes.h"
 #include "tools/made_from.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
@@ -25,6 +25,7 @@ RecordRun::RecordRun(const RecordRunOptions& options, LineReader& input, RecordP
                      FinishedResults& finished, ResultFile& output)
     : options_(options),
       input_(input),
+      lines_(input, options.format, options.shard),
       parser_(parser),
       batcher_(batcher),
       finished_(finished),
@@ -72,22 +73,18 @@ void RecordRun::fill() {
 bool RecordRun::read_record() {
   const LineReader::Wait wait = batcher_.unfinished() == 0 ? LineReader::Wait::yes : LineReader::Wait::no;
   while (!interrupt_flag()) {
-    const LineReader::Got got = input_.next(line_, wait);
+    RecordPlace place;
+    const LineReader::Got got = lines_.next(line_, wait, place);
     at_end_ = got == LineReader::Got::end;
     if (at_end_ || got == LineReader::Got::nothing) return false;
-    const RecordPlace place = place_;
-    ++place_.line;
-    const bool whole = got == LineReader::Got::line;
-    if (whole && parser_.skips(line_)) continue;
-    ++place_.index;
-    const bool foreign = got == LineReader::Got::foreign;
-    if (!foreign && place.index % options_.shard.step != options_.shard.first) continue;
+    const bool whole = got == LineReader::Got::line, foreign = got == LineReader::Got::foreign;
     Record record = whole     ? parser_.parse(line_, place)
                     : foreign ? parser_.foreign(place, input_.foreign_encoding())
                               : parser_.too_long(place, kMaxRecordBytes);
     ++n_records_;
     record.made_from = made_from(options_.basis, record, whole ? line_ : "");
-    current_finished_ = finished_.take(record);
+    current_finished_ =
+        finished_.take({record.index, record.id, record.made_from, record.arguments.n_samples});
     next_sample_ = next_wanted(0, record.arguments.n_samples);
     if (next_sample_ == record.arguments.n_samples) continue;
     check_models();
@@ -220,32 +217,12 @@ std::string result_json(const Record& record, const Sample& sample, const Tokeni
 }
 
 std::string failure_json(const Record& record, std::optional<uint32_t> sample) {
-  JsonObject error, result;
-  error.whole("code", static_cast<uint64_t>(record.failure->code)).string("message", record.failure->message);
-  result.raw("id", record.id).whole("index", record.index);
-  if (sample) result.whole("sample", *sample);
-  return result.raw("error", error.text()).string("made_from", hex64(record.made_from)).text() + "\n";
+  return failure_object({record.index, record.id, record.made_from}, *record.failure, sample);
 }
 
 std::string result_text(std::string_view text, RecordFormat format) {
   if (format == RecordFormat::null) return std::string(text) + '\0';
-  std::string line;
-  for (const char c : text) {
-    constexpr std::string_view kBytes = "\n\r\t\\", kLetters = "nrt\\";
-    const auto value = static_cast<unsigned char>(c);
-    if (const size_t known = kBytes.find(c); known != std::string_view::npos) {
-      line += '\\';
-      line += kLetters[known];
-    } else if (value < 0x20 || value == 0x7F) {
-      constexpr char kDigits[] = "0123456789ABCDEF";
-      line += "\\x";
-      line += kDigits[value >> 4];
-      line += kDigits[value & 15];
-    } else {
-      line += c;
-    }
-  }
-  return line + "\n";
+  return escaped_line(text) + "\n";
 }
 
 }  // namespace gpt2

@@ -10,22 +10,14 @@
 
 #include "src/engine/batcher.h"
 #include "tools/generation.h"
-#include "tools/line_reader.h"
 #include "tools/progress.h"
 #include "tools/record.h"
+#include "tools/record_lines.h"
 #include "tools/record_stats.h"
 #include "tools/reorder_window.h"
 #include "tools/result_file.h"
 
 namespace gpt2 {
-
-// A line that is longer is no record. --help tells it.
-inline constexpr uint64_t kMaxRecordBytes = uint64_t{16} << 20;
-
-// The records whose index is `first` modulo `step`.
-struct Shard {
-  uint64_t first = 0, step = 1;
-};
 
 struct RecordRunOptions {
   RecordFormat format = RecordFormat::lines;
@@ -76,6 +68,7 @@ class RecordRun {
 
   RecordRunOptions options_;
   LineReader& input_;
+  RecordLines lines_;
   RecordParser& parser_;
   Batcher& batcher_;
   FinishedResults& finished_;
@@ -88,7 +81,6 @@ class RecordRun {
   std::optional<FinishedResults::Finished> current_finished_;
   uint32_t next_sample_ = 0;
   std::string line_;
-  RecordPlace place_;
   bool at_end_ = false;
   uint64_t n_records_ = 0, n_failed_ = 0, n_results_ = 0, n_resumed_ = 0;
   ProgressLine progress_;

@@ -11,8 +11,9 @@
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/json.h"
+#include "tools/json_object.h"
 #include "tools/line_reader.h"
-#include "tools/record.h"
+#include "tools/record_text.h"
 #include "tools/streams.h"
 
 namespace gpt2 {
@@ -32,6 +33,14 @@ bool take_front(std::string_view& text, std::string_view expected) {
 
 }  // namespace
 
+std::string failure_object(const RecordKey& key, const RecordFailure& failure, std::optional<uint32_t> sample) {
+  JsonObject error, result;
+  error.whole("code", static_cast<uint64_t>(failure.code)).string("message", failure.message);
+  result.raw("id", key.id).whole("index", key.index);
+  if (sample) result.whole("sample", *sample);
+  return result.raw("error", error.text()).string(kMadeFrom, hex64(key.made_from)).text() + "\n";
+}
+
 void FinishedResults::fail_at(uint64_t line, const std::string& expected, const std::string& found) const {
   fail(ExitCode::usage, printable(path_, 400) + ":" + std::to_string(line) + ": expected " + expected + ", found " +
                             found + " (--resume goes on with the same input and options)");
@@ -50,7 +59,7 @@ uint64_t FinishedResults::read(const std::string& path) {
     add(text, line);
     end = reader.offset();
   }
-  if (!begins_result(text))
+  if (!begins_result(text, form_))
     fail_at(line, "a result, or the beginning of one that broke off", "\"" + printable(text) + "\"");
   return end;
 }
@@ -59,13 +68,18 @@ void FinishedResults::add(std::string_view text, uint64_t line) {
   Json json;
   const bool is_json = !read_json(text, json);
   const Json *index = json.find("index"), *id = json.find("id"), *sample = json.find("sample"),
-             *error = json.find("error");
+             *units = json.find("unit"), *error = json.find("error");
   const auto counts = [](const Json* number) {
     return number != nullptr && number->kind == Json::Kind::integer && number->integer >= 0;
   };
+  const bool is_sample = form_ == ResultForm::sample && counts(sample) && sample->integer <= kMaxSample;
+  const bool is_units = form_ == ResultForm::units && units != nullptr && units->kind == Json::Kind::string;
   const bool fits = is_json && counts(index) && id != nullptr && !id_text(*id).empty() &&
-                    (counts(sample) ? sample->integer <= kMaxSample : sample == nullptr && error != nullptr);
-  if (!fits) fail_at(line, "a result with id, index and sample", "\"" + printable(text) + "\"");
+                    (is_sample || is_units || (sample == nullptr && error != nullptr));
+  if (!fits) {
+    fail_at(line, std::string("a result with id, index and ") + (form_ == ResultForm::sample ? "sample" : "unit"),
+            "\"" + printable(text) + "\"");
+  }
   const Json* key = json.find(kMadeFrom);
   if (key == nullptr)
     fail_at(line, std::string(kMadeFrom) + " in each result",
@@ -92,7 +106,7 @@ void FinishedResults::add(std::string_view text, uint64_t line) {
   finished.whole = whole;
 }
 
-std::optional<FinishedResults::Finished> FinishedResults::take(const Record& record) {
+std::optional<FinishedResults::Finished> FinishedResults::take(const RecordKey& record) {
   const auto found = results_.find(record.index);
   if (found == results_.end()) return std::nullopt;
   Finished finished = std::move(found->second);
@@ -100,13 +114,14 @@ std::optional<FinishedResults::Finished> FinishedResults::take(const Record& rec
   const std::string name = "record " + std::to_string(record.index);
   if (finished.id != record.id)
     fail_at(finished.line, name + " with the id " + printable(record.id), "the id " + printable(finished.id));
-  const uint32_t n_samples = record.arguments.n_samples;
-  if (!finished.samples.empty() && *finished.samples.rbegin() >= n_samples) {
-    fail_at(finished.line, name + " with " + std::to_string(n_samples) + " samples",
+  if (!finished.samples.empty() && *finished.samples.rbegin() >= record.n_samples) {
+    fail_at(finished.line, name + " with " + std::to_string(record.n_samples) + " samples",
             "sample " + std::to_string(*finished.samples.rbegin()));
   }
   if (finished.made_from != record.made_from) {
-    fail_at(finished.line, name + " made from this prompt, these options, this seed and this model",
+    fail_at(finished.line,
+            name + (form_ == ResultForm::sample ? " made from this prompt, these options, this seed and this model"
+                                                : " made from this text, these options and this model"),
             "it made from another (" + std::string(kMadeFrom) + ")");
   }
   return finished;
@@ -120,7 +135,7 @@ void FinishedResults::check_all_taken() const {
 }
 
 // Everything behind the first members is JSON, which has no control characters.
-bool begins_result(std::string_view text) {
+bool begins_result(std::string_view text, ResultForm form) {
   const bool plain =
       std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
   if (!plain || !take_front(text, "{\"id\":")) return false;
@@ -134,7 +149,8 @@ bool begins_result(std::string_view text) {
   if (!take_front(text, ",\"index\":")) return false;
   text.remove_prefix(std::min(text.find_first_not_of("0123456789"), text.size()));
   std::string_view result = text, failure = text;
-  return take_front(result, ",\"sample\":") || take_front(failure, ",\"error\":{");
+  return take_front(result, form == ResultForm::sample ? ",\"sample\":" : ",\"unit\":\"") ||
+         take_front(failure, ",\"error\":{");
 }
 
 // Opened and locked first, then looked at: what is decided here is still so when it is written to.

@@ -13,16 +13,34 @@
 
 namespace gpt2 {
 
-struct Record;
+struct RecordFailure;
+
+// What a record's results have in common.
+struct RecordKey {
+  uint64_t index = 0;  // in the whole input
+  std::string id;      // as JSON
+  uint64_t made_from = 0;
+  uint32_t n_samples = 1;
+};
+
+// What stands behind id and index in a result: which of the record's samples it is, or which units of its text are
+// scored. A failure has an error there.
+enum class ResultForm { sample, units };
+
+// Returns the result of a record that failed, for all samples or for one: an object and a newline.
+std::string failure_object(const RecordKey& key, const RecordFailure& failure,
+                           std::optional<uint32_t> sample = std::nullopt);
 
 // The results that a file already has, as JSON objects a line.
 class FinishedResults {
  public:
+  explicit FinishedResults(ResultForm form = ResultForm::sample) : form_(form) {}
+
   struct Finished {
     std::string id;              // as JSON
     uint64_t line = 0;           // of its first result
     uint64_t made_from = 0;
-    bool whole = false;          // an error stands for all samples
+    bool whole = false;          // stands for all samples: an error, or units
     std::set<uint32_t> samples;  // as many as there are lines, whatever their numbers are
     bool has(uint32_t sample) const { return whole || samples.contains(sample); }
   };
@@ -32,7 +50,7 @@ class FinishedResults {
   uint64_t read(const std::string& path);
   // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another
   // record's, or were made from something else.
-  std::optional<Finished> take(const Record& record);
+  std::optional<Finished> take(const RecordKey& record);
   // Throws Error (exit 2) if there are results of records beyond those that were seen.
   void check_all_taken() const;
   uint64_t failed() const noexcept { return n_failed_; }  // records with an error
@@ -41,13 +59,15 @@ class FinishedResults {
   void add(std::string_view text, uint64_t line);
   [[noreturn]] void fail_at(uint64_t line, const std::string& expected, const std::string& found) const;
 
+  ResultForm form_;
   std::string path_;
   std::map<uint64_t, Finished> results_;  // by index
   uint64_t n_failed_ = 0;
 };
 
-// Returns whether `text` can be the beginning of a result's line, as far as it goes: id, index, and sample or error.
-bool begins_result(std::string_view text);
+// Returns whether `text` can be the beginning of a result's line, as far as it goes: id, index, and what the form has
+// behind them.
+bool begins_result(std::string_view text, ResultForm form = ResultForm::sample);
 
 class ResultFile {
  public:
