@@ -10,6 +10,7 @@ constexpr CommandEntry kCommands[] = {
     {"tokenize", make_tokenize},
     {"detokenize", make_detokenize},
     {"inspect", make_inspect},
+    {"score", make_score},
     {"eval", make_eval},
     {"bench", make_bench},
     {"doctor", make_doctor},

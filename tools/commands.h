@@ -36,6 +36,7 @@ std::unique_ptr<Command> make_convert();
 std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_detokenize();
 std::unique_ptr<Command> make_inspect();
+std::unique_ptr<Command> make_score();
 std::unique_ptr<Command> make_eval();
 std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_doctor();

@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/base/log_sum_exp.h"
+#include "src/base/summable.h"
 
 namespace gpt2 {
 namespace {
@@ -99,11 +100,12 @@ Evaluation summed(const Scores& scores, bool compared) {
 
 }  // namespace
 
-std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride) {
-  GPT2_CHECK(stride >= 1 && stride < window);
+std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride, size_t first) {
+  GPT2_CHECK(stride >= 1 && stride < window && first >= 1);
   std::vector<EvalWindow> windows;
-  for (size_t begin = 0, scored = 1; scored < n_tokens; begin += stride) {
+  for (size_t begin = 0, scored = first; scored < n_tokens; begin += stride) {
     const size_t end = std::min<size_t>(begin + window, n_tokens);
+    if (end <= scored) continue;
     windows.push_back({begin, end, scored});
     scored = end;
   }
@@ -125,7 +127,7 @@ Evaluation evaluate(const Model& model, const Model* reference, std::span<const 
     for (FinishReason finish = FinishReason::running; finish == FinishReason::running;) {
       const StepResult step = reader.step();
       finish = step.finish;
-      for (const TokenScore& score : step.scores) scores.nll.push_back(-score.logprob);
+      for (const TokenScore& score : step.scores) scores.nll.push_back(summable(-score.logprob));
       if (other) compare(reader, *other, step.scores, other->step().scores, scores);
       if (progress) progress(scores.nll.size(), tokens.size() - 1);
     }

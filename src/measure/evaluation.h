@@ -23,10 +23,10 @@ struct EvalWindow {
   size_t begin = 0, end = 0, first_scored = 0;
 };
 
-// Windows of `window` tokens that start `stride` apart, the last one cut at the end. The first scores all its tokens
-// but the first, the others those that no window before them has scored: every token from the second on is scored once.
-// Requires 1 <= stride < window.
-std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride);
+// Windows of `window` tokens that start `stride` apart, the last one cut at the end. Each scores those of its tokens
+// from `first` on that no window before it has scored, so that each of these is scored once; windows that score none
+// are left out. Requires 1 <= stride < window, 1 <= first.
+std::vector<EvalWindow> eval_windows(size_t n_tokens, uint32_t window, uint32_t stride, size_t first = 1);
 
 struct EvalOptions {
   const KernelTable* kernels = nullptr;  // required
@@ -45,7 +45,7 @@ struct Divergence {
 struct Evaluation {
   size_t n_scored = 0;
   uint32_t threads = 1;  // that OpenMP gave
-  double nll = 0;  // total negative log-likelihood, nats
+  double nll = 0;  // total negative log-likelihood, nats: of each token a summable() number
   std::optional<Divergence> divergence;
 };
 
