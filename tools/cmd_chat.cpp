@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <filesystem>
 
 #include "src/base/error.h"
 #include "src/io/output_file.h"
@@ -14,6 +15,7 @@
 #include "tools/conversation.h"
 #include "tools/engine_arguments.h"
 #include "tools/format.h"
+#include "tools/help.h"
 #include "tools/json_object.h"
 #include "tools/line_editor.h"
 #include "tools/line_reader.h"
@@ -30,15 +32,24 @@ constexpr uint64_t kMaxLineBytes = uint64_t{1} << 20;
 constexpr std::string_view kBlock = "\"\"\"";
 
 constexpr std::string_view kNoSystem = "the model was not taught to chat and has no such message";
-constexpr std::string_view kHelp =
-    "  /system TEXT  begin anew with a system message (without TEXT: with none)\n"
-    "  /reset        begin anew\n"
-    "  /save FILE    write the messages as a line of JSON, which generate --chat reads\n"
-    "  /seed N       the seed of the next answers (without N: show it)\n"
-    "  /stats        what the last answer took\n"
-    "  /quit         end, as Ctrl-D does\n"
-    "Ctrl-C stops an answer. A message goes on in the next line behind a \\ at its end,\n"
-    "and between two lines of \"\"\".\n";
+constexpr NamedText kCommands[] = {
+    {"  /system TEXT", "begin anew with a system message (without TEXT: with none)"},
+    {"  /reset", "begin anew"},
+    {"  /save FILE", "write the messages as a line of JSON, which generate --chat reads"},
+    {"  /seed N", "the seed of the next answers (without N: show it)"},
+    {"  /stats", "what the last answer took"},
+    {"  /quit", "end, as Ctrl-D does"},
+};
+constexpr std::string_view kKeys =
+    "Ctrl-C stops an answer. A message goes on in the next line behind a \\ at its end, and between two lines of "
+    "\"\"\".";
+
+std::string help_text() {
+  std::string out;
+  for (const NamedText& command : kCommands) append_wrapped_row(out, std::string(command.name), 16, command.text);
+  append_wrapped_row(out, "", 0, kKeys);
+  return out;
+}
 
 class Chat final : public Command {
  public:
@@ -145,6 +156,12 @@ LineEditor::Got Chat::read_message(std::string& message) {
   for (const char* prompt = ">>> ";; prompt = "... ") {
     std::string line;
     const LineEditor::Got got = read_line(prompt, line);
+    // What stands before the end of the input is a message, also if it was to go on.
+    const bool has_text = message.find_first_not_of(" \t\n") != std::string::npos;
+    if (got == LineEditor::Got::end && has_text && !interrupt_flag()) {
+      if (is_interactive_) write_output("\n");
+      break;
+    }
     if (got != LineEditor::Got::line) return got;
     if (message.size() + line.size() > kMaxLineBytes) fail(ExitCode::input, "the message is longer than a megabyte");
     if (!block && message.empty() && line.starts_with(kBlock)) {
@@ -160,7 +177,7 @@ LineEditor::Got Chat::read_message(std::string& message) {
     if (block && !ends_block) message += '\n';
     if (!continues && (!block || ends_block)) break;
   }
-  while (block && message.ends_with('\n')) message.pop_back();
+  while (message.ends_with('\n')) message.pop_back();
   return LineEditor::Got::line;
 }
 
@@ -180,6 +197,9 @@ void Chat::answer(const std::string& message) {
     say("note: the context was full: the oldest " + std::to_string(stats_.n_dropped) +
         (conversation_->is_chat() ? " messages" : " tokens") + " were forgotten");
   }
+  if (stats_.finish_reason == finish_reason_name(FinishReason::context) && model_.verbosity != Verbosity::quiet) {
+    say("note: the context is full: the answer ends here");
+  }
   if (is_interactive_ && caught_signal() == SIGINT) forget_interrupt();
 }
 
@@ -191,6 +211,9 @@ void Chat::save(const std::string& path) const {
   };
   if (!conversation_->system().empty()) add({"system", conversation_->system()});
   for (const ChatMessage& message : conversation_->messages()) add(message);
+  if (std::filesystem::exists(path)) {
+    fail(ExitCode::usage, "/save: " + printable(path, 400) + ": exists already, and nothing is replaced");
+  }
   const std::string line = JsonObject().raw("messages", "[" + messages + "]").text() + "\n";
   OutputFile file(path, Overwrite::refuse, inputs_);
   file.resize(line.size());
@@ -213,26 +236,28 @@ void Chat::set_seed(const std::string& text) {
 
 void Chat::show_stats() const {
   const auto rate = [](size_t n, double ms) { return fixed(ms > 0 ? 1000 * static_cast<double>(n) / ms : 0, 1); };
-  const size_t n_new = stats_.n_context - stats_.n_reused;
+  const size_t n_new = stats_.n_context - stats_.n_reused;  // they give the answer's first token, too
   write_stderr("context  " + std::to_string(stats_.n_context) + " tokens, " + std::to_string(stats_.n_reused) +
                " kept from earlier turns\n"
                "prompt   " + std::to_string(n_new) + " tokens in " + fixed(stats_.prompt_ms, 0) + " ms, " +
                rate(n_new, stats_.prompt_ms) + " tokens/s\n"
                "answer   " + std::to_string(stats_.n_tokens) + " tokens in " + fixed(stats_.answer_ms, 0) + " ms, " +
-               rate(stats_.n_tokens, stats_.answer_ms) + " tokens/s\n"
-               "ended by " + std::string(stats_.finish_reason.empty() ? "nothing yet" : stats_.finish_reason) +
+               rate(stats_.n_tokens - std::min<size_t>(stats_.n_tokens, 1), stats_.answer_ms) + " tokens/s\n"
+               "ended    " + std::string(stats_.finish_reason.empty() ? "nothing yet" : stats_.finish_reason) +
                "\nseed     " + std::to_string(seed_) + "\n");
 }
 
 Chat::Next Chat::command(std::string_view name, const std::string& value) {
   if (name == "/quit" || name == "/exit" || name == "/bye") return Next::ends;
   if (name == "/help" || name == "/?") {
-    write_stderr(kHelp);
+    write_stderr(help_text());
   } else if (name == "/reset") {
     conversation_->begin(conversation_->system());
+    write_stderr("begun anew\n");
   } else if (name == "/system") {
     if (!conversation_->is_chat()) fail(ExitCode::usage, "/system: " + std::string(kNoSystem));
     conversation_->begin(value);
+    write_stderr(value.empty() ? "begun anew, without a system message\n" : "begun anew, with this system message\n");
   } else if (name == "/save") {
     if (value.empty()) fail(ExitCode::usage, "/save: expected a file's name, found none");
     save(value);

@@ -44,13 +44,35 @@ check "generate --chat gives the answer of chat" eval '[ -s $T/text ] && same $T
 run "$GPT2" generate --chat -m "$T/taught.gpt2" -n 3 --greedy <"$T/saved.jsonl"
 check "what /save wrote is read" eval 'quiet_success && grep -q "\"role\":\"assistant\"" $T/saved.jsonl'
 chat -m "$T/taught.gpt2" -n 2 < <(printf '/save %s\n' "$T/saved.jsonl")
-check "/save replaces nothing" eval 'status_is 2 && err_has saved.jsonl'
+check "/save replaces nothing" eval 'status_is 2 && err_has saved.jsonl && err_has "nothing is replaced" && ! err_has --force'
 chat -m "$T/taught.gpt2" -n 2 < <(printf '/nonsense\nhello\n')
 check "an unknown command is said, and the next line answered" eval 'status_is 2 && err_has "/nonsense" && [ -s $T/out ]'
 chat -m "$T/taught.gpt2" --greedy -n 6 < <(printf '"""one\ntwo"""\nthree\\\nfour\n/save %s\n' "$T/lines.jsonl")
 check "messages of several lines" eval 'status_is 0 && grep -qF "one\\ntwo\"" $T/lines.jsonl && grep -qF "three\\nfour\"" $T/lines.jsonl'
 chat -m "$T/taught.gpt2" -n 2 < <(for i in $(seq 40); do echo "line $i of a conversation that outgrows the context"; done)
 check "a full context goes on" eval 'status_is 0 && err_has "were forgotten"'
+chat --greedy -n 100000 --ignore-eos < <(echo 'The old captain said')
+check "an answer that the context ends says so" eval 'status_is 0 && [ "$(grep -c "the context is full: the answer ends here" $T/err)" = 1 ]'
+chat -m "$T/taught.gpt2" -n 2 < <(printf '"""one\ntwo\n')
+check "a block that the end of the input ends is a message" eval 'status_is 0 && [ -s $T/out ]'
+chat -m "$T/taught.gpt2" -n 2 < <(printf 'one\\\n')
+check "... and a line that was to go on" eval 'status_is 0 && [ -s $T/out ]'
+chat -m "$T/taught.gpt2" -n 2 < <(printf 'one\n/reset\n/system Be brief.\n/save %s\n/help\n' "$T/anew.jsonl")
+check "/reset and /system say what they did" eval 'status_is 0 && err_has "begun anew" && err_has "with this system message" &&
+  [ "$(cat $T/anew.jsonl)" = "{\"messages\":[{\"role\":\"system\",\"content\":\"Be brief.\"}]}" ]'
+check "/help fits 80 columns" eval '! grep -qE "^.{81}" $T/err && err_has "/seed N"'
+
+# At a terminal of 40 columns: help that fits, a block, the last message brought back by an arrow, and the end.
+if script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
+  printf '/help\r"""a\rb"""\r\033[A\r/save %s\r/quit\r' "$T/typed.jsonl" |
+    SHELL=$BASH timeout 60 script -qec "stty cols 40; $GPT2 chat -m $T/taught.gpt2 -n 4 --greedy; echo status \$?" /dev/null >"$T/typed" 2>&1
+  tr -d '\r' <"$T/typed" >"$T/text"
+  check "at a terminal: the end" grep -q '^status 0' "$T/text"
+  check "... help in 40 columns" eval 'grep -q "^    (without N: show it)" $T/text && ! grep -qE "^ .{40}" $T/text'
+  check "... a message of two lines, twice" [ "$(grep -oF '"content":"a\nb"' "$T/typed.jsonl" | wc -l)" = 2 ]
+else
+  skip "at a terminal" "script cannot make one"
+fi
 
 run "$GPT2" generate --chat </dev/null; error "--chat without a template" 3 chat_template --chat-template
 run "$GPT2" generate --chat --chat-template zephyr -n 2 --greedy < <(echo '{"messages":[{"role":"user","content":"x"}]}')
