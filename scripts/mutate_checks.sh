@@ -17,7 +17,8 @@ only=${2:-}
 noticed=0 total=0
 declare -A passes_unchanged
 
-build_all() { make -s CXX="${CXX:-g++}" COMMIT=mutant build/gpt2-tests build/gpt2 >"$copy/log" 2>&1; }
+targets=(build/gpt2-tests build/gpt2)
+build_all() { make -s CXX="${CXX:-g++}" COMMIT=mutant "${targets[@]}" >"$copy/log" 2>&1; }
 
 # run_tests [SCRIPT]: the unit tests, or a script of the command line's. The shell's own "Segmentation fault" goes nowhere.
 run_tests() {
@@ -101,6 +102,7 @@ mutant kernels/pack.cpp "int8 scales that are too small" 's/^  while \(scale < 0
 # Traps of the family: each is a neighbour's rule, a default or a key that is not read. Hashes of bits would notice any of them; these
 # tests know what is right.
 tests='family: converted*,family: each key*,family: a head*,family: what*,family: every architecture?s logits*,family traps*,gguf models: each*,checkpoints*'
+targets=(-o build/books.gpt2 build/gpt2-tests)  # the built-in model stays as it is
 neighbour() { mutant "src/$1" "trap: $2" "$3"; }
 neighbour convert/gguf_config.cpp "Llama's pairs of a GGUF file as a directory has them" 's/(\{"llama", "llama", .*)Move::unpair/\1Move::none/'
 neighbour convert/architecture.cpp "Llama's pairs of a directory as a GGUF file has them" 's/q_proj", Part::queries\}/q_proj", Part::queries, Move::unpair}/'

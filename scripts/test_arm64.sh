@@ -65,7 +65,7 @@ done
 
 # All tiers at once, on the CPU that has them.
 run=(qemu-aarch64 -cpu max)
-unit "golden logits of f32, int8 and int4 on each tier" 'golden bits*'
+unit "golden logits of f32, int8 and int4, of every architecture, on each tier" 'golden bits*'
 if ! [ -x "$native" ]; then
   echo "skip arm64 beside this machine's program: no $native"
   exit $bad
@@ -79,6 +79,9 @@ for dtype in f32 int8 int4; do
     not_ok "$dtype: convert writes the same file" "$(head -c 200 "$work/err")"
   fi
   same_as_native "$dtype: the same sampled text" generate -m "$work/$dtype.gpt2" -s 7 -n 64 "The old captain said"
+done
+for file in tests/data/gguf/*.gguf; do
+  same_as_native "${file##*/}: the same sampled text" generate -m "$file" -s 7 -n 24 abba
 done
 # Pages of 16 and 64 KiB, as this qemu believes the kernel's to be.
 for page in 16384 65536; do
