@@ -1,4 +1,5 @@
-// gpt2 eval: how well a model predicts a text, and what its predictions lose against another model's.
+// gpt2 eval: how well a model predicts a text, and what its predictions lose against another model's. Tasks are in
+// eval_tasks.cpp, goldens in eval_golden.cpp.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -6,8 +7,11 @@
 
 #include "src/base/error.h"
 #include "src/measure/evaluation.h"
+#include "src/model/workspace.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
+#include "tools/eval_golden.h"
+#include "tools/eval_tasks.h"
 #include "tools/format.h"
 #include "tools/json_object.h"
 #include "tools/load_model.h"
@@ -65,24 +69,46 @@ class Eval final : public Command {
  public:
   CommandText text() const override {
     return {
-        "eval", "perplexity FILE", "Measures how well a model predicts a text.",
-        "FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split into tokens; "
-        "nothing is put before it, or with --bos the beginning-of-text token, so that the text's first token is scored "
-        "too. The model sees it in windows of --window tokens that start --stride tokens apart. The first window "
-        "scores all its tokens but the first, each later one the tokens that no window before it has scored (its last "
-        "--stride), so that every token of the text but the first is scored once, with at least window - stride tokens "
-        "before it where the text has them.\n"
+        "eval", "perplexity|choices|lambada|hellaswag|piqa|winogrande|arc|golden FILE",
+        "Measures how well a model predicts a text, solves a task, or agrees with another program.",
+        "perplexity: FILE (-: stdin) is read whole, to its last byte (without UTF-8's byte order mark), and split "
+        "into tokens; nothing is put before it, or with --bos the beginning-of-text token, so that the text's first "
+        "token is scored too. The model sees it in windows of --window tokens that start --stride tokens apart. The "
+        "first window scores all its tokens but the first, each later one the tokens that no window before it has "
+        "scored (its last --stride), so that every token of the text but the first is scored once, with at least "
+        "window - stride tokens before it where the text has them.\n"
         "With NLL the sum of -log p over the scored tokens: token perplexity is exp(NLL / scored tokens), word "
         "perplexity exp(NLL / words) for words between white space as wc -w counts them, bits per byte NLL / ln 2 / "
         "bytes of FILE.\n"
         "--against compares with a reference model of the same vocabulary, usually the f32 file that a smaller one was "
         "made from: mean and maximum over the scored tokens of KL(reference || model) in nats, and the share of tokens "
         "where both hold the same token most likely (top-1 agreement).\n"
+        "The tasks: FILE has a JSON object a line, with the fields in which each task is published. lambada: text; its "
+        "last word is asked for. hellaswag: activity_label, ctx_a, ctx_b, endings, label. piqa: goal, sol1, sol2, "
+        "label. winogrande: sentence with _, option1, option2, answer; what follows the blank is compared behind both "
+        "options. arc: question, choices, answerKey, as AI2 or the hub spells them. choices: any context, choices "
+        "(texts) and label (the right one's number from 0, or its text).\n"
+        "The model sees the texts that lm-evaluation-harness 0.4.13 builds, cut into tokens as there: white space that "
+        "ends a context belongs to the continuation, an empty context becomes the beginning-of-text token, and what is "
+        "longer than the model's context loses its first tokens. acc is the share of examples whose right continuation "
+        "has the highest log-probability (lambada: each of its tokens is the most likely), acc_norm divides by the "
+        "choice's characters, acc_bytes by its bytes; the standard errors are the harness's, too.\n"
+        "--shots N puts the first N records of a file before each, solved (the harness's sampler first_n; its default "
+        "draws them).\n"
+        "golden: FILE has logits that another program computed, and tokens that they follow: JSON objects a line, "
+        "{\"tokens\": [464, 5417], \"logits\": [[...], [...]]} with a row of n_vocab numbers after each token, or one "
+        "row after the last; or safetensors with tensors tokens (I32 or I64 [n]) and logits (F32 or F64 [n, n_vocab] "
+        "or [n_vocab]), or several pairs tokens.A and logits.A. Printed are the largest absolute difference, the "
+        "largest share of it in a row's spread (largest logit - smallest), KL(golden || model) of each row, and how "
+        "often both hold the same token most likely.\n"
         "The figures depend on model, text, window and stride alone, not on threads (bf16: and on the kernels).",
         "gpt2 eval perplexity book.txt\n"
         "gpt2 eval perplexity --bos sentence.txt\n"
         "gpt2 eval perplexity -m int4.gpt2 --against f32.gpt2 book.txt\n"
-        "head -c 100000 book.txt | gpt2 eval perplexity --json -"};
+        "head -c 100000 book.txt | gpt2 eval perplexity --json -\n"
+        "gpt2 eval hellaswag -m gpt2 --limit 200 --details out.jsonl val.jsonl\n"
+        "gpt2 eval arc --shots 25 --shots-from train.jsonl test.jsonl\n"
+        "gpt2 eval golden -m gpt2 --max-difference 1e-3 logits.safetensors"};
   }
 
   std::vector<OptionGroup> options() override {
@@ -94,7 +120,7 @@ class Eval final : public Command {
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", kThreadsHelp,
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
-    return {
+    std::vector<OptionGroup> groups = {
         {"Windows",
          {{"--window", "", "Tokens that are seen together (default: n_positions of the model, at most 1024).",
            whole_value(window_, 2, 1u << 30)},
@@ -105,26 +131,62 @@ class Eval final : public Command {
            flag_value(bos_)}}},
         {"Output",
          {{"--json", "", "Print one JSON object.", flag_value(json_)},
+          {"--force", "", "Replace the file of --details or --write if it is there.", flag_value(force_)},
           {"-q,--quiet", "", "No progress.", flag_value(model_.verbosity, Verbosity::quiet)}}},
         {"Models", std::move(model)}};
+    for (OptionGroup& group : tasks_.options()) groups.push_back(std::move(group));
+    for (OptionGroup& group : golden_.options()) groups.push_back(std::move(group));
+    return groups;
   }
 
   int run(const std::vector<std::string>& operands) override {
-    if (operands.empty() || operands[0] != "perplexity") {
-      fail(ExitCode::usage, "eval: expected what to measure (perplexity), found " +
-                                (operands.empty() ? "nothing" : "\"" + printable(operands[0]) + "\""));
+    const std::string what = operands.empty() ? "" : operands[0];
+    const std::optional<Task> task = find_task(what);
+    const bool golden = what == "golden";
+    if (what != "perplexity" && !task && !golden) {
+      fail(ExitCode::usage,
+           "eval: expected what to measure (perplexity, choices, lambada, hellaswag, piqa, winogrande, arc or golden), "
+           "found " + (operands.empty() ? "nothing" : "\"" + printable(what) + "\""));
     }
     if (operands.size() != 2) {
-      fail(ExitCode::usage,
-           "eval perplexity: expected one FILE (- is stdin), found " + std::to_string(operands.size() - 1));
+      fail(ExitCode::usage, "eval " + what + ": expected one FILE (- is stdin), found " +
+                                std::to_string(operands.size() - 1));
     }
+    const auto refuse = [&](bool given, const char* options) {
+      if (given) fail(ExitCode::usage, "eval " + what + ": expected none of the options of " + options);
+    };
+    refuse(!task && tasks_.wanted(), "tasks (--limit, --shots, --shots-from, --delimiter, --details)");
+    refuse(!golden && golden_.wanted(), "golden (--max-kl, --max-difference, --write)");
+    refuse((task || golden) && (window_ || stride_ || bos_ || against_),
+           "perplexity (--window, --stride, --bos, --against)");
+    return task || golden ? run_engine(task, operands[1]) : run_perplexity(operands[1]);
+  }
+
+ private:
+  // What needs no more than an engine: a task, or without one goldens.
+  int run_engine(std::optional<Task> task, const std::string& file) const {
+    const KernelTable& kernels = choose_kernels();
+    const Model model = load_model(model_);
+    const ThreadChoice threads = chosen_threads(threads_);
+    EngineOptions engine;
+    engine.kernels = &kernels;
+    engine.threads = threads.threads;
+    engine.team_use = threads.use;
+    engine.kv_type = kv_type_.value_or(default_kv_type(model.weights()));
+    engine.prefill_chunk = affordable_outputs(model.config(), engine.prefill_chunk);
+    if (!task) return golden_.run(file, {model, model_, dtypes_of(model), engine, json_, force_});
+    tasks_.run(*task, file, {model, model_, dtypes_of(model), engine, json_, force_});
+    return static_cast<int>(ExitCode::ok);
+  }
+
+  int run_perplexity(const std::string& file) const {
     const KernelTable& kernels = choose_kernels();
     const Model model = load_model(model_);
     const std::optional<Model> reference = load_reference(model);
-    const std::string text = read_input_file(operands[1], kMaxText);
-    const std::vector<TokenId> tokens = tokens_of(text, model, printable(operands[1], 400));
+    const std::string text = read_input_file(file, kMaxText);
+    const std::vector<TokenId> tokens = tokens_of(text, model, printable(file, 400));
     Report report;
-    report.file = operands[1];
+    report.file = file;
     report.n_bytes = text.size();
     report.n_words = count_words(text);
     report.bos = bos_;
@@ -141,7 +203,6 @@ class Eval final : public Command {
     return static_cast<int>(ExitCode::ok);
   }
 
- private:
   std::vector<TokenId> tokens_of(const std::string& text, const Model& model, const std::string& name) const {
     std::vector<TokenId> tokens;
     if (bos_ && model.config().bos_token_id < 0)
@@ -209,11 +270,13 @@ class Eval final : public Command {
   static std::string as_text(const Report& report);
   static std::string as_json(const Report& report);
 
+  EvalTasksCommand tasks_;
+  EvalGoldenCommand golden_;
   ModelChoice model_;
   std::optional<std::string> against_;
   std::optional<KvType> kv_type_;
   std::optional<uint32_t> threads_, window_, stride_;
-  bool json_ = false, bos_ = false;
+  bool json_ = false, bos_ = false, force_ = false;
 };
 
 std::string Eval::as_text(const Report& r) {

@@ -88,8 +88,11 @@ void append_rows(std::string& out, std::span<const NamedText> rows) {
   for (const NamedText& row : rows) append_row(out, std::string(row.name), row.text);
 }
 
+// Operands that do not fit beside the name stand under it.
 std::string usage_line(const CommandText& text) {
-  return "Usage: gpt2 " + std::string(text.name) + " [OPTION]... " + std::string(text.operands) + "\n";
+  const std::string begin = "Usage: gpt2 " + std::string(text.name) + " [OPTION]...";
+  const bool fits = begin.size() + 1 + text.operands.size() <= width();
+  return begin + (fits ? " " : "\n       ") + std::string(text.operands) + "\n";
 }
 
 void append_examples(std::string& out, std::string_view examples) {
