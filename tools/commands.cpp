@@ -12,6 +12,7 @@ constexpr CommandEntry kCommands[] = {
     {"inspect", make_inspect},
     {"score", make_score},
     {"eval", make_eval},
+    {"trace", make_trace},
     {"bench", make_bench},
     {"doctor", make_doctor},
     {"completions", make_completions},

@@ -38,6 +38,7 @@ std::unique_ptr<Command> make_detokenize();
 std::unique_ptr<Command> make_inspect();
 std::unique_ptr<Command> make_score();
 std::unique_ptr<Command> make_eval();
+std::unique_ptr<Command> make_trace();
 std::unique_ptr<Command> make_bench();
 std::unique_ptr<Command> make_doctor();
 std::unique_ptr<Command> make_completions();
