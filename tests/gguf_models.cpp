@@ -235,6 +235,9 @@ class Models {
     with("llama3", "divisors that are no numbers", "rope_freqs.weight", [](GgufCopy& copy) {
       copy.tensor("rope_freqs.weight").data = std::string(32, '\xFF');
     });
+    with("llama3", "a divisor close to zero", "rope_freqs.weight: expected numbers that keep the angles", [](GgufCopy& copy) {
+      copy.tensor("rope_freqs.weight").data.replace(4, 4, std::string("\x01\x00\x00\x20", 4));
+    });
     with("gpt2", "divisors of what does not turn", "rope_freqs.weight",
          [](GgufCopy& copy) { copy.add_tensor("rope_freqs.weight", {8}, GgufType::f32); });
   }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "src/base/error.h"
+#include "src/base/portable_math.h"
 #include "src/convert/warnings.h"
 
 namespace gpt2 {
@@ -360,6 +361,9 @@ class Reader {
         fail_model(gguf_.path(), divisors->full_name, "positive numbers", std::to_string(values[i]));
       }
       file.frequencies[i] /= values[i];
+      if (static_cast<double>(file.frequencies[i]) * file.config.n_ctx <= kMaxAngle) continue;
+      fail_model(gguf_.path(), divisors->full_name, "numbers that keep the angles of " +
+                 std::to_string(file.config.n_ctx) + " positions below 2^21", std::to_string(values[i]));
     }
   }
 
