@@ -5,6 +5,7 @@ into tests/data/sentencepiece). OUT_DIR gets
   NAME.model   llama: bytes for unknown characters, a space before the text; gemma: no such space, user-defined pieces;
                plain: an unknown piece instead of bytes; unused: llama with equal scores and with unused pieces
   bpe.json     llama's pieces as the member "model" of a tokenizer.json
+               types: llama with pieces of one letter that are unused, control or user-defined; gaps: the same of plain
   cases.jsonl  a line for each kind of tokenizer.json (its steps), then {"text", "crcs": {kind: crc32 of "1 2 3\\nDECODED"}}:
                kinds are the models and, behind them, the tokenizer.json's; those whose name ends in * read special tokens."""
 import io, json, os, random, sys, zlib
@@ -66,6 +67,19 @@ pieces = pieces_of(models["llama"])
 models["unused"] = with_pieces(models["llama"], [
     (text, score if kind != 1 or len(text) == 1 else float(-(int(-score) // 8)), 5 if kind == 1 and len(text) > 1 and i % 3 == 0 else kind)
     for i, (text, score, kind) in enumerate(pieces)])
+
+
+
+# Every third, fourth or fifth letter has another type.
+def with_types(model):
+    def kind_of(text, kind):
+        if kind != 1 or len(text) > 1 or not text.isalpha():
+            return kind
+        return 5 if ord(text) % 3 == 0 else 3 if ord(text) % 4 == 0 else 4 if ord(text) % 5 == 0 else kind
+    return with_pieces(model, [(text, score, kind_of(text, kind)) for text, score, kind in pieces_of(model)])
+
+
+models["types"], models["gaps"] = with_types(models["llama"]), with_types(models["plain"])
 
 ids = {text: i for i, (text, _, _) in enumerate(pieces)}
 score = {text: s for text, s, kind in pieces if kind == 1}

@@ -95,7 +95,7 @@ std::string in_pieces(const Tokenizer& tokenizer, const std::vector<TokenId>& id
 
 TEST_CASE("sentencepiece: ids and texts equal the packages sentencepiece and tokenizers") {
   std::map<std::string, std::unique_ptr<Loaded>> kinds;
-  for (const std::string name : {"llama", "gemma", "plain", "unused"}) {
+  for (const std::string name : {"llama", "gemma", "plain", "unused", "types", "gaps"}) {
     kinds[name] = std::make_unique<Loaded>(vocabulary_of(parse_sentencepiece(model_bytes(name), name)));
   }
   const std::string bpe = read_text_file(data_path("bpe.json"), 1 << 20), path = data_path("cases.jsonl");
@@ -123,7 +123,7 @@ TEST_CASE("sentencepiece: ids and texts equal the packages sentencepiece and tok
     }
   }
   CHECK(n_texts >= 400);
-  CHECK(n_compared == 9 * n_texts);
+  CHECK(n_compared == 11 * n_texts);
 }
 
 TEST_CASE("sentencepiece: bytes come back, alone, in pairs and token by token; U+2581 comes back as a space") {
@@ -187,7 +187,7 @@ TEST_CASE("sentencepiece: a directory with tokenizer.model, its beginning, its s
   // Another program's file of that name does not count.
   CHECK(load({{"tokenizer.model", "IQ== 0\n"}, {"tokenizer.json", R"({"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})"}})
             ->tokenizer.encode("a") == std::vector<TokenId>{0});
-  for (const std::string name : {"llama", "gemma", "plain", "unused"}) {
+  for (const std::string name : {"llama", "gemma", "plain", "unused", "types", "gaps"}) {
     const TokenizerData data = build_tokenizer(vocabulary_of(parse_sentencepiece(model_bytes(name), name)), 1 << 16);
     CHECK(rules_from_metadata(Metadata(rules_metadata(data.rules)), "m") == data.rules);
     CHECK(data.rules != TokenizerRules());
@@ -223,6 +223,7 @@ TEST_CASE("sentencepiece: models that are damaged, or ask for more, are refused 
   };
   const auto message = [](char number, const std::string& body) { return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(body.size())} + body; };
   refuses("", "pieces");
+  refuses(model + message(1, std::string("\x0A\x02zz\x18\x02", 6)), "type 2 (unknown): expected one, found 2");
   refuses("\x0A\x7F", "127 bytes");
   refuses("\x0B", "wire type 3");
   refuses("\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", "64 bits");

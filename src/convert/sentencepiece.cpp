@@ -1,5 +1,6 @@
 #include "src/convert/sentencepiece.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -42,6 +43,9 @@ class ModelReader {
       }
     }
     if (model_.pieces.empty()) refuse("pieces", "at least one", "none");
+    const auto unknown = std::count_if(model_.pieces.begin(), model_.pieces.end(),
+                                       [](const Piece& piece) { return piece.type == PieceType::unknown; });
+    if (unknown != 1) refuse("pieces of type 2 (unknown)", "one", unknown == 0 ? "none" : std::to_string(unknown));
     if (model_type_ != 2) {
       const char* names[] = {"UNIGRAM", "BPE", "WORD", "CHAR"};
       refuse("trainer_spec.model_type", "BPE (2)",

@@ -14,7 +14,7 @@ constexpr uint32_t kMaxUnusedBytes = 1024;
 
 void Merger::merge(std::vector<TokenId>& out, size_t first) {
   const size_t n = out.size() - first;
-  if (n < 2) return;
+  if (n == 0 || (n == 1 && tables_.rules.unused.empty())) return;
   GPT2_CHECK(n < kEnd);
   symbols_.resize(n);
   for (uint32_t i = 0; i < n; ++i) {
@@ -27,7 +27,7 @@ void Merger::merge(std::vector<TokenId>& out, size_t first) {
     apply(pair);
   }
   out.resize(first);
-  for (uint32_t i = 0; i != kEnd; i = symbols_[i].next) push_used(symbols_[i].id, out);
+  for (uint32_t i = 0; i != kEnd; i = symbols_[i].next) push_used(symbols_[i].id, first, out);
 }
 
 void Merger::push_pair(uint32_t at) {
@@ -73,18 +73,41 @@ bool Merger::is_unused(uint32_t id) const {
 uint32_t Merger::length_of(uint32_t id) const { return tables_.offsets[id + 1] - tables_.offsets[id]; }
 
 // An unused token falls into the parts that it was last seen to be made of (as in SentencePiece, where its text leads
-// to them), which are shorter than it.
-void Merger::push_used(uint32_t id, std::vector<TokenId>& out) const {
-  const auto parts = is_unused(id) ? parts_.find(id) : parts_.end();
-  if (parts == parts_.end()) return out.push_back(static_cast<TokenId>(id));
+// to them), which are shorter than it; one character without parts is one that has no token.
+void Merger::push_used(uint32_t id, size_t first, std::vector<TokenId>& out) const {
+  if (!is_unused(id)) return push_known(id, first, out);
+  const auto parts = parts_.find(id);
+  if (parts == parts_.end()) return push_without_token(id, first, out);
   const auto [left, right] = parts->second;
   if (std::max(length_of(left), length_of(right)) >= length_of(id) || length_of(id) > kMaxUnusedBytes) {
     fail_model(file_, "tokenizer.merges of unused token " + std::to_string(id), "shorter parts of a short text",
                std::to_string(length_of(id)) + " bytes of " + std::to_string(length_of(left)) + " and " +
                    std::to_string(length_of(right)));
   }
-  push_used(left, out);
-  push_used(right, out);
+  push_used(left, first, out);
+  push_used(right, first, out);
+}
+
+void Merger::push_known(uint32_t id, size_t first, std::vector<TokenId>& out) const {
+  const auto token = static_cast<TokenId>(id);
+  const bool fuses = tables_.rules.fuse_unknown && token == tables_.rules.unknown;
+  if (!fuses || out.size() == first || out.back() != token) out.push_back(token);
+}
+
+// Its bytes' tokens, or the unknown one; itself where there is neither.
+void Merger::push_without_token(uint32_t id, size_t first, std::vector<TokenId>& out) const {
+  const size_t begin = tables_.offsets[id], size = length_of(id);
+  if (begin > tables_.bytes.size() || size > std::min<size_t>(tables_.bytes.size() - begin, kMaxUnusedBytes)) {
+    fail_model(file_, "tokenizer.offsets of token " + std::to_string(id), "ascending ones of a short text",
+               std::to_string(begin) + ", " + std::to_string(tables_.offsets[id + 1]));
+  }
+  const auto bytes = tables_.bytes.subspan(begin, size);
+  const auto token_of = [&](char byte) { return tables_.byte_tokens[static_cast<unsigned char>(byte)]; };
+  if (std::all_of(bytes.begin(), bytes.end(), [&](char byte) { return token_of(byte) < n_tokens_; })) {
+    for (const char byte : bytes) out.push_back(static_cast<TokenId>(token_of(byte)));
+    return;
+  }
+  push_known(tables_.rules.unknown >= 0 ? static_cast<uint32_t>(tables_.rules.unknown) : id, first, out);
 }
 
 }  // namespace gpt2

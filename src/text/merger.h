@@ -40,7 +40,9 @@ class Merger {
   void apply(const Pair& pair);
   bool is_unused(uint32_t id) const;
   uint32_t length_of(uint32_t id) const;
-  void push_used(uint32_t id, std::vector<TokenId>& out) const;
+  void push_used(uint32_t id, size_t first, std::vector<TokenId>& out) const;
+  void push_known(uint32_t id, size_t first, std::vector<TokenId>& out) const;
+  void push_without_token(uint32_t id, size_t first, std::vector<TokenId>& out) const;
 
   const TokenizerTables& tables_;
   const std::string& file_;

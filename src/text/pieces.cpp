@@ -41,8 +41,8 @@ class PieceReader {
     switch (piece.type) {
       case PieceType::normal: return take_merged(id);
       case PieceType::unused: return take_merged(id);
-      case PieceType::unknown: v_.rules.unknown = static_cast<TokenId>(id); return add_token(id, true);
-      case PieceType::control: return add_token(id, true);
+      case PieceType::unknown: v_.rules.unknown = static_cast<TokenId>(id); return take_special(id);
+      case PieceType::control: return take_special(id);
       case PieceType::user_defined: return add_token(id, false);
       case PieceType::byte: ++n_bytes_; return;
     }
@@ -57,6 +57,15 @@ class PieceReader {
     if (std::isnan(piece.score)) refuse(id, "a score", "none (NaN)");
     merged_.emplace(piece.text, id);
     by_score_.push_back(id);
+  }
+
+  // Merges look at texts alone, so that one of a single character is a part as good as an unused one.
+  void take_special(uint32_t id) {
+    const std::string_view text = pieces_[id].text;
+    add_token(id, true);
+    if (decode_utf8(text).length != text.size()) return;
+    merged_.emplace(text, id);
+    v_.rules.unused.push_back(static_cast<TokenId>(id));
   }
 
   // Special ones are found in the text itself, user-defined ones in the form that pieces have.
@@ -105,7 +114,8 @@ class PieceReader {
       refuse(id, "at most " + std::to_string(most) + " pairs that make " + std::to_string(pieces_.size()) + " pieces",
              "more");
     }
-    if (pieces_[id].type == PieceType::unused && v_.merges.size() > before) {
+    const bool one_character = decode_utf8(text).length == text.size();
+    if (pieces_[id].type == PieceType::unused && (one_character || v_.merges.size() > before)) {
       v_.rules.unused.push_back(static_cast<TokenId>(id));
     }
   }

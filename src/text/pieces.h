@@ -28,7 +28,9 @@ inline constexpr size_t kMaxPieceBytes = 256;
 //   score first and of those the leftmost. Each way to cut a piece in two pieces is a merge, and its rank is the place
 //   of the piece's score among all scores;
 // - user-defined pieces are found before that, and never merged;
-// - control and unknown pieces are special added tokens: no text becomes them unless it is asked for;
+// - an unused piece falls into its parts again; one of a single character counts as no piece, unless it was merged;
+// - control and unknown pieces are special added tokens: no text becomes them unless it is asked for. One of a single
+//   character can be merged as an unused one;
 // - where there are byte pieces they stand for characters without a piece, otherwise the unknown piece does, one for
 //   several of them that follow each other.
 // A pair with a character that has no piece of its own is not merged: no trainer writes such a model. `file` names it

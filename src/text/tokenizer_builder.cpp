@@ -226,7 +226,8 @@ class Builder {
     std::optional<std::string> bytes = decode(text);
     if (!characters_ || !bytes) return bytes;
     const auto flags = flags_.find(id);
-    if (fallback_.contains(text) || (flags != flags_.end() && (flags->second & kAddedSpecial) != 0)) return {};
+    const bool special = flags != flags_.end() && (flags->second & kAddedSpecial) != 0;
+    if (fallback_.contains(text) || (special && !unused_.contains(static_cast<TokenId>(id)))) return {};
     return v_.rules.ignore_merges || decode_utf8(*bytes).length == bytes->size() ? bytes : std::nullopt;
   }
 
@@ -253,6 +254,7 @@ class Builder {
   const Vocabulary& v_;
   uint64_t n_vocab_;
   bool characters_ = v_.rules.symbols == Symbols::characters;
+  std::unordered_set<TokenId> unused_{v_.rules.unused.begin(), v_.rules.unused.end()};
   std::unordered_map<uint32_t, char> bytes_of_;      // character of the alphabet -> byte
   std::unordered_map<std::string, char> fallback_;   // text of a byte's token -> byte
   std::map<uint32_t, std::string> texts_;            // id -> bytes
