@@ -168,14 +168,8 @@ class FaultFinder {
     }
     // The grammar allows what no type holds.
     const std::string_view text = text_.substr(begin, at_ - begin);
-    const char* const end = text.data() + text.size();
-    const bool whole = text.find_first_of(".eE") == std::string_view::npos;
-    int64_t negative = 0;
-    uint64_t natural = 0;
     double real = 0;
-    const std::errc error = !whole           ? std::from_chars(text.data(), end, real).ec
-                            : text[0] == '-' ? std::from_chars(text.data(), end, negative).ec
-                                             : std::from_chars(text.data(), end, natural).ec;
+    const std::errc error = std::from_chars(text.data(), text.data() + text.size(), real).ec;
     if (error != std::errc()) at_ = begin;
     return error == std::errc();
   }
@@ -183,6 +177,40 @@ class FaultFinder {
   std::string_view text_, surrogate_;
   size_t at_ = 0, second_half_ = 0;  // second_half_: where the escape that completes a pair begins
 };
+
+// Whether a number is a whole one that no integer type holds.
+bool is_past_integers(std::string_view number) {
+  if (number.find_first_of(".eE") != std::string_view::npos) return false;
+  const char *const begin = number.data(), *const end = begin + number.size();
+  int64_t negative = 0;
+  uint64_t natural = 0;
+  const std::errc error =
+      number[0] == '-' ? std::from_chars(begin, end, negative).ec : std::from_chars(begin, end, natural).ec;
+  return error == std::errc::result_out_of_range;
+}
+
+// Makes reals of as many characters of the whole numbers that no integer type holds: 1234567890123456789012 becomes
+// 12345678901234567890e2. (Every tokenizer_config.json without a longest text has 1000000000000000019884624838656.)
+void write_as_reals(std::string& text) {
+  constexpr std::string_view kNumber = "+-.0123456789eE";
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      while (++i < text.size() && text[i] != '"') i += text[i] == '\\' ? 1 : 0;
+    } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+      const size_t end = std::min(text.find_first_not_of(kNumber, i), text.size());
+      if (is_past_integers(std::string_view(text).substr(i, end - i))) text.replace(end - 2, 2, "e2");
+      i = end - 1;
+    }
+  }
+}
+
+// What stands where a value could: Python writes numbers that JSON has not.
+std::string describe_fault(std::string_view rest, std::string_view otherwise) {
+  for (const std::string_view word : {"NaN", "Infinity"}) {
+    if (rest.starts_with(word)) return std::string(word) + ", which JSON does not have (null stands for no value)";
+  }
+  return std::string(otherwise);
+}
 
 // Copies simdjson's tree with the places of its keys, refusing what a map would hide.
 class Copier {
@@ -310,13 +338,17 @@ std::optional<JsonFault> read_json(std::string_view text, Json& out) {
   auto error = parser.allocate(text.size() > 0 ? text.size() : 1, kMaxDepth);
   simdjson::dom::element root;
   if (!error) error = parser.parse(padded.data(), text.size(), false).get(root);
+  if (error == simdjson::NUMBER_ERROR) {
+    write_as_reals(padded);
+    error = parser.parse(padded.data(), text.size(), false).get(root);
+  }
   if (error == simdjson::MEMALLOC) throw std::bad_alloc();
   if (error) {
     FaultFinder finder(text);
     const size_t offset = finder.find();
     const std::string_view surrogate = finder.surrogate();
     return JsonFault{"valid JSON",
-                     surrogate.empty() ? std::string(simdjson::error_message(error))
+                     surrogate.empty() ? describe_fault(text.substr(offset), simdjson::error_message(error))
                                        : "a lone surrogate (" + std::string(surrogate) + "), half a character",
                      offset};
   }

@@ -47,7 +47,7 @@ class Json {
   union {                        // which one: `kind`
     int64_t integer = 0;         // Kind::integer: every whole number that fits int64_t
     uint64_t unsigned_integer;   // Kind::unsigned_integer: above INT64_MAX only
-    double real;                 // Kind::real: written with '.', 'e' or 'E'
+    double real;                 // Kind::real: written with '.', 'e' or 'E', or past the integers
   };
   std::string string;
   JsonList<Json> array;

@@ -129,4 +129,15 @@ run "$GPT2" generate --greedy -n 3 --no-newline "The sea"; check "--no-newline: 
 newline=$("$GPT2" tokenize $'\n')
 run "$GPT2" generate --greedy -n 2 --logit-bias "$newline:1000" x; check "a newline of the text is enough" out_is $'\n\n'
 run "$GPT2" generate --no-newline -N 2 x; error "--no-newline of many" 2 --no-newline
+
+# Numbers as Python writes them: whole ones that no integer holds, and words that JSON does not have.
+cp -r "$BOOKS" "$T/books"
+echo '{"model_max_length":1000000000000000019884624838656,"x":[-123456789012345678901,"9999999999999999999999"]}' >"$T/books/tokenizer_config.json"
+run "$GPT2" convert "$T/books" "$T/long"; check "a tokenizer_config.json without a longest text" eval '((status == 0)) && [ -s $T/long ]'
+echo '{"eos_token_id":NaN}' >"$T/books/generation_config.json"
+run "$GPT2" convert "$T/books" "$T/nan"; error "a NaN is named" 3 generation_config.json "NaN, which JSON does not have"
+printf '%s\n' '{"prompt":"a","stop":NaN}' '{"prompt":"a","temperature":-Infinity}' '{"id":12345678901234567890123,"prompt":"a"}' >"$T/numbers"
+run "$GPT2" generate --jsonl -s 1 -f "$T/numbers"
+check "numbers in records that JSON does not have, or no integer" eval 'status_is 6 && out_has ":1:22: expected valid JSON, found NaN" &&
+  out_has ":2:30: expected valid JSON, found Infinity" && out_has "expected a string or a whole number"'
 finish
