@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# out_of_memory.sh RUNS: commands of GPT2 with the N-th request for memory refused, for about RUNS values of N spread over all of a
-# clean run, each once with that request alone and once with all after it. Right is: exit 1 and one line that ends in "out of memory",
+# out_of_memory.sh RUNS: commands of GPT2 with the N-th request for memory refused, for the first RUNS values of N (libraries begin
+# with them) and about RUNS more spread over all of a clean run, each once with that request alone and once with all after it. Right is: exit 1 and one line that ends in "out of memory",
 # or the result of the clean run. Prints what is wrong and a line of counts; the status tells.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ each() {
   FAIL_COUNT=1 LD_PRELOAD=$work/failing.so "$program" "$@" <"$stdin" >"$work/clean" 2>"$work/err" || { echo "WRONG: $*: fails by itself"; exit 1; }
   calls=$(sed -n 's/^CALLS //p' "$work/err")
   step=$(((calls + runs - 1) / runs))
-  for ((n = 1; n <= calls; n += step)); do
+  for n in $( (seq 1 "$runs"; seq 1 "$step" "$calls") | sort -nu); do
     for on in "" 1; do
       env FAIL_AT="$n" ${on:+FAIL_ON=1} LD_PRELOAD="$work/failing.so" timeout 20 "$program" "$@" <"$stdin" >"$work/out" 2>"$work/err"
       status=$?
@@ -38,6 +38,7 @@ each() {
   done
 }
 
+each /dev/null --version
 each /dev/null generate -t 2 -n 3 --greedy "The sea"
 each "$work/records" generate -t 2 --jsonl -n 3 --batch 2
 each /dev/null convert --force -q models/books "$work/again"

@@ -114,8 +114,14 @@ int out_of_memory() noexcept {
 [[noreturn]] void on_terminate() noexcept {
   const std::type_info* thrown = abi::__cxa_current_exception_type();
   if (thrown != nullptr && *thrown == typeid(std::bad_alloc)) _exit(out_of_memory());
+  // Where not even the exception found memory there is none.
+  if (thrown == nullptr && std::malloc(1) == nullptr) _exit(out_of_memory());
   std::abort();
 }
+
+// Runs before the initialisers of all libraries, which take memory too.
+void catch_terminate() { std::set_terminate(on_terminate); }
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kBeforeAll)() = catch_terminate;
 
 // Says what ended the command, and returns the status.
 int report_failure() {
@@ -153,7 +159,4 @@ int report_errors(int argc, char** argv) {
 }  // namespace
 }  // namespace gpt2
 
-int main(int argc, char** argv) {
-  std::set_terminate(gpt2::on_terminate);
-  return gpt2::report_errors(argc, argv);
-}
+int main(int argc, char** argv) { return gpt2::report_errors(argc, argv); }
