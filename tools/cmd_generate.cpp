@@ -282,6 +282,7 @@ std::vector<int32_t> Generate::load_cache(Engine& engine) const {
   try {
     return load_prompt_cache(*prompt_cache_, engine);
   } catch (const Error& error) {
+    if (error.code() != ExitCode::model) throw;
     if (shows_notes(model_.verbosity)) say("note: the prompt is computed anew: " + std::string(error.what()));
     return {};
   }

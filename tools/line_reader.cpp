@@ -19,7 +19,7 @@ constexpr int kPatience = 100;  // milliseconds until the next look at the signa
 
 int open_input(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail_errno(path, "open", errno);
+  if (fd < 0) fail_path(path, "open", errno);
   return fd;
 }
 

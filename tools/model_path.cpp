@@ -2,18 +2,18 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "src/base/error.h"
+#include "src/io/checkpoint.h"
+#include "src/io/file_descriptor.h"
 
 namespace gpt2 {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::string_view kSuffix = ".gpt2", kGgufSuffix = ".gguf", kHubPrefix = "models--", kHubBetween = "--";
+
+constexpr uint64_t kMaxReference = 4096;  // bytes of a file of the hub's that names a revision
 
 // What scripts/get-gpt2.sh knows.
 constexpr std::string_view kPublished[] = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "distilgpt2"};
@@ -31,24 +31,7 @@ std::string base_folder(const char* name, const char* folder) {
   return home.empty() ? "" : home + "/" + folder;
 }
 
-// Also what cannot be opened (a loop of links, a folder without permission): opening it says why.
-bool exists(const std::string& path) {
-  std::error_code error;
-  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
-}
-
-bool is_checkpoint(const std::string& directory) { return exists(directory + "/config.json"); }
-
-// Entries of a folder, sorted; none if it cannot be read.
-std::vector<std::string> entries_of(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    names.push_back(at->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
+bool is_checkpoint(const std::string& directory) { return file_exists(directory + "/config.json"); }
 
 std::string hub_folder() {
   const std::string cache = environment("HF_HUB_CACHE"), home = environment("HF_HOME");
@@ -67,14 +50,24 @@ std::string hub_name(std::string_view entry) {
   return name;
 }
 
+// The revision that refs/main names; empty if that is no such file.
+std::string main_revision(const std::string& repository) {
+  try {
+    const std::string text = read_text_file(repository + "/refs/main", kMaxReference);
+    return text.substr(0, text.find_first_of(" \t\r\n"));
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::model) throw;
+    return "";
+  }
+}
+
 // The checkpoint of a repository: the revision that refs/main names, else the last by name; empty if there is none.
 std::string hub_snapshot(const std::string& repository) {
   const std::string snapshots = repository + "/snapshots/";
-  std::string revision;
-  std::ifstream(repository + "/refs/main") >> revision;
+  const std::string revision = main_revision(repository);
   const bool plain = !revision.empty() && revision.find('/') == std::string::npos && revision[0] != '.';
   if (plain && is_checkpoint(snapshots + revision)) return snapshots + revision;
-  const std::vector<std::string> revisions = entries_of(snapshots);
+  const std::vector<std::string> revisions = names_in_folder(snapshots);
   const auto last = std::find_if(revisions.rbegin(), revisions.rend(),
                                  [&](const std::string& r) { return is_checkpoint(snapshots + r); });
   return last == revisions.rend() ? "" : snapshots + *last;
@@ -83,7 +76,7 @@ std::string hub_snapshot(const std::string& repository) {
 // NAME, or ORG/NAME with any ORG where `name` has none; GPT-2's own organisation before others.
 std::string find_in_hub(const std::string& folder, const std::string& name) {
   std::vector<std::string> candidates;
-  for (const std::string& entry : entries_of(folder)) {
+  for (const std::string& entry : names_in_folder(folder)) {
     const std::string full = hub_name(entry);
     const bool same = full == name || (full.size() > name.size() && full.ends_with("/" + name));
     if (!full.empty() && same) candidates.push_back(entry);
@@ -104,8 +97,8 @@ std::string find_in_hub(const std::string& folder, const std::string& name) {
 std::string find_in_folder(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
   for (const std::string_view suffix : {kSuffix, kGgufSuffix}) {
-    if (exists(path + std::string(suffix))) return path + std::string(suffix);
-    if (name.ends_with(suffix) && exists(path)) return path;
+    if (file_exists(path + std::string(suffix))) return path + std::string(suffix);
+    if (name.ends_with(suffix) && file_exists(path)) return path;
   }
   return is_checkpoint(path) ? path : "";
 }
@@ -150,7 +143,7 @@ std::vector<ModelPlace> model_places() {
 
 std::vector<std::string> names_in(const ModelPlace& place) {
   std::vector<std::string> names;
-  for (const std::string& entry : entries_of(place.folder)) {
+  for (const std::string& entry : names_in_folder(place.folder)) {
     const std::string path = place.folder + "/" + entry;
     if (place.kind == ModelPlace::Kind::hub) {
       if (!hub_name(entry).empty() && !hub_snapshot(path).empty()) names.push_back(hub_name(entry));
@@ -196,18 +189,18 @@ std::string checkpoint_in(const std::string& path) {
 std::string find_model(const std::string& name) {
   const bool path_first =
       name.find('/') != std::string::npos || name.ends_with(kSuffix) || name.ends_with(kGgufSuffix);
-  if (path_first && (exists(name) || !stays_inside(name))) return checkpoint_in(name);
+  if (path_first && (file_exists(name) || !stays_inside(name))) return checkpoint_in(name);
   const std::vector<ModelPlace> places = model_places();
   for (const ModelPlace& place : places) {
     const std::string found = find_in(place, name);
     if (!found.empty()) return found;
   }
-  if (exists(name)) return checkpoint_in(name);
+  if (file_exists(name)) return checkpoint_in(name);
   fail_nowhere(name, places);
 }
 
 std::string find_source(const std::string& name) {
-  if (exists(name) || !stays_inside(name)) return checkpoint_in(name);
+  if (file_exists(name) || !stays_inside(name)) return checkpoint_in(name);
   return find_model(name);
 }
 

@@ -166,7 +166,7 @@ ResultFile::ResultFile(const std::string& path, Existing existing, const InputFi
       open(target.path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | (absent ? O_CREAT | O_EXCL : 0), 0666));
   if (absent && file_.get() < 0 && errno == EEXIST) fail_exists();
   struct stat info = {};
-  if (file_.get() < 0 || fstat(file_.get(), &info) != 0) fail_errno(path, "write", errno);
+  if (file_.get() < 0 || fstat(file_.get(), &info) != 0) fail_path(path, "write", errno);
   inputs.refuse(path, info);
   if (!S_ISREG(info.st_mode)) return;
   // A file system without locks is used without.

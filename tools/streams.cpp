@@ -47,7 +47,7 @@ std::string read_stdin(uint64_t limit) { return read_all(STDIN_FILENO, "stdin", 
 std::string read_input_file(const std::string& path, uint64_t limit) {
   if (path == "-") return read_stdin(limit);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) fail_errno(path, "open", errno);
+  if (fd < 0) fail_path(path, "open", errno);
   struct Closer {
     int fd;
     ~Closer() { close(fd); }

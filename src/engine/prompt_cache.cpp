@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "src/base/checked.h"
@@ -105,7 +106,7 @@ void check_prompt_cache_path(const std::string& path, const InputFiles& inputs) 
   if (target.kind != OutputPath::Kind::regular) refuse(kind_of_file(target.mode));
   const FileDescriptor file(open(target.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info = {};
-  if (file.get() < 0 || fstat(file.get(), &info) != 0) refuse("a file that cannot be read");
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) fail_path(path, "read", errno);
   char magic[sizeof kMagic] = {};
   if (info.st_size == 0) return;
   if (!read_whole(file.get(), 0, magic, sizeof magic) || std::memcmp(magic, kMagic, sizeof magic) != 0)

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <map>
 
 #include "src/base/error.h"
@@ -40,17 +38,6 @@ std::map<std::string, std::string> read_index(const std::string& path) {
     files.emplace(tensor, file.string);
   }
   return files;
-}
-
-// The names of what is in a directory, sorted.
-std::vector<std::string> names_in(const std::string& directory) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    names.push_back(at->path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 bool is_pickle(std::string_view name) {
@@ -93,7 +80,7 @@ Checkpoint Checkpoint::open(const std::string& directory) {
     std::sort(files.begin(), files.end());
     files.erase(std::unique(files.begin(), files.end()), files.end());
   } else {
-    std::vector<std::string> names = names_in(directory);
+    std::vector<std::string> names = names_in_folder(directory);
     std::vector<std::string> shards = names;
     std::erase_if(shards, [](const std::string& name) {
       return !name.ends_with(".safetensors") || name.starts_with("adapter_model");
@@ -179,7 +166,7 @@ std::string read_text_file(const std::string& path, uint64_t limit) {
   while (at < text.size()) {
     const ssize_t got = read(file.get(), text.data() + at, text.size() - at);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_model(path, "file", "one that can be read", std::strerror(errno));
+    if (got < 0) fail_errno(path, "read", errno);
     if (got == 0) fail_model(path, "file", std::to_string(text.size()) + " bytes", "it cut to " + std::to_string(at));
     at += static_cast<size_t>(got);
   }
@@ -191,7 +178,7 @@ std::string read_text_file(const std::string& path, uint64_t limit) {
 
 bool file_exists(const std::string& path) {
   struct stat info = {};
-  return stat(path.c_str(), &info) == 0;
+  return lstat(path.c_str(), &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool is_directory(const std::string& path) {

@@ -47,6 +47,8 @@ void check_is_checkpoint(const std::string& directory);
 // Reads a whole small text file (config.json, vocab.json, ...) of at most `limit` bytes, without a byte order mark;
 // exit 3 if it is missing, larger, not a regular file or something else that is known (foreign_format.h).
 std::string read_text_file(const std::string& path, uint64_t limit);
+// Returns whether something has this name, also a link that leads nowhere or what may not be looked at: opening it says
+// why.
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 bool is_regular_file(const std::string& path);

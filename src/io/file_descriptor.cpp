@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
+#include <filesystem>
 
 #include "src/base/error.h"
 
@@ -24,6 +27,19 @@ bool can_go_on(int fd, short events) noexcept {
   if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
   pollfd waited = {fd, events, 0};
   return poll(&waited, 1, -1) >= 0 || errno == EINTR;
+}
+
+// Whether the process, and not the file, is what an error number speaks of.
+bool ran_out(int error_number) noexcept {
+  return error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM;
+}
+
+std::string reason_of(const std::string& path, int error_number) {
+  const std::string reason = std::strerror(error_number);
+  char target[PATH_MAX];
+  const ssize_t length = readlink(path.c_str(), target, sizeof target);
+  if (length < 0 || (error_number != ENOENT && error_number != ELOOP)) return reason;
+  return reason + " (a symbolic link to " + printable({target, static_cast<size_t>(length)}) + ")";
 }
 
 }  // namespace
@@ -55,10 +71,29 @@ int write_stream(int fd, std::string_view bytes) noexcept {
 
 FileDescriptor open_regular(const std::string& path, struct stat& info) {
   FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0 || fstat(file.get(), &info) != 0)
-    fail_model(path, "file", "a readable file", std::strerror(errno));
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) {
+    const int error = errno;
+    if (ran_out(error)) fail_path(path, "open", error);
+    fail_model(path, "file", "a readable file", reason_of(path, error));
+  }
   if (!S_ISREG(info.st_mode)) fail_model(path, "file", "a regular file", kind_of_file(info.st_mode));
   return file;
+}
+
+void fail_path(const std::string& path, std::string_view action, int error_number) {
+  fail(ExitCode::internal,
+       printable(path, 400) + ": cannot " + std::string(action) + ": " + reason_of(path, error_number));
+}
+
+std::vector<std::string> names_in_folder(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  if (ran_out(error.value())) fail_path(directory, "list the folder", error.value());
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace gpt2

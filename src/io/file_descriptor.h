@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 struct stat;
 
@@ -27,8 +28,15 @@ class FileDescriptor {
 };
 
 // Opens a regular file for reading without ever blocking, and fills `info`. Anything else (missing, unreadable, a
-// directory, FIFO or device) is an Error with exit 3.
+// directory, FIFO or device) is an Error with exit 3; where descriptors or memory ran out, exit 1.
 FileDescriptor open_regular(const std::string& path, struct stat& info);
+
+// Throws Error (exit 1) "PATH: cannot ACTION: reason" from errno; the reason names where a symbolic link leads.
+[[noreturn]] void fail_path(const std::string& path, std::string_view action, int error_number);
+
+// Returns the names of what is in a directory, sorted; none if it is not there or may not be listed. Throws Error (exit
+// 1) if descriptors or memory ran out.
+std::vector<std::string> names_in_folder(const std::string& directory);
 
 // Returns "a FIFO", "a directory" and so on.
 const char* kind_of_file(mode_t mode) noexcept;

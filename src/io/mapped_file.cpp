@@ -80,6 +80,7 @@ MappedFile MappedFile::open(const std::string& path) {
   mapped.path_ = path;
   mapped.size_ = static_cast<size_t>(info.st_size);
   void* data = mmap(nullptr, mapped.size_, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED && errno == ENOMEM) fail_errno(path, "map", errno);
   if (data == MAP_FAILED) fail_model(path, "file", "one that can be mapped", std::strerror(errno));
   mapped.data_ = static_cast<const std::byte*>(data);
   enter_range(mapped.data_, mapped.size_, path);

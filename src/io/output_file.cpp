@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
@@ -72,7 +71,7 @@ OutputFile::OutputFile(const std::string& path, Overwrite overwrite, const Input
     fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd_ < 0 && errno != EEXIST) break;
   }
-  if (fd_ < 0) fail_errno(path, "write", errno);
+  if (fd_ < 0) fail_path(path, "write", errno);
   // What replaces a file is as private as the file was; where the owner differs that may be impossible.
   if (target.kind == OutputPath::Kind::regular && fchmod(fd_, target.mode & 0777) != 0 && errno != EPERM) {
     const int error = errno;
@@ -153,11 +152,9 @@ void OutputFile::commit() {
 std::vector<std::string> OutputFile::leftovers() const {
   std::vector<std::string> found;
   const std::string prefix = temporary_prefix(path_), own = name_in_folder(temporary_);
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder_of(path_), error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.starts_with(prefix) && name != own) found.push_back(entry->path().string());
+  const std::string folder = folder_of(path_);
+  for (const std::string& name : names_in_folder(folder)) {
+    if (name.starts_with(prefix) && name != own) found.push_back(folder + "/" + name);
   }
   return found;
 }

@@ -6,14 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <filesystem>
 
 #include "src/base/error.h"
+#include "src/io/file_descriptor.h"
 
 namespace gpt2 {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int kMostLinks = 40;  // as the kernel's own limit
 
@@ -22,9 +20,9 @@ constexpr int kMostLinks = 40;  // as the kernel's own limit
 constexpr std::string_view kCheckpointEndings[] = {".json", ".safetensors", ".txt", ".bin", ".model",
                                                    ".gguf", ".jinja",       ".pt",  ".pth"};
 
-bool is_checkpoint_file(const fs::path& path) {
-  return std::find(std::begin(kCheckpointEndings), std::end(kCheckpointEndings), path.extension().string()) !=
-         std::end(kCheckpointEndings);
+bool is_checkpoint_file(const std::string& name) {
+  return std::any_of(std::begin(kCheckpointEndings), std::end(kCheckpointEndings),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
 // The path behind all symbolic links, also where the last leads to nothing yet.
@@ -37,7 +35,7 @@ std::string follow_links(const std::string& path) {
     const std::string next(target, static_cast<size_t>(length));
     at = next.starts_with('/') ? next : folder_of(at) + "/" + next;
   }
-  fail_errno(path, "write", ELOOP);
+  fail_path(path, "write", ELOOP);
 }
 
 }  // namespace
@@ -69,15 +67,13 @@ void InputFiles::add_descriptor(int fd, const std::string& name, std::string_vie
 
 void InputFiles::add_model(const std::string& path, std::string_view role) {
   add(path, role);
-  std::error_code error;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-    if (is_checkpoint_file(entry->path())) add(entry->path().string(), role);
+  for (const std::string& name : names_in_folder(path)) {
+    if (is_checkpoint_file(name)) add(path + "/" + name, role);
     // A folder of the Hugging Face hub's cache has its checkpoints two levels below.
-    std::error_code none;
-    if (entry->path().filename() != "snapshots") continue;
-    for (fs::directory_iterator revision(entry->path(), none), last; !none && revision != last;
-         revision.increment(none)) {
-      if (revision->path().filename() != "snapshots") add_model(revision->path().string(), role);
+    if (name != "snapshots") continue;
+    const std::string snapshots = path + "/" + name;
+    for (const std::string& revision : names_in_folder(snapshots)) {
+      if (revision != "snapshots") add_model(snapshots + "/" + revision, role);
     }
   }
 }
@@ -97,7 +93,7 @@ void InputFiles::refuse_descriptor(int fd, const std::string& path) const {
 OutputPath output_path(const std::string& path, const InputFiles& inputs) {
   struct stat info = {}, followed = {};
   const bool there = stat(path.c_str(), &info) == 0;
-  if (!there && errno != ENOENT) fail_errno(path, "write", errno);
+  if (!there && errno != ENOENT) fail_path(path, "write", errno);
   if (there) {
     inputs.refuse(path, info);
     if (S_ISDIR(info.st_mode)) fail_errno(path, "write", EISDIR);
