@@ -150,7 +150,7 @@ sanitize:  ## all tests with the sanitizers of addresses, leaks and undefined be
 	  SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer" test
 
 # What shares memory between threads; a team's threads meet in WaitWord only, which the sanitizer understands.
-TSAN_TESTS = *team*,*batcher*,*engine*,*worlds*,*forward*,*speculation*,*scheduler*,*prefix cache*
+TSAN_TESTS = *team*,*batcher*,*engine*,*worlds*,*forward*,*speculation*,*scheduler*,*prefix cache*,serve*
 tsan:  ## the tests of threads with ThreadSanitizer, in build-tsan
 	$(MAKE) BUILD=$(BUILD)-tsan OPT="-O1 -g" EXTRA=-U_FORTIFY_SOURCE SANITIZE=-fsanitize=thread $(BUILD)-tsan/gpt2-tests
 	GPT2_WORLDS=20 TSAN_OPTIONS=halt_on_error=1 $(BUILD)-tsan/gpt2-tests -tc='$(TSAN_TESTS)'

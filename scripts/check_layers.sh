@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/convert, src/engine <- src/measure
-# <- tools. Fails on any other arrow, on third-party headers outside the files that own them, on flags that would change
+# Includes point one way: kernels <- src/base <- src/io, src/text <- src/model <- src/convert, src/engine <- src/measure,
+# src/serve <- tools. Fails on any other arrow, on third-party headers outside the files that own them, on flags that would change
 # the arithmetic, on files over 600 lines and on lines over 120 columns.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +17,7 @@ declare -A may=(
   [src/convert]='kernels/|src/(base|io|text|model|convert)/'
   [src/engine]='kernels/|src/(base|io|text|model|engine)/'
   [src/measure]='kernels/|src/(base|io|text|model|engine|measure)/'
+  [src/serve]='kernels/|src/(base|io|text|model|engine|serve)/'
   [tools]='kernels/|src/|tools/'
 )
 for layer in "${!may[@]}"; do
@@ -29,6 +30,8 @@ while IFS= read -r line; do complain "$line: CLI11 belongs in tools/*.cpp"; done
   < <(grep -nE '#include <CLI/' -r kernels src tools --include='*' | grep -vE '^tools/[^:]*\.cpp:')
 while IFS= read -r line; do complain "$line: simdjson belongs in src/io/json.cpp"; done \
   < <(grep -nE '#include <simdjson' -r kernels src tools | grep -v '^src/io/json.cpp:')
+while IFS= read -r line; do complain "$line: Boost belongs in src/serve/http_connection.cpp"; done \
+  < <(grep -nE '#include <boost/' -r kernels src tools tests | grep -v '^src/serve/http_connection.cpp:')
 while IFS= read -r line; do complain "$line: only thread_team.cpp may use OpenMP"; done \
   < <(grep -nE '#include <omp\.h>|#pragma omp' -r kernels src tools | grep -v '^src/base/thread_team.cpp:')
 while IFS= read -r line; do complain "$line: kernels take C headers and intrinsics only"; done \

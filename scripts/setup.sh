@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs and the machine lacks, with apt; says what it does. Sourced or run; needs Debian 12 or later.
 set -euo pipefail
-packages=(g++ make libcli11-dev libsimdjson-dev libxxhash-dev libedit-dev doctest-dev libbenchmark-dev "$@")
+packages=(g++ make libcli11-dev libsimdjson-dev libxxhash-dev libedit-dev libboost-dev doctest-dev libbenchmark-dev "$@")
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)

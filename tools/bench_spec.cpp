@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "src/base/error.h"
+#include "src/io/json_object.h"
 #include "tools/escapes.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
 #include "tools/streams.h"

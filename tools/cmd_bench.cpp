@@ -4,6 +4,7 @@
 
 #include "src/base/error.h"
 #include "src/base/statistics.h"
+#include "src/io/json_object.h"
 #include "src/measure/benchmark.h"
 #include "src/measure/probe.h"
 #include "tools/bench_batch.h"
@@ -11,7 +12,6 @@
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
 #include "tools/load_model.h"
 #include "tools/progress.h"
 #include "tools/streams.h"

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "src/base/error.h"
+#include "src/io/json_object.h"
 #include "src/io/output_file.h"
 #include "tools/chat_arguments.h"
 #include "tools/commands.h"
@@ -16,7 +17,6 @@
 #include "tools/engine_arguments.h"
 #include "tools/format.h"
 #include "tools/help.h"
-#include "tools/json_object.h"
 #include "tools/line_editor.h"
 #include "tools/line_reader.h"
 #include "tools/load_model.h"

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "src/base/error.h"
+#include "src/io/json_object.h"
 #include "src/measure/evaluation.h"
 #include "src/model/workspace.h"
 #include "tools/commands.h"
@@ -13,7 +14,6 @@
 #include "tools/eval_golden.h"
 #include "tools/eval_tasks.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
 #include "tools/load_model.h"
 #include "tools/progress.h"
 #include "tools/signals.h"

@@ -5,11 +5,11 @@
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
+#include "src/io/json_object.h"
 #include "src/model/kv_cache.h"
 #include "src/text/chat_template.h"
 #include "tools/commands.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
 #include "tools/load_model.h"
 #include "tools/streams.h"
 #include "tools/token_ids.h"

@@ -6,6 +6,7 @@ namespace {
 constexpr CommandEntry kCommands[] = {
     {"generate", make_generate},
     {"chat", make_chat},
+    {"serve", make_serve},
     {"convert", make_convert},
     {"tokenize", make_tokenize},
     {"detokenize", make_detokenize},

@@ -32,6 +32,7 @@ class Command {
 
 std::unique_ptr<Command> make_generate();
 std::unique_ptr<Command> make_chat();
+std::unique_ptr<Command> make_serve();
 std::unique_ptr<Command> make_convert();
 std::unique_ptr<Command> make_tokenize();
 std::unique_ptr<Command> make_detokenize();

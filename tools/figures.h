@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/json_object.h"
+#include "src/io/json_object.h"
 
 namespace gpt2 {
 

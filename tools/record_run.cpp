@@ -8,6 +8,7 @@
 #include "src/base/clock.h"
 #include "src/base/hash.h"
 #include "src/engine/infill.h"
+#include "src/io/json_object.h"
 #include "tools/escapes.h"
 #include "tools/made_from.h"
 #include "tools/signals.h"

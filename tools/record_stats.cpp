@@ -1,8 +1,8 @@
 #include "tools/record_stats.h"
 
+#include "src/io/json_object.h"
 #include "tools/format.h"
 #include "tools/generation.h"
-#include "tools/json_object.h"
 #include "tools/speculation_arguments.h"
 
 namespace gpt2 {

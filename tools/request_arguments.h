@@ -44,9 +44,6 @@ struct RequestArguments {
   const char* gap_fault() const noexcept;
 };
 
-// Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
-constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
-
 // Makes an empty prompt the beginning-of-text token. Throws Error (exit 4) if the model has none.
 void begin_text(const Config& config, std::vector<int32_t>& prompt);
 

@@ -10,7 +10,6 @@ namespace {
 
 constexpr float kMostBias = 1000;
 constexpr float kMostPenalty = 2;  // OpenAI's bounds
-constexpr float kColdest = 1e-30f;  // logits divided by less could overflow: below it, the most likely token
 
 void check_token(const char* option, int32_t token, const Config& config) {
   if (static_cast<uint32_t>(token) < config.n_vocab) return;
@@ -67,14 +66,17 @@ std::vector<Option> SamplingArguments::options() {
   };
 }
 
-bool SamplingArguments::is_greedy() const noexcept { return values_.greedy || values_.temperature < kColdest; }
+bool SamplingArguments::is_greedy() const noexcept {
+  SamplingOptions options = values_;
+  set_temperature(options, values_.temperature);
+  return options.greedy;
+}
 
 SamplingOptions SamplingArguments::resolve(const Config& config) const {
   for (const TokenBias& bias : values_.logit_bias) check_token("--logit-bias", bias.token, config);
   for (const int32_t token : values_.forbidden) check_token("--forbid-token", token, config);
   SamplingOptions options = values_;
-  options.greedy = is_greedy();
-  if (options.temperature < kColdest) options.temperature = 1;
+  set_temperature(options, values_.temperature);
   return options;
 }
 

@@ -2,8 +2,8 @@
 
 #include "src/base/error.h"
 #include "src/engine/model_drafter.h"
+#include "src/io/json_object.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
 #include "tools/terminal.h"
 
 namespace gpt2 {

@@ -28,4 +28,7 @@ class PositionNoise {
 // Returns a seed for record `index` of an input whose own seed is `seed`.
 uint64_t record_seed(uint64_t seed, uint64_t index) noexcept;
 
+// Returns a seed of 53 bits from 64 drawn ones: JSON readers that keep numbers as doubles give it back unchanged.
+constexpr uint64_t drawn_seed(uint64_t bits) noexcept { return bits >> 11; }
+
 }  // namespace gpt2

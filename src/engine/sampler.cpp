@@ -27,6 +27,12 @@ bool more_likely(const Candidate& a, const Candidate& b) {
 
 }  // namespace
 
+void set_temperature(SamplingOptions& options, float temperature) noexcept {
+  constexpr float kColdest = 1e-30f;
+  options.greedy = options.greedy || temperature < kColdest;
+  options.temperature = temperature < kColdest ? 1 : temperature;
+}
+
 Sampler::Sampler(uint32_t n_vocab) : counts_(n_vocab, 0) {
   logits_.reserve(n_vocab);
   candidates_.reserve(n_vocab);

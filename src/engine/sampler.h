@@ -47,6 +47,9 @@ struct SamplingOptions {
   }
 };
 
+// Sets the temperature; so low a one that logits divided by it could overflow is the most likely token.
+void set_temperature(SamplingOptions& options, float temperature) noexcept;
+
 // What a choice depends on beside logits and options.
 struct TextSoFar {
   std::span<const int32_t> tokens;       // the prompt and what was generated

@@ -1,0 +1,231 @@
+#include "src/serve/service.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "src/base/error.h"
+#include "src/serve/api.h"
+
+namespace gpt2 {
+namespace {
+
+FileDescriptor make_eventfd() {
+  const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) fail_errno("eventfd", "make one", errno);
+  return FileDescriptor(fd);
+}
+
+void signal_eventfd(int fd) noexcept {
+  const uint64_t one = 1;
+  const ssize_t ignored = write(fd, &one, sizeof one);
+  static_cast<void>(ignored);  // it can only be full, and then it is readable
+}
+
+JobEvent owned(const Event& event, uint32_t prompt) {
+  JobEvent copy;
+  copy.prompt = prompt;
+  copy.sample = event.sample;
+  copy.token = event.token;
+  copy.finish = event.finish;
+  copy.logprob = event.logprob;
+  copy.top.assign(event.top.begin(), event.top.end());
+  copy.scores.assign(event.scores.begin(), event.scores.end());
+  copy.score_top.assign(event.score_top.begin(), event.score_top.end());
+  copy.n_cached = event.n_cached;
+  return copy;
+}
+
+}  // namespace
+
+size_t JobEvent::bytes() const noexcept {
+  return sizeof *this + (top.size() + score_top.size()) * sizeof(TokenLogprob) + scores.size() * sizeof(TokenScore);
+}
+
+Job::Job(Service& service, uint64_t first_id, uint32_t n_prompts)
+    : service_(service), first_id_(first_id), n_prompts_(n_prompts), ready_(make_eventfd()) {}
+
+Job::~Job() { service_.forget(*this); }
+
+std::vector<JobEvent> Job::take() {
+  uint64_t count = 0;
+  const ssize_t ignored = read(ready_.get(), &count, sizeof count);
+  static_cast<void>(ignored);
+  const std::lock_guard lock(service_.mutex_);
+  if (!service_.failure_.empty()) throw ApiError(503, service_.failure_);
+  if (is_too_slow_) throw ApiError(503, "the answer was read too slowly");
+  event_bytes_ = 0;
+  return std::exchange(events_, {});
+}
+
+void Job::cancel(uint32_t prompt, uint32_t sample) {
+  const std::lock_guard lock(service_.mutex_);
+  service_.cancellations_.push_back({first_id_ + prompt, sample});
+  service_.changed_.notify_one();
+}
+
+Service::Service(const Model& model, const BatcherOptions& options, const ServiceLimits& limits)
+    : limits_(limits), thread_([this, &model, options] { run(model, options); }) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return is_ready_; });
+  if (!start_failure_) return;
+  lock.unlock();
+  thread_.join();
+  std::rethrow_exception(start_failure_);
+}
+
+Service::~Service() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+std::unique_ptr<Job> Service::submit(std::vector<Work> works) {
+  uint64_t n_samples = 0;
+  for (const Work& work : works) n_samples += work.n_samples;
+  const std::lock_guard lock(mutex_);
+  if (!failure_.empty()) throw ApiError(503, failure_);
+  const uint64_t n_waiting = stats_.unfinished + n_pending_ - std::min(stats_.unfinished + n_pending_, stats_.slots);
+  if (n_waiting > 0 && n_waiting + n_samples > limits_.max_queue) {
+    ++stats_.refused_jobs;
+    throw ApiError(429, "too many requests wait: " + std::to_string(n_waiting) + " texts, at most " +
+                            std::to_string(limits_.max_queue) + "; try again later");
+  }
+  std::unique_ptr<Job> job(new Job(*this, next_id_, static_cast<uint32_t>(works.size())));
+  for (size_t i = 0; i < works.size(); ++i) {
+    const uint64_t id = next_id_++;
+    places_.emplace(id, Place{job.get(), static_cast<uint32_t>(i)});
+    Submission submission;
+    submission.id = id;
+    submission.prompt = std::move(works[i].prompt);
+    submission.request = std::move(works[i].request);
+    submission.n_samples = works[i].n_samples;
+    submissions_.push_back(std::move(submission));
+  }
+  n_pending_ += n_samples;
+  ++stats_.jobs;
+  changed_.notify_one();
+  return job;
+}
+
+// What the engine has not seen yet is taken back, what it has is cancelled.
+void Service::forget(Job& job) {
+  const std::lock_guard lock(mutex_);
+  const auto is_jobs = [&](uint64_t id) { return id >= job.first_id_ && id < job.first_id_ + job.n_prompts_; };
+  std::erase_if(submissions_, [&](const Submission& submission) {
+    if (!is_jobs(submission.id)) return false;
+    n_pending_ -= submission.n_samples;
+    return true;
+  });
+  for (uint32_t i = 0; i < job.n_prompts_; ++i) {
+    const uint64_t id = job.first_id_ + i;
+    places_.erase(id);
+    cancellations_.push_back({id, std::nullopt});
+  }
+  changed_.notify_one();
+}
+
+ServiceStats Service::stats() const {
+  const std::lock_guard lock(mutex_);
+  ServiceStats stats = stats_;
+  stats.unfinished += n_pending_;
+  return stats;
+}
+
+std::string Service::nonfinite_reason() const {
+  const std::lock_guard lock(mutex_);
+  return nonfinite_reason_;
+}
+
+bool Service::failed() const {
+  const std::lock_guard lock(mutex_);
+  return !failure_.empty();
+}
+
+// The engine's thread: also its threads' team begins here.
+void Service::run(const Model& model, const BatcherOptions& options) {
+  std::optional<Batcher> batcher;
+  {
+    const std::lock_guard lock(mutex_);
+    try {
+      batcher.emplace(model, options);
+      engine_options_ = batcher->engine().options();
+      publish(*batcher);
+    } catch (...) {
+      start_failure_ = std::current_exception();
+    }
+    is_ready_ = true;
+    changed_.notify_all();
+  }
+  if (!batcher) return;
+  try {
+    run_steps(*batcher);
+  } catch (const std::exception& error) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::string("the engine has failed: ") + error.what();
+    for (const auto& [id, place] : places_) signal_eventfd(place.job->ready_.get());
+  }
+}
+
+void Service::run_steps(Batcher& batcher) {
+  std::vector<Submission> submissions;
+  std::vector<Cancellation> cancellations;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] {
+        return is_stopping_ || !submissions_.empty() || !cancellations_.empty() || batcher.unfinished() > 0;
+      });
+      if (is_stopping_) return;
+      submissions = std::exchange(submissions_, {});
+      cancellations = std::exchange(cancellations_, {});
+      stats_.unfinished += std::exchange(n_pending_, 0);
+    }
+    for (Submission& submission : submissions) batcher.submit(std::move(submission));
+    for (const Cancellation& one : cancellations) {
+      if (one.sample) {
+        batcher.cancel(one.id, *one.sample);
+      } else {
+        batcher.cancel(one.id);
+      }
+    }
+    const std::span<const Event> events = batcher.step();
+    const std::lock_guard lock(mutex_);
+    distribute(events);
+    publish(batcher);
+  }
+}
+
+void Service::distribute(std::span<const Event> events) {
+  for (const Event& event : events) {
+    const auto found = places_.find(event.id);
+    if (found == places_.end()) continue;  // its job is gone
+    Job& job = *found->second.job;
+    if (job.is_too_slow_) continue;
+    if (job.events_.empty()) signal_eventfd(job.ready_.get());
+    job.events_.push_back(owned(event, found->second.prompt));
+    job.event_bytes_ += job.events_.back().bytes();
+    if (job.event_bytes_ <= limits_.max_event_bytes) continue;
+    job.is_too_slow_ = true;
+    job.events_ = {};
+    ++stats_.slow_jobs;
+    for (uint32_t i = 0; i < job.n_prompts_; ++i) cancellations_.push_back({job.first_id_ + i, std::nullopt});
+  }
+}
+
+void Service::publish(const Batcher& batcher) {
+  stats_.batcher = batcher.stats();
+  if (batcher.speculation_stats() != nullptr) stats_.speculation = *batcher.speculation_stats();
+  stats_.unfinished = batcher.unfinished();
+  stats_.slots = batcher.engine().options().max_slots;
+  stats_.free_blocks = batcher.engine().available_blocks();
+  nonfinite_reason_ = batcher.engine().nonfinite_reason();
+}
+
+}  // namespace gpt2

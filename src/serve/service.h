@@ -1,0 +1,136 @@
+// The engine behind a server: one thread owns the batcher and steps it; others hand it work and take what comes of it.
+// What a prompt gives does not depend on what runs beside it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "src/engine/batcher.h"
+#include "src/io/file_descriptor.h"
+
+namespace gpt2 {
+
+// A prompt and how many samples of its continuation are wanted.
+struct Work {
+  std::vector<int32_t> prompt;  // as Engine::start() takes it
+  Request request;              // its sample index is that of the first sample
+  uint32_t n_samples = 1;
+};
+
+// An Event of the batcher that owns what it tells.
+struct JobEvent {
+  uint32_t prompt = 0, sample = 0;  // which of the job's works, which of its samples
+  std::optional<int32_t> token;
+  FinishReason finish = FinishReason::running;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;
+  std::vector<TokenScore> scores;
+  std::vector<TokenLogprob> score_top;
+  uint32_t n_cached = 0;
+
+  size_t bytes() const noexcept;
+};
+
+class Service;
+
+// Works that were handed over together. To let go of it cancels what is left of it, before the next step.
+class Job {
+ public:
+  ~Job();
+  Job(const Job&) = delete;
+
+  // Is readable when there is something to take.
+  int ready_fd() const noexcept { return ready_.get(); }
+  // Returns the events since the last call, which may be none. Throws ApiError where the job cannot go on: its events
+  // were not taken for too long, or the engine has failed.
+  std::vector<JobEvent> take();
+  // A sample's further events are not wanted.
+  void cancel(uint32_t prompt, uint32_t sample);
+
+ private:
+  friend class Service;
+  Job(Service& service, uint64_t first_id, uint32_t n_prompts);
+
+  Service& service_;
+  const uint64_t first_id_;   // of its works, which have ids one behind the other
+  const uint32_t n_prompts_;
+  FileDescriptor ready_;      // an eventfd
+  // Under the service's mutex.
+  std::vector<JobEvent> events_;
+  size_t event_bytes_ = 0;
+  bool is_too_slow_ = false;
+};
+
+struct ServiceLimits {
+  uint32_t max_queue = 1024;                    // samples that wait for a slot
+  size_t max_event_bytes = size_t{8} << 20;     // that wait for a job's owner; then the job ends
+};
+
+struct ServiceStats {
+  BatcherStats batcher;
+  std::optional<SpeculationStats> speculation;
+  uint64_t unfinished = 0;       // samples that wait or run
+  uint64_t slots = 0, free_blocks = 0;
+  uint64_t jobs = 0, cancelled_jobs = 0, refused_jobs = 0, slow_jobs = 0;  // since the start
+};
+
+class Service {
+ public:
+  // Starts the thread. `model`, and a draft's in `options`, outlive the service. Throws Error as Batcher does.
+  Service(const Model& model, const BatcherOptions& options, const ServiceLimits& limits);
+  ~Service();
+
+  // Hands works over. Throws ApiError: 429 where too many samples wait, 503 where the engine has failed.
+  std::unique_ptr<Job> submit(std::vector<Work> works);
+  ServiceStats stats() const;
+  // Returns what the engine runs with.
+  const EngineOptions& engine_options() const noexcept { return engine_options_; }
+  // Returns why a text ended as FinishReason::nonfinite.
+  std::string nonfinite_reason() const;
+  bool failed() const;
+
+ private:
+  friend class Job;
+  struct Place {
+    Job* job = nullptr;
+    uint32_t prompt = 0;
+  };
+  struct Cancellation {
+    uint64_t id = 0;
+    std::optional<uint32_t> sample;
+  };
+
+  void run(const Model& model, const BatcherOptions& options);
+  void run_steps(Batcher& batcher);
+  void distribute(std::span<const Event> events);
+  void publish(const Batcher& batcher);
+  void forget(Job& job);
+
+  const ServiceLimits limits_;
+  EngineOptions engine_options_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  // Under the mutex.
+  bool is_ready_ = false, is_stopping_ = false;
+  std::exception_ptr start_failure_;
+  std::string failure_;
+  uint64_t next_id_ = 0;
+  uint64_t n_pending_ = 0;  // samples of `submissions_`
+  std::vector<Submission> submissions_;
+  std::vector<Cancellation> cancellations_;
+  std::unordered_map<uint64_t, Place> places_;  // by the submission's id
+  ServiceStats stats_;
+  std::string nonfinite_reason_;
+
+  std::thread thread_;
+};
+
+}  // namespace gpt2
