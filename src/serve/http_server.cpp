@@ -29,6 +29,12 @@ constexpr int kRetryMilliseconds = 100;  // until descriptors or threads may be 
 
 FileDescriptor listen_on(const HttpOptions& options) {
   if (options.listening_fd >= 0) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(options.listening_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) {
+      fail(ExitCode::usage, "descriptor " + std::to_string(options.listening_fd) +
+                                ": expected a socket that listens (LISTEN_FDS), found none");
+    }
     fcntl(options.listening_fd, F_SETFL, fcntl(options.listening_fd, F_GETFL) | O_NONBLOCK);
     return FileDescriptor(options.listening_fd);
   }

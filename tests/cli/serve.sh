@@ -24,6 +24,7 @@ stop() {
 }
 # ask METHOD PATH [BODY]: the answer's body in $T/out, its head in $T/head.
 ask() {
+  : >"$T/out"
   exec 3<>"/dev/tcp/127.0.0.1/$port"
   printf '%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' "$1" "$2" "${#3}" "$3" >&3
   cat <&3 >"$T/answer"
@@ -79,6 +80,7 @@ if command -v systemd-analyze >/dev/null; then
 else
   skip "systemd-analyze verify" "systemd is not installed"
 fi
+LISTEN_PID=1 LISTEN_FDS=1 run "$GPT2" serve --port 70000; error "another program's socket is none of ours" 2 --port
 # A socket that somebody else listens on: LISTEN_PID is the program's, which exec keeps.
 if command -v python3 >/dev/null; then
   rm -f "$T/serve.err"
@@ -87,7 +89,8 @@ import os, socket, sys
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
 s.listen()
-os.dup2(s.fileno(), 3)
+if s.fileno() != 3: os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[1], ["gpt2", "serve", "--port", "1"])
 P
