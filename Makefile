@@ -120,7 +120,11 @@ test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
 bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row (FILTER=int8: some)
 	$(BUILD)/gpt2-bench $(FILTER:%=--benchmark_filter=%)
 
-.PHONY: bench-spec spec-proof
+.PHONY: bench-spec spec-proof score-proof
+score-proof: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## 500 texts scored together and alone, and values beside float64 (numpy, ../shared; minutes)
+	GPT2_SCORE_TEXTS=500 $(BUILD)/gpt2-tests -tc='score: a text*'
+	scripts/score_against_numpy.py $(BUILD)/gpt2 models/books ../shared/data/books-valid.txt
+
 bench-spec: $(BUILD)/gpt2  ## speculation against none, each case beside the figure that it is to reach (numpy, ../shared)
 	BUILD=$(BUILD) scripts/bench_spec.sh
 
