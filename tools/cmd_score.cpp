@@ -5,15 +5,18 @@
 
 #include "src/base/error.h"
 #include "src/base/memory_limit.h"
+#include "src/io/output_file.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
 #include "tools/figures.h"
 #include "tools/format.h"
 #include "tools/generation.h"
+#include "tools/heat.h"
 #include "tools/help.h"
 #include "tools/load_model.h"
 #include "tools/made_from.h"
 #include "tools/run_arguments.h"
+#include "tools/score_page.h"
 #include "tools/score_rows.h"
 #include "tools/score_run.h"
 #include "tools/signals.h"
@@ -28,6 +31,7 @@ constexpr uint32_t kStepRows = 512, kMostTexts = 128;
 constexpr uint64_t kUsualKvMemory = uint64_t{1} << 30;
 
 enum class Stats { none, table, json };
+enum class Heat { none, automatic, color, marks };
 
 class Score final : public Command {
  public:
@@ -42,6 +46,8 @@ class Score final : public Command {
   void set_windows(const Config& config, ScoreRunOptions& options) const;
   BatcherOptions batcher_options(const Model& model) const;
   std::string basis(const Model& model, const EngineOptions& engine, const ScoreRunOptions& options) const;
+  HeatStyle heat_style() const;
+  std::string result(const ScoredRecord& scored, const ScoreRows& rows, ScorePage* page) const;
   void note_on_machine(const Engine& engine) const;
   void report(const ScoreRun& run, const Batcher& batcher) const;
 
@@ -49,9 +55,11 @@ class Score final : public Command {
   EngineArguments engine_;
   RunArguments run_;
   bool lines_ = false, null_ = false, jsonl_ = false;
-  bool special_ = false, no_header_ = false, word_correction_ = false;
+  bool special_ = false, no_header_ = false, has_columns_ = false, word_correction_ = false;
   ScoreParser::Bos bos_ = ScoreParser::Bos::automatic;
   std::optional<uint32_t> window_, stride_;
+  std::optional<std::string> html_;
+  Heat heat_ = Heat::none;
   std::optional<ScoreFormat> format_;
   ScoreRowsOptions rows_;
   Stats stats_ = Stats::none;
@@ -82,6 +90,13 @@ CommandText Score::text() const {
       "tokenizers that put the space before the word say only there that a word has ended, and so the words in one "
       "place have probabilities that sum to one (Pimentel and Meister 2024; Oh and Schuler 2024). At the beginning "
       "of a text and behind white space P(B) is 1.\n"
+      "--heat shows the texts instead of a table, each token on a colour for its surprisal in bits, under a "
+      "legend. Where there are no colours (NO_COLOR, TERM=dumb, a pipe or a file), a digit below a token's first "
+      "character and dots below the others are its level; a row is as wide as the terminal, or 80 columns. "
+      "--heat=color writes colours into a pipe too (| less -R), --heat=marks writes none. --html FILE writes a "
+      "page that needs nothing beside it: surprisal and ranks (the 10, 100 and 1000 most likely) as colours, their "
+      "distribution, and what was likely in the place of the token under the pointer or the keyboard's focus; of "
+      "many texts the first that have 20000 tokens together.\n"
       "TSV has control characters, backslashes and bytes that are no UTF-8 as \\n, \\t, \\\\, \\xNN; CSV and JSON "
       "have U+FFFD for such bytes. In JSON a text is one object: id, index, unit, a column a key, made_from; the "
       "values of lines, words and tokens are arrays. A bad record gives a row without values and a line on stderr "
@@ -90,6 +105,8 @@ CommandText Score::text() const {
       "gpt2 score --unit token --columns text,surprisal,rank,best chapter.txt\n"
       "gpt2 score --lines --format csv sentences.txt > scores.csv\n"
       "gpt2 score --unit word --word-correction --base 2 story.txt\n"
+      "gpt2 score --heat chapter.txt\n"
+      "gpt2 score --html page.html chapter.txt\n"
       "gpt2 score --jsonl -o scores.jsonl --resume < corpus.jsonl"};
 }
 
@@ -106,6 +123,11 @@ std::vector<OptionGroup> Score::options() {
   stats.metavar = "json";
   stats.expected = "--stats or --stats=json";
   stats.presence = OptionValue::Presence::optional;
+  OptionValue heat =
+      choice_value(heat_, {{"", Heat::automatic}, {"color", Heat::color}, {"marks", Heat::marks}});
+  heat.metavar = "color|marks";
+  heat.expected = "--heat, --heat=color or --heat=marks";
+  heat.presence = OptionValue::Presence::optional;
   std::vector<Option> output = {
       {"--unit", "", "What a row is of (default: document, a whole text).",
        choice_value(rows_.unit, {{"document", TextUnit::document},
@@ -120,6 +142,9 @@ std::vector<OptionGroup> Score::options() {
       {"--format", "", "A table with tabs or commas, or a JSON object a text (default: jsonl with --jsonl, else tsv).",
        std::move(format)},
       {"--no-header", "", "No line with the names of the columns.", flag_value(no_header_)},
+      {"--heat", "", "Show the texts, each token by its surprisal: in colours on a terminal, else with marks.",
+       std::move(heat)},
+      {"--html", "", "Write a page of the texts to FILE.", name_value("FILE", html_)},
       {"--stats", "", "Print times, rates and memory on stderr.", std::move(stats)}};
   return {{"Input",
            {{"--lines", "", "A text a line.", flag_value(lines_)},
@@ -152,15 +177,25 @@ std::optional<RecordFormat> Score::format_of_input() const {
   return lines_ ? std::optional(RecordFormat::lines) : std::nullopt;
 }
 
+HeatStyle Score::heat_style() const {
+  const bool terminal = !run_.writes_file() && is_terminal(STDOUT_FILENO);
+  const bool colors = heat_ == Heat::color || (heat_ == Heat::automatic && terminal && shows_colors(STDOUT_FILENO));
+  return {colors, terminal ? terminal_width(STDOUT_FILENO) : 80};
+}
+
 void Score::choose_rows() {
   rows_.format = format_.value_or(jsonl_ ? ScoreFormat::jsonl : ScoreFormat::tsv);
-  if (rows_.columns.empty()) rows_.columns = default_columns(rows_.unit);
+  has_columns_ = !rows_.columns.empty();
+  if (!has_columns_) rows_.columns = default_columns(rows_.unit);
 }
 
 void Score::check() const {
   const auto refuse = [](const std::string& message) { fail(ExitCode::usage, "score: " + message); };
   if (lines_ + null_ + jsonl_ > 1) refuse("give one of --lines, --null and --jsonl");
-  run_.check("score");
+  run_.check("score", html_ ? RunArguments::OtherOutput::file : RunArguments::OtherOutput::none);
+  if (heat_ != Heat::none && (format_ || has_columns_ || rows_.unit != TextUnit::document || run_.resumes()))
+    refuse("--heat stands for a table: give no --unit, --columns, --format or --resume with it");
+  if (html_ && run_.resumes()) refuse("--html needs all texts: give no --resume with it");
   if (run_.resumes() && rows_.format != ScoreFormat::jsonl) refuse("--resume needs results as JSON: --format jsonl");
   if (word_correction_ && rows_.unit != TextUnit::word) refuse("--word-correction needs --unit word");
   const auto of_tokens = std::find_if(rows_.columns.begin(), rows_.columns.end(), is_of_tokens);
@@ -238,6 +273,15 @@ void Score::report(const ScoreRun& run, const Batcher& batcher) const {
   write_stderr(stats_ == Stats::json ? figures.as_json().text() + "\n" : figures.as_table());
 }
 
+std::string Score::result(const ScoredRecord& scored, const ScoreRows& rows, ScorePage* page) const {
+  if (page != nullptr) page->add(scored);
+  if (scored.record.failure) {
+    if (rows_.format != ScoreFormat::jsonl || heat_ != Heat::none) say(scored.record.failure->message);
+    return heat_ == Heat::none ? rows.failure(scored.record) : "";
+  }
+  return heat_ == Heat::none ? rows.rows(scored.record, scored.text) : heat_text(scored.text, heat_style());
+}
+
 int Score::run(const std::vector<std::string>& operands) {
   choose_rows();
   check();
@@ -250,7 +294,8 @@ int Score::run(const std::vector<std::string>& operands) {
   const Model model = load_model(model_);
   ScoreRunOptions options;
   set_windows(model.config(), options);
-  options.distribution = needs_distribution(rows_.columns);
+  options.distribution = html_ || needs_distribution(rows_.columns);
+  options.n_top = html_ ? kPageAlternatives : 0;
   if (word_correction_) {
     options.word_beginnings = word_beginnings(model.tokenizer(), model.config().eos_token_ids);
     if (options.word_beginnings.empty())
@@ -265,15 +310,22 @@ int Score::run(const std::vector<std::string>& operands) {
   FinishedResults finished(ResultForm::units);
   ResultFile output = run_.open_output(inputs, finished);
   const ScoreRows rows(rows_, model.tokenizer());
+  std::optional<OutputFile> page_file;
+  if (html_) page_file.emplace(*html_, run_.forces() ? Overwrite::replace : Overwrite::refuse, inputs);
   note_on_machine(batcher.engine());
   catch_interrupts();
-  if (!no_header_) output.write(rows.header());
-  ScoreRun run(options, input, batcher, finished, output, [&](const ScoredRecord& scored) {
-    if (!scored.record.failure) return rows.rows(scored.record, scored.text);
-    if (rows_.format != ScoreFormat::jsonl) say(scored.record.failure->message);
-    return rows.failure(scored.record);
-  });
+  if (!no_header_) output.write(heat_ == Heat::none ? rows.header() : heat_legend(heat_style()));
+  std::optional<ScorePage> page;
+  if (page_file) page.emplace(model.tokenizer(), model.name());
+  ScoreRun run(options, input, batcher, finished, output,
+               [&](const ScoredRecord& scored) { return result(scored, rows, page ? &*page : nullptr); });
   run.run();
+  if (page && !interrupt_flag()) {
+    const std::string html = page->html();
+    page_file->resize(html.size());
+    page_file->write(0, std::as_bytes(std::span(html)));
+    page_file->commit();
+  }
   if (stats_ != Stats::none) report(run, batcher);
   if (interrupt_flag()) throw Interrupted{};
   return static_cast<int>(run.n_failed() > 0 ? ExitCode::records : ExitCode::ok);

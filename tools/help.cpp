@@ -14,7 +14,7 @@ namespace {
 // 80 columns, or a narrower terminal's; there the texts stand under the names.
 size_t width() {
   const bool seen = is_terminal(STDOUT_FILENO) || is_terminal(STDERR_FILENO);
-  return seen ? std::clamp<size_t>(terminal_width(), 40, 80) : 80;
+  return seen ? std::clamp<size_t>(terminal_width(STDERR_FILENO), 40, 80) : 80;
 }
 size_t text_column() { return width() < 70 ? 8 : 30; }
 

@@ -27,7 +27,7 @@ bool ProgressLine::due() {
 void ProgressLine::show(const std::string& text) {
   set_progress_drawn(true);
   // The last column stays free: a cursor behind it would wrap.
-  write_stderr("\r" + text.substr(0, terminal_width() - 1) + "\x1b[K");
+  write_stderr("\r" + text.substr(0, terminal_width(STDERR_FILENO) - 1) + "\x1b[K");
 }
 
 ProgressBar::ProgressBar(std::string label, Verbosity verbosity, std::string (*amount)(double))
@@ -41,7 +41,7 @@ void ProgressBar::update(uint64_t done, uint64_t total) {
   const std::string figures = std::string(4 - percent.size(), ' ') + percent + " %  " + amount_(part) + " of " +
                               amount_(whole) + "  " + amount_(rate) + "/s  " +
                               human_time(rate > 0 ? (whole - part) / rate : 0) + " left";
-  const size_t taken = label_.size() + figures.size() + 4, width = terminal_width();
+  const size_t taken = label_.size() + figures.size() + 4, width = terminal_width(STDERR_FILENO);
   const size_t bar = std::min<size_t>(width > taken ? width - taken : 0, 30);
   const size_t filled = static_cast<size_t>(static_cast<double>(bar) * part / whole);
   std::string text = label_;

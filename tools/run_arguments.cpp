@@ -51,9 +51,9 @@ const char* RunArguments::given() const noexcept {
   return output_ ? "--output" : resume_ ? "--resume" : force_ ? "--force" : nullptr;
 }
 
-void RunArguments::check(const std::string& command) const {
+void RunArguments::check(const std::string& command, OtherOutput other) const {
   const auto refuse = [&](const std::string& message) { fail(ExitCode::usage, command + ": " + message); };
-  if (!writes_file() && (resume_ || force_))
+  if (!writes_file() && (resume_ || (force_ && other == OtherOutput::none)))
     refuse(std::string(resume_ ? "--resume" : "--force") + " needs --output with a file");
   if (resume_ && force_) refuse("give --resume or --force, not both");
 }

@@ -28,7 +28,8 @@ class RunArguments {
   const char* given() const noexcept;
   const char* given_for_many() const noexcept;
   // Throws Error (exit 2) that starts with `command` for options that exclude or need each other.
-  void check(const std::string& command) const;
+  enum class OtherOutput { none, file };  // that --force replaces, too
+  void check(const std::string& command, OtherOutput other = OtherOutput::none) const;
 
   ReorderWindow::Order order() const noexcept;
   Shard shard() const noexcept { return shard_; }
@@ -36,6 +37,7 @@ class RunArguments {
   std::optional<uint32_t> batch() const noexcept { return batch_; }
   std::optional<uint64_t> kv_memory() const noexcept { return kv_memory_; }
   bool resumes() const noexcept { return resume_; }
+  bool forces() const noexcept { return force_; }
   bool writes_file() const noexcept { return output_ && *output_ != "-"; }
 
  private:

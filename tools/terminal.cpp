@@ -25,9 +25,9 @@ bool shows_colors(int fd) noexcept {
   return is_terminal(fd) && (no_color == nullptr || *no_color == '\0');
 }
 
-uint32_t terminal_width() noexcept {
+uint32_t terminal_width(int fd) noexcept {
   winsize size = {};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 bool shows_notes(Verbosity verbosity) noexcept {

@@ -11,8 +11,8 @@ bool is_terminal(int fd) noexcept;
 // Returns whether it is a terminal whose user has not forbidden colours by $NO_COLOR (https://no-color.org) or
 // TERM=dumb.
 bool shows_colors(int fd) noexcept;
-// Returns the columns of the terminal behind stderr; 80 if it does not say.
-uint32_t terminal_width() noexcept;
+// Returns the columns of the terminal behind a descriptor; 80 if it does not say or is none.
+uint32_t terminal_width(int fd) noexcept;
 
 enum class Verbosity { normal, verbose, quiet };
 

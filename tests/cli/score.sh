@@ -91,6 +91,30 @@ score --jsonl --format tsv --columns surprisal --no-header -m "$f32" "$T/records
 check "a prefix is context and is not scored" near "$(sed -n 1p "$T/out")" "$blue"
 score --stats=json --lines "$T/half1"; check "--stats" eval 'status_is 0 && err_has "\"texts\":45" && err_has "\"scored_tokens\":"'
 
+# To look at.
+printf 'The sea was blue.\n\nIt was banana.\n' >"$T/looked"
+NO_COLOR=1 score --heat "$T/looked"
+check "--heat in a pipe: marks, no escapes" eval 'quiet_success && out_has "The sea was blue." && out_has "bits of surprisal from 0: none" && ! out_has $'"'\x1b'"
+score --heat=color "$T/looked"; check "--heat=color: colours" eval 'quiet_success && out_has $'"'\x1b[0m'"
+if command -v script >/dev/null; then
+  TERM=xterm script -qec "stty cols 20; exec '$GPT2' score --heat '$T/looked'" /dev/null >"$T/out" 2>&1 </dev/null
+  check "--heat on a terminal: colours within its width" eval 'out_has $'"'\x1b[38;5;16'"' &&
+    (($(sed "s/\x1b\[[0-9;]*m//g; s/\r//" $T/out | tail -n +3 | head -n -2 | awk "{ print length }" | sort -n | tail -n 1) <= 20))'
+  TERM=xterm NO_COLOR=1 script -qec "'$GPT2' score --heat '$T/looked'" /dev/null >"$T/out" 2>&1 </dev/null
+  check "... NO_COLOR: marks" eval '! out_has $'"'\x1b[38'"' && out_has "blue."'
+else
+  skip "--heat on a terminal" "no script here"
+fi
+score --html "$T/page.html" "$T/looked"
+check "--html: one page that needs nothing else" eval 'quiet_success && out_has "perplexity" && [ "$(head -c 15 $T/page.html)" = "<!DOCTYPE html>" ] &&
+  grep -q "</html>" $T/page.html && ! grep -qE "https?://| src=| href=" $T/page.html && grep -q ">banana\| ban" $T/page.html'
+cp "$T/page.html" "$T/first"
+score --html "$T/page.html" "$T/looked"; error "--html: a file that is there" 2 "$T/page.html" --force
+score --html "$T/page.html" --force -t 1 "$T/looked"; check "--html --force: the same page" eval 'quiet_success && same $T/page.html $T/first'
+score --html "$T/looked" --force "$T/looked"; error "--html: the input" 2 "$T/looked"
+score --heat --unit word "$T/looked"; error "--heat is no table" 2 --heat --unit
+score --heat=blue "$T/looked"; error "--heat: no such form" 2 --heat=marks
+
 score --lines --jsonl "$T/lines"; error "two forms of input" 2 --jsonl
 score --unit word --columns best "$T/lines"; error "a column of tokens" 2 best "--unit token"
 score --columns text,txet "$T/lines"; error "no such column" 2 txet surprisal
