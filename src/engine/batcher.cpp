@@ -219,6 +219,7 @@ void Batcher::report(SequenceId id, const StepResult& result) {
   if (!result.scores.empty()) {
     event.scores = result.scores;
     event.score_top = result.score_top;
+    event.score_row = result.score_row;
     event.finish = result.tokens.empty() ? result.finish : FinishReason::running;
     events_.push_back(event);
     event.scores = {};

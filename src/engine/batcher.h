@@ -46,6 +46,7 @@ struct Event {
   std::span<const TokenLogprob> top;            // valid until the next step
   std::span<const TokenScore> scores;           // of the prompt's tokens; valid until the next step
   std::span<const TokenLogprob> score_top;      // of each of them as many as the request wants; the same
+  uint32_t score_row = 0;                       // of the engine's step_logits(), from which the first was scored
   uint32_t n_cached = 0;                        // tokens of the prompt that were found computed
 };
 

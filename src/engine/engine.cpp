@@ -355,7 +355,7 @@ StepResult Engine::close(const StepRows& part, Outcome& outcome) {
     }
   }
   return {part.slot, std::span(outcome.tokens).first(outcome.n_tokens), outcome.chosen, outcome.top,
-          outcome.scores, outcome.score_top, outcome.finish,
+          outcome.scores, outcome.score_top, outcome.first_output, outcome.finish,
           static_cast<uint32_t>(part.draft.tokens.size()), outcome.n_accepted};
 }
 

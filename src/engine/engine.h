@@ -63,6 +63,7 @@ struct StepResult {
   std::span<const TokenLogprob> top;     // n_logprobs for each token, most likely first
   std::span<const TokenScore> scores;    // of the text's own tokens, ascending, each once
   std::span<const TokenLogprob> score_top;  // n_logprobs for each of them
+  uint32_t score_row = 0;                // of step_logits(), from which the first of them was scored
   FinishReason finish = FinishReason::running;
   uint32_t n_proposed = 0, n_accepted = 0;
 };

@@ -21,7 +21,7 @@ run "$GPT2" generate --json --greedy -n 6 --logit-bias 1234:500 --logit-bias 123
 check "--frequency-penalty grows until other tokens are likelier" out_has '"tokens":[1234,1234,1234,1234,1236,1235]'
 run "$GPT2" generate --json --greedy -n 6 --logit-bias 1234:500 --logit-bias 1235:499 --presence-penalty 2 --tokens 1234
 check "--presence-penalty counts once" out_has '"tokens":[1234,1234,1234,1234,1234,1234]'
-# Made by this command on the machine of the first version with these options.
+# What the command gave when the options came.
 run "$GPT2" generate --json -s 5 -n 20 --frequency-penalty 0.8 --presence-penalty 0.5 "The old captain said"
 check "a drawn text with both penalties" out_has '"tokens":[278,319,0,375,2823,1364,11,1917,487,1333,198,198,1,1197,395,391,526,13,399,266]'
 run "$GPT2" generate --json --greedy -n 3 --logit-bias 1234:500 --logit-bias 1235:400 --no-repeat-ngram 1 --tokens 1234
