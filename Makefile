@@ -44,10 +44,10 @@ TIERS = $(TIERS_$(ARCH))
 KERNELS = $(filter-out $(wildcard kernels/isa_*.cpp),$(wildcard kernels/*.cpp)) $(TIERS:%=kernels/isa_%.cpp)
 LIBRARY = $(KERNELS) $(wildcard src/*/*.cpp)
 TOOLS = $(wildcard tools/*.cpp)
-TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp)) tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp
+TESTS = $(filter-out $(if $(filter x86_64,$(ARCH)),,tests/sister_%),$(wildcard tests/*.cpp)) tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp tests/fuzz/serve_targets.cpp
 BENCH = $(wildcard bench/*.cpp)
 object = $(1:%.cpp=$(BUILD)/obj/%.o)
-LIBRARY_O = $(call object,$(LIBRARY))
+LIBRARY_O = $(call object,$(LIBRARY)) $(BUILD)/obj/src/serve/page_files.o
 TOOLS_O = $(call object,$(TOOLS))
 TESTS_O = $(call object,$(TESTS))
 BENCH_O = $(call object,$(BENCH))
@@ -94,6 +94,10 @@ PARSERS = $(wildcard src/io/*.cpp src/text/*.cpp) $(addprefix src/model/,config.
 ifneq ($(COVERAGE),)
 $(call object,$(PARSERS)): FILE_FLAGS = $(COVERAGE) -O0 -U_FORTIFY_SOURCE
 endif
+
+$(BUILD)/obj/src/serve/page_files.o: src/serve/page_files.S $(wildcard src/serve/page.*) $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) -c $< -o $@
 
 # Two stages: the program without a model converts the model that the second stage links in.
 $(BUILD)/obj/models/none.o: models/builtin.S $(BUILD)/flags
@@ -178,8 +182,8 @@ arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test ea
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS = safetensors gguf json config tokenizer_files protobuf sentencepiece model_file gguf_model tokenizer utf8 arguments sampler record
-FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/gguf_files.cpp tests/fixtures.cpp tests/support.cpp \
+FUZZ_TARGETS = safetensors gguf json config tokenizer_files protobuf sentencepiece model_file gguf_model tokenizer utf8 arguments sampler record kserve
+FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp tests/fuzz/serve_targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/gguf_files.cpp tests/fixtures.cpp tests/support.cpp \
          $(addprefix tools/,escapes.cpp options.cpp plain_text.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
 $(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow
 $(BUILD)/gpt2-fuzz: $(FUZZ_O) $(LIBRARY_O) $(BUILD)/obj/models/none.o

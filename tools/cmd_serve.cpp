@@ -53,6 +53,10 @@ CommandText Serve::text() const {
           "as texts or token ids, echo, logprobs, n, best_of, seed, stop, logit_bias, suffix, stream), "
           "/v1/chat/completions with a model that was taught to chat, /v1/models; and /tokenizer_info, /tokenize, "
           "/detokenize, which evaluation harnesses use, and /health.\n"
+          "KServe's and Triton's under /v2: health, metadata, infer (text_input BYTES becomes text_output; input_ids "
+          "INT32 becomes logits FP32; tensors in JSON or as bytes), generate, generate_stream. EasyLM's: "
+          "/loglikelihood, /loglikelihood-rolling, /greedy-until, /generate, /chat, /ready. Prometheus' /metrics. A "
+          "browser finds a page at / that streams texts and shows how surprising each token is.\n"
           "Defaults are those of the API: temperature 1, no top-k. The same seed gives the same text as gpt2 generate "
           "-s SEED -T 1 --top-k 0, whatever runs beside it. What a client asks for and the server cannot do is an "
           "error with the key's name (400), and so is a prompt that is longer than the model's context; nothing is "
@@ -64,6 +68,7 @@ CommandText Serve::text() const {
           "gpt2 serve --host 0.0.0.0 --api-key-file keys.txt --access-log -\n"
           "curl -s localhost:8080/v1/completions -d '{\"prompt\": \"The sea\"}'\n"
           "curl -sN localhost:8080/v1/completions -d '{\"prompt\": \"A\", \"stream\": true}'\n"
+          "curl -s localhost:8080/v2/models/gpt2-int8/generate -d '{\"text_input\": \"The sea\"}'\n"
           "lm_eval run --model local-completions --tasks lambada_openai \\\n"
           "  --model_args base_url=http://localhost:8080/v1/completions,max_length=1024"};
 }

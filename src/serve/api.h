@@ -16,6 +16,7 @@
 
 namespace gpt2 {
 
+class RequestCounts;
 class Service;
 
 // A request that gets an error. Each protocol has its own form for one.
@@ -87,6 +88,12 @@ class Router {
 
 // The protocols; each adds its routes. `api` outlives the router.
 void add_openai(const Api& api, Router& router);
+void add_kserve(const Api& api, Router& router);
+void add_easylm(const Api& api, Router& router);
+// Adds /metrics. `requests` outlives the router.
+void add_metrics(const Api& api, const RequestCounts& requests, Router& router);
+// Adds the playground at / and its files. They are no secret and ask for no key; what they ask the server does.
+void add_page(Router& router);
 
 // Returns the JSON of a request's body. Throws ApiError (400) where it is none.
 Json parse_body(const HttpRequest& request);

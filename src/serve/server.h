@@ -7,6 +7,7 @@
 
 #include "src/serve/api.h"
 #include "src/serve/http_server.h"
+#include "src/serve/metrics.h"
 #include "src/serve/service.h"
 
 namespace gpt2 {
@@ -35,6 +36,7 @@ class Server {
  private:
   Service service_;
   Api api_;
+  RequestCounts requests_;
   Router router_;
   HttpServer http_;  // last: it ends first
 };

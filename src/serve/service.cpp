@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "src/serve/api.h"
 
@@ -39,8 +40,23 @@ JobEvent owned(const Event& event, uint32_t prompt) {
   return copy;
 }
 
+// What the works' events will hold at most: a row for each token but the first.
+uint64_t logit_bytes_of(std::span<const Work> works, uint64_t n_vocab) {
+  uint64_t n_rows = 0;
+  for (const Work& work : works) n_rows += work.wants_logits ? work.prompt.size() - 1 : 0;
+  return n_rows * n_vocab * sizeof(float);
+}
+
+void append_rows(const Engine& engine, const Event& event, std::vector<float>& out) {
+  for (size_t i = 0; i < event.scores.size(); ++i) {
+    const std::span<const float> row = engine.step_logits().row(event.score_row + i);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+}
+
 }  // namespace
 
+// Without the logits, which have a bound of their own.
 size_t JobEvent::bytes() const noexcept {
   return sizeof *this + (top.size() + score_top.size()) * sizeof(TokenLogprob) + scores.size() * sizeof(TokenScore);
 }
@@ -63,12 +79,13 @@ std::vector<JobEvent> Job::take() {
 
 void Job::cancel(uint32_t prompt, uint32_t sample) {
   const std::lock_guard lock(service_.mutex_);
+  service_.places_.at(first_id_ + prompt).samples[sample].has_ended = true;
   service_.cancellations_.push_back({first_id_ + prompt, sample});
   service_.changed_.notify_one();
 }
 
 Service::Service(const Model& model, const BatcherOptions& options, const ServiceLimits& limits)
-    : limits_(limits), thread_([this, &model, options] { run(model, options); }) {
+    : limits_(limits), n_vocab_(model.config().n_vocab), thread_([this, &model, options] { run(model, options); }) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return is_ready_; });
   if (!start_failure_) return;
@@ -97,10 +114,16 @@ std::unique_ptr<Job> Service::submit(std::vector<Work> works) {
     throw ApiError(429, "too many requests wait: " + std::to_string(n_waiting) + " texts, at most " +
                             std::to_string(limits_.max_queue) + "; try again later");
   }
+  const uint64_t logit_bytes = logit_bytes_of(works, n_vocab_);
+  if (stats_.logit_bytes + logit_bytes > limits_.max_logit_bytes) {
+    ++stats_.refused_jobs;
+    throw ApiError(429, "the logits of other requests take the memory; try again later");
+  }
   std::unique_ptr<Job> job(new Job(*this, next_id_, static_cast<uint32_t>(works.size())));
   for (size_t i = 0; i < works.size(); ++i) {
     const uint64_t id = next_id_++;
-    places_.emplace(id, Place{job.get(), static_cast<uint32_t>(i)});
+    places_.emplace(id, Place{job.get(), static_cast<uint32_t>(i), works[i].wants_logits,
+                              std::vector<Place::Sample>(works[i].n_samples, {now_seconds()})});
     Submission submission;
     submission.id = id;
     submission.prompt = std::move(works[i].prompt);
@@ -108,6 +131,8 @@ std::unique_ptr<Job> Service::submit(std::vector<Work> works) {
     submission.n_samples = works[i].n_samples;
     submissions_.push_back(std::move(submission));
   }
+  job->logit_bytes_ = logit_bytes;
+  stats_.logit_bytes += logit_bytes;
   n_pending_ += n_samples;
   ++stats_.jobs;
   changed_.notify_one();
@@ -123,11 +148,18 @@ void Service::forget(Job& job) {
     n_pending_ -= submission.n_samples;
     return true;
   });
+  bool is_cut = false;
   for (uint32_t i = 0; i < job.n_prompts_; ++i) {
     const uint64_t id = job.first_id_ + i;
-    places_.erase(id);
+    const auto found = places_.find(id);
+    if (found == places_.end()) continue;  // submit() was out of memory
+    const std::vector<Place::Sample>& samples = found->second.samples;
+    is_cut |= std::any_of(samples.begin(), samples.end(), [](const auto& sample) { return !sample.has_ended; });
+    places_.erase(found);
     cancellations_.push_back({id, std::nullopt});
   }
+  stats_.cancelled_jobs += is_cut ? 1 : 0;
+  stats_.logit_bytes -= job.logit_bytes_;
   changed_.notify_one();
 }
 
@@ -197,19 +229,31 @@ void Service::run_steps(Batcher& batcher) {
     }
     const std::span<const Event> events = batcher.step();
     const std::lock_guard lock(mutex_);
-    distribute(events);
+    distribute(batcher.engine(), events);
     publish(batcher);
   }
 }
 
-void Service::distribute(std::span<const Event> events) {
+// A token's time is when its step has ended.
+void Service::observe(const Event& event, Place::Sample& sample, double now) {
+  if (event.finish != FinishReason::running) sample.has_ended = true;
+  if (!event.token) return;
+  Histogram& histogram = std::exchange(sample.has_begun, true) ? stats_.between_tokens : stats_.first_token;
+  histogram.observe(now - std::exchange(sample.time, now));
+}
+
+void Service::distribute(const Engine& engine, std::span<const Event> events) {
+  const double now = now_seconds();
   for (const Event& event : events) {
     const auto found = places_.find(event.id);
     if (found == places_.end()) continue;  // its job is gone
-    Job& job = *found->second.job;
+    Place& place = found->second;
+    observe(event, place.samples[event.sample], now);
+    Job& job = *place.job;
     if (job.is_too_slow_) continue;
     if (job.events_.empty()) signal_eventfd(job.ready_.get());
-    job.events_.push_back(owned(event, found->second.prompt));
+    job.events_.push_back(owned(event, place.prompt));
+    if (place.wants_logits) append_rows(engine, event, job.events_.back().logits);
     job.event_bytes_ += job.events_.back().bytes();
     if (job.event_bytes_ <= limits_.max_event_bytes) continue;
     job.is_too_slow_ = true;

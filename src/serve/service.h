@@ -15,6 +15,7 @@
 
 #include "src/engine/batcher.h"
 #include "src/io/file_descriptor.h"
+#include "src/serve/metrics.h"
 
 namespace gpt2 {
 
@@ -23,6 +24,9 @@ struct Work {
   std::vector<int32_t> prompt;  // as Engine::start() takes it
   Request request;              // its sample index is that of the first sample
   uint32_t n_samples = 1;
+  // The logits that its tokens are scored from are told too (Request::scores). So much is nothing that waits long: the
+  // service bounds what all such works may hold.
+  bool wants_logits = false;
 };
 
 // An Event of the batcher that owns what it tells.
@@ -35,6 +39,7 @@ struct JobEvent {
   std::vector<TokenScore> scores;
   std::vector<TokenLogprob> score_top;
   uint32_t n_cached = 0;
+  std::vector<float> logits;  // that `scores` were made from, one row behind the other, where the work wants them
 
   size_t bytes() const noexcept;
 };
@@ -62,6 +67,7 @@ class Job {
   Service& service_;
   const uint64_t first_id_;   // of its works, which have ids one behind the other
   const uint32_t n_prompts_;
+  uint64_t logit_bytes_ = 0;  // of its events, at most
   FileDescriptor ready_;      // an eventfd
   // Under the service's mutex.
   std::vector<JobEvent> events_;
@@ -70,6 +76,7 @@ class Job {
 };
 
 struct ServiceLimits {
+  uint64_t max_logit_bytes = uint64_t{64} << 20;  // of all works that want logits
   uint32_t max_queue = 1024;                    // samples that wait for a slot
   size_t max_event_bytes = size_t{8} << 20;     // that wait for a job's owner; then the job ends
 };
@@ -79,6 +86,8 @@ struct ServiceStats {
   std::optional<SpeculationStats> speculation;
   uint64_t unfinished = 0;       // samples that wait or run
   uint64_t slots = 0, free_blocks = 0;
+  Histogram first_token, between_tokens;  // seconds from a sample's arrival, and from its token before
+  uint64_t logit_bytes = 0;               // that jobs hold, or will
   uint64_t jobs = 0, cancelled_jobs = 0, refused_jobs = 0, slow_jobs = 0;  // since the start
 };
 
@@ -102,6 +111,12 @@ class Service {
   struct Place {
     Job* job = nullptr;
     uint32_t prompt = 0;
+    bool wants_logits = false;
+    struct Sample {
+      double time = 0;  // of its last token, at first of its arrival
+      bool has_begun = false, has_ended = false;
+    };
+    std::vector<Sample> samples;
   };
   struct Cancellation {
     uint64_t id = 0;
@@ -110,11 +125,13 @@ class Service {
 
   void run(const Model& model, const BatcherOptions& options);
   void run_steps(Batcher& batcher);
-  void distribute(std::span<const Event> events);
+  void distribute(const Engine& engine, std::span<const Event> events);
+  void observe(const Event& event, Place::Sample& sample, double now);
   void publish(const Batcher& batcher);
   void forget(Job& job);
 
   const ServiceLimits limits_;
+  const uint32_t n_vocab_;
   EngineOptions engine_options_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;

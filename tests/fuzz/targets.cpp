@@ -28,6 +28,7 @@
 #include "tests/fixtures.h"
 #include "tests/fuzz/expect.h"
 #include "tests/fuzz/model_targets.h"
+#include "tests/fuzz/serve_targets.h"
 #include "tests/gguf_files.h"
 #include "tests/hostile.h"
 #include "tests/support.h"
@@ -487,6 +488,7 @@ const Target kTargets[] = {
     {"arguments", run_arguments, argument_seeds, argument_words},
     {"sampler", run_sampler, sampler_seeds, no_words},
     {"record", run_record, record_seeds, record_words},
+    kKserveTarget,
 };
 
 }  // namespace
