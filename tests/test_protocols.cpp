@@ -203,11 +203,13 @@ TEST_CASE("serve easylm: likelihoods are those of the tokens behind their prefix
   for (size_t i = n_prefix; i < ids.size(); ++i) sum += logprobs.array[i].real;
   CHECK(both.find("log_likelihood")->array[0].real == doctest::Approx(sum).epsilon(1e-6));
   CHECK(both.find("is_greedy")->array.size() == 2);
+  const std::string own = answer("/greedy-until", R"({"prefix_text":["The old captain said that the ship"],"until":["."]})").find("output_text")->array[0].string;
+  const Json same = answer("/v1/completions", "{\"prompt\":[" + prompt + R"(],"max_tokens":256,"temperature":0,"stop":"."})");
+  CHECK(own == text_at(same.find("choices")->array[0], "text"));
   // What greedy choice writes is greedy.
-  const std::string until = R"({"prefix_text":["The old captain said"],"until":["."]})";
-  const std::string text = answer("/greedy-until", until).find("output_text")->array[0].string;
-  CHECK(text.find('.') == std::string::npos);
-  CHECK(greedy().starts_with(text.substr(0, std::min(text.size(), greedy().size()))));
+  const Json judged = answer("/loglikelihood", R"({"prefix_text":["The old captain said that the ship"],"text":[)" + json_quote(own) + "]}");
+  CHECK(judged.find("is_greedy")->array[0].boolean);
+  CHECK_FALSE(answer("/loglikelihood", R"({"text":[" xylophone"]})").find("is_greedy")->array[0].boolean);
 }
 
 TEST_CASE("serve easylm: a long text is scored in windows, each token once") {

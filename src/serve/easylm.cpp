@@ -284,6 +284,7 @@ void add_easylm(const Api& api, Router& router) {
   const auto add = [&](const char* path, Answer answer) {
     const auto handler = [&api, answer](const HttpRequest& request, const std::vector<std::string>& /*names*/,
                                         ResponseWriter& out) { answer(api, request, out); };
+    router.add_error_form(path, easylm_error);
     router.add({"POST", path, handler, easylm_error});
   };
   add("/loglikelihood", loglikelihood);
