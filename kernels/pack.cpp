@@ -2,6 +2,7 @@
 #include "kernels/float_types.h"
 #include "kernels/kernels.h"
 #include "kernels/math_constants.h"
+#include "kernels/panel_row.h"
 
 namespace gpt2 {
 
@@ -129,8 +130,26 @@ void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t la
   }
 }
 
+// The code of element k of a panel's row; the scale of its group.
+int panel_code(DType dtype, const unsigned char* panel, size_t n_cols, size_t k, size_t lane) {
+  const Place place = place_of(dtype, k, lane);
+  const unsigned char byte = panel[panel_lines_offset(dtype, n_cols) + place.line * kLineBytes + place.byte];
+  const int mask = dtype == DType::int8 ? 255 : 15;
+  return (byte >> place.shift & mask) - code_offset(dtype);
+}
+uint16_t panel_scale(DType dtype, const unsigned char* panel, size_t k, size_t lane) {
+  uint16_t half;
+  memcpy(&half, panel + panel_scales_offset() + (k / layout_of(dtype).k_per_group * kPanelRows + lane) * sizeof half,
+         sizeof half);
+  return half;
+}
+
 // The value of element k of a panel's row, as the kernels use it.
 float panel_value(DType dtype, const unsigned char* panel, size_t n_cols, size_t k, size_t lane) {
+  if (layout_of(dtype).k_per_group > 0) {
+    const auto code = static_cast<float>(panel_code(dtype, panel, n_cols, k, lane));
+    return code * f16_to_float(panel_scale(dtype, panel, k, lane));
+  }
   const Place place = place_of(dtype, k, lane);
   const unsigned char* at = panel + panel_lines_offset(dtype, n_cols) + place.line * kLineBytes + place.byte;
   if (dtype == DType::f32) {
@@ -139,14 +158,8 @@ float panel_value(DType dtype, const unsigned char* panel, size_t n_cols, size_t
     return value;
   }
   uint16_t half;
-  if (dtype == DType::bf16) {
-    memcpy(&half, at, sizeof half);
-    return bf16_to_float(half);
-  }
-  memcpy(&half, panel + panel_scales_offset() + (k / layout_of(dtype).k_per_group * kPanelRows + lane) * sizeof half,
-         sizeof half);
-  const int mask = dtype == DType::int8 ? 255 : 15;
-  return static_cast<float>((*at >> place.shift & mask) - code_offset(dtype)) * f16_to_float(half);
+  memcpy(&half, at, sizeof half);
+  return bf16_to_float(half);
 }
 
 }  // namespace
@@ -177,8 +190,25 @@ void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols
 
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept {
   memcpy(bias, panel, kPanelRows * sizeof(float));
-  for (size_t lane = 0; lane < kPanelRows; ++lane) {
-    for (size_t k = 0; k < n_cols; ++k) rows[lane * n_cols + k] = panel_value(dtype, panel, n_cols, k, lane);
+  for (size_t lane = 0; lane < kPanelRows; ++lane) unpack_row(dtype, panel, n_cols, lane, rows + lane * n_cols);
+}
+
+void unpack_row(DType dtype, const unsigned char* panel, size_t n_cols, size_t lane, float* values) noexcept {
+  for (size_t k = 0; k < n_cols; ++k) values[k] = panel_value(dtype, panel, n_cols, k, lane);
+}
+
+float panel_bias(const unsigned char* panel, size_t lane) noexcept {
+  float bias;
+  memcpy(&bias, panel + lane * sizeof bias, sizeof bias);
+  return bias;
+}
+
+void unpack_codes(DType dtype, const unsigned char* panel, size_t n_cols, size_t lane, int8_t* codes,
+                  uint16_t* scales) noexcept {
+  const size_t group = layout_of(dtype).k_per_group;
+  for (size_t k = 0; k < padded_k(dtype, n_cols); ++k) {
+    codes[k] = static_cast<int8_t>(panel_code(dtype, panel, n_cols, k, lane));
+    if (k % group == 0) scales[k / group] = panel_scale(dtype, panel, k, lane);
   }
 }
 

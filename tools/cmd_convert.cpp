@@ -1,9 +1,14 @@
-// gpt2 convert: a Hugging Face checkpoint or a GGUF file becomes one file that is only mapped.
+// gpt2 convert: a Hugging Face checkpoint or a GGUF file becomes one file that is only mapped; and back.
 #include <filesystem>
 
 #include "src/base/error.h"
 #include "src/io/output_file.h"
 #include "src/convert/convert.h"
+#include "src/convert/gguf_export.h"
+#include "src/convert/hf_export.h"
+#include "src/convert/model_source.h"
+#include "src/convert/parameter_count.h"
+#include "src/io/checkpoint.h"
 #include "tools/commands.h"
 #include "tools/load_model.h"
 #include "tools/model_path.h"
@@ -18,6 +23,10 @@ constexpr uint64_t kMaxText = uint64_t{1} << 30;  // bytes
 
 const std::vector<std::pair<std::string, std::optional<DType>>> kDTypes = {
     {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
+
+enum class Format { gpt2, gguf, hf };
+const std::vector<std::pair<std::string, std::optional<Format>>> kFormats = {
+    {"gpt2", Format::gpt2}, {"gguf", Format::gguf}, {"hf", Format::hf}};
 
 // "TENSOR=DTYPE", appended to the rules.
 OptionValue keep_value(std::vector<KeepRule>& out) {
@@ -34,18 +43,25 @@ class Convert final : public Command {
  public:
   CommandText text() const override {
     return {
-        "convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint or a GGUF file.",
+        "convert", "SRC DST", "Makes a .gpt2 file from a Hugging Face checkpoint or a GGUF file, and those from it.",
         "SRC is a directory with config.json, the tokenizer (tokenizer.json, or vocab.json and merges.txt) and the "
         "weights (model.safetensors, or shards with model.safetensors.index.json) in F32, F16, BF16 or F64, or the "
         "name of one as -m takes it; of GPT-2 or of its family: gpt_bigcode, gptj, gpt_neox, gpt_neo, opt, phi, "
         "stablelm, llama, mistral, qwen2 or gemma. Nothing else is needed: no Python, no network.\n"
         "Or SRC is a GGUF file of gpt2, starcoder, llama, qwen2, gptneox, phi2, stablelm or gemma, whole (not split), "
         "with tensors in F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS.\n"
+        "A DST that ends in .gguf becomes a GGUF file, of a .gpt2 file or of what --dtype makes of another SRC: F32, "
+        "BF16, int8 as Q8_0 and int4 as Q4_0, whose values are the model's to the bit. What GGUF cannot say (an "
+        "activation that its architecture does not have, a window, ...) is refused by its key.\n"
+        "With --to hf DST is a new directory that transformers opens: config.json, model.safetensors (int8 and int4 as "
+        "the f32 values that they stand for), tokenizer.json or tokenizer.model, tokenizer_config.json.\n"
         "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The same "
         "checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
         "stays, and its target is written.",
         "gpt2 convert ~/models/gpt2 gpt2.gpt2\n"
         "gpt2 convert SmolLM2-135M-Instruct.Q4_K_M.gguf smollm2.gpt2\n"
+        "gpt2 convert gpt2-int8.gpt2 gpt2.Q8_0.gguf\n"
+        "gpt2 convert --to hf gpt2.gpt2 gpt2-directory\n"
         "gpt2 convert --force DIR model.gpt2 && gpt2 generate -m model.gpt2 \"Hello\"\n"
         "gpt2 inspect --verify model.gpt2"};
   }
@@ -59,6 +75,8 @@ class Convert final : public Command {
            choice_value(options_.dtype, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},
+          {"--to", "", "The format of DST (default gguf where its name ends so, else gpt2).",
+           choice_value(format_, kFormats)},
           {"--draft-vocab", "",
            "For a draft (generate --draft-model): its head keeps only the N most frequent tokens of --text, which is "
            "all that it can propose; a head of N rows costs less, and the text stays the same.",
@@ -85,18 +103,16 @@ class Convert final : public Command {
     InputFiles inputs;
     inputs.add_model(source, "SRC");
     if (text_) inputs.add(*text_, "--text");
-    OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse, inputs);
-    tell_leftovers(file);
-    report_truncated_files(file.name_meanwhile());
     ConvertReport report;
     double seconds = 0;
     {
       ProgressBar bar("converting", verbosity_);
-      report = convert_checkpoint(source, options_, file, [&](uint64_t done, uint64_t total) {
+      const Progress progress = [&](uint64_t done, uint64_t total) {
         if (interrupt_flag()) throw Interrupted{};
         bar.update(done, total);
-      });
-      file.commit();
+      };
+      report = format_of(destination) == Format::hf ? write_directory(source, destination, progress)
+                                                    : write_file(source, destination, inputs, progress);
       seconds = bar.seconds();
     }
     print_report(report, destination, seconds);
@@ -104,14 +120,71 @@ class Convert final : public Command {
   }
 
  private:
-  static void check_paths(const std::string& source, const std::string& destination) {
+  void check_paths(const std::string& source, const std::string& destination) const {
     std::error_code error;
     if (source == destination || std::filesystem::equivalent(source, destination, error)) {
       fail(ExitCode::usage, "convert: SRC and DST are the same: " + printable(source, 400));
     }
-    if (std::filesystem::is_directory(destination, error)) {
+    if (format_of(destination) != Format::hf && std::filesystem::is_directory(destination, error)) {
       fail(ExitCode::usage, "convert: DST: expected a file, found the directory " + printable(destination, 400));
     }
+  }
+
+  // A .gpt2 file, or what the options make of another source.
+  Model open_model(const std::string& source, std::vector<std::string>& warnings) const {
+    if (is_directory(source) || is_gguf(source)) {
+      MemorySink sink;
+      warnings = convert_checkpoint(source, options_, sink, [](uint64_t, uint64_t) {
+        if (interrupt_flag()) throw Interrupted{};
+      }).warnings;
+      return Model::from_memory(sink.take(), source);
+    }
+    if (options_.dtype || !options_.keep.empty() || options_.draft_vocab > 0) {
+      fail(ExitCode::usage, "convert: expected no --dtype, --keep or --draft-vocab for an SRC that has its types: " +
+                                printable(source, 400));
+    }
+    Model model = Model::open(source);
+    verify_checksums(model.file(), source);
+    return model;
+  }
+
+  Format format_of(const std::string& destination) const {
+    return format_.value_or(destination.ends_with(".gguf") ? Format::gguf : Format::gpt2);
+  }
+
+  // `write` takes the model.
+  template <class Write>
+  ConvertReport export_model(const std::string& source, Write write) const {
+    ConvertReport report;
+    const Model model = open_model(source, report.warnings);
+    write(model);
+    model.check_unchanged();
+    report.config = model.config();
+    report.n_parameters = count_parameters(report.config);
+    return report;
+  }
+
+  ConvertReport write_file(const std::string& source, const std::string& destination, const InputFiles& inputs,
+                           const Progress& progress) const {
+    OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse, inputs);
+    tell_leftovers(file);
+    report_truncated_files(file.name_meanwhile());
+    const ConvertReport report =
+        format_of(destination) == Format::gguf
+            ? export_model(source, [&](const Model& model) { write_gguf(model, file, progress); })
+            : convert_checkpoint(source, options_, file, progress);
+    file.commit();
+    return report;
+  }
+
+  ConvertReport write_directory(const std::string& source, const std::string& destination,
+                                const Progress& progress) const {
+    OutputDirectory directory(destination);
+    report_truncated_files();
+    const ConvertReport report =
+        export_model(source, [&](const Model& model) { write_hf(model, directory, progress); });
+    directory.commit();
+    return report;
   }
 
   void tell_leftovers(const OutputFile& file) const {
@@ -128,12 +201,14 @@ class Convert final : public Command {
     for (const std::string& warning : report.warnings) say("warning: " + warning);
     if (!shows_notes(verbosity_)) return;
     std::error_code error;
-    const auto size = static_cast<double>(std::filesystem::file_size(destination, error));
+    const std::string weights = format_of(destination) == Format::hf ? destination + "/model.safetensors" : destination;
+    const auto size = static_cast<double>(std::filesystem::file_size(weights, error));
     say(printable(destination, 400) + ": " + human_bytes(size) + ", " +
         human_count(static_cast<double>(report.n_parameters)) + " parameters, " + human_time(seconds));
   }
 
   ConvertOptions options_;
+  std::optional<Format> format_;
   std::optional<std::string> text_;
   bool force_ = false;
   Verbosity verbosity_ = Verbosity::normal;

@@ -2,14 +2,18 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <optional>
 
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/json_object.h"
+#include "src/convert/model_source.h"
 #include "src/model/kv_cache.h"
 #include "src/text/chat_template.h"
 #include "tools/commands.h"
 #include "tools/format.h"
+#include "tools/inspect_gguf.h"
 #include "tools/load_model.h"
 #include "tools/streams.h"
 #include "tools/token_ids.h"
@@ -152,9 +156,12 @@ class Inspect final : public Command {
             "of its values (bias included) the number of NaNs and infinities, the smallest, the largest and the root "
             "mean square.\n"
             "Flops per token are 2 for each weight of a matrix, the head included, attention to earlier tokens not. "
-            "Bytes per token are what is read for it: every matrix and norm once and one row of wpe, the cache not.",
+            "Bytes per token are what is read for it: every matrix and norm once and one row of wpe, the cache not.\n"
+            "Of a GGUF file it shows what is in it, and then the model that it becomes. It has no checksums: --verify "
+            "reads everything in it, and finds weights that are not finite.",
             "gpt2 inspect\n"
             "gpt2 inspect --verify model.gpt2\n"
+            "gpt2 inspect --no-values model.Q4_K_M.gguf\n"
             "gpt2 inspect --json model.gpt2 | jq .config"};
   }
 
@@ -174,9 +181,11 @@ class Inspect final : public Command {
     if (!operands.empty() && model_.path) fail(ExitCode::usage, "inspect: give FILE or --model, not both");
     if (!operands.empty()) model_.path = operands[0];
     const Model model = load_any_model(model_);
+    if (is_gguf(model.name())) gguf_ = report_gguf(model.name());
     if (verify_) verify_checksums(model.file(), model.name());
     std::vector<TensorReport> reports;
     for (const StoredTensor& tensor : model.file().tensors) reports.push_back(examine(tensor, model.config()));
+    if (verify_ && gguf_) check_finite(reports, model.name());
     write_output(json_ ? as_json(model, reports) : as_text(model, reports));
     return static_cast<int>(ExitCode::ok);
   }
@@ -188,11 +197,19 @@ class Inspect final : public Command {
     const TensorSpec& spec = tensor.spec;
     if (spec.arrangement == Arrangement::bytes) return report;
     report.n_parameters = spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
-    if (no_values_) return report;
+    if (no_values_ && !(verify_ && gguf_)) return report;
     const LogicalTensor logical = read_tensor(tensor, config);
     report.values.add(logical.values);
     report.values.add(logical.bias);
     return report;
+  }
+
+  // What a file without checksums can be found to be wrong in.
+  static void check_finite(const std::vector<TensorReport>& reports, std::string_view file) {
+    for (const TensorReport& report : reports) {
+      const uint64_t n = report.values.n_nan + report.values.n_infinite;
+      if (n > 0) fail_model(file, report.tensor->spec.name, "finite weights", std::to_string(n) + " that are not");
+    }
   }
 
   std::string as_text(const Model& model, const std::vector<TensorReport>& reports) const;
@@ -202,6 +219,7 @@ class Inspect final : public Command {
 
   ModelChoice model_;
   bool verify_ = false, no_values_ = false, json_ = false;
+  std::optional<GgufReport> gguf_;  // of a model that is none of ours
 };
 
 struct Totals {
@@ -241,12 +259,31 @@ std::string Inspect::tensor_table(const std::vector<TensorReport>& reports) cons
   return table.text();
 }
 
+// "211 matrices in int8, 61 vectors": what the tensors are stored as.
+std::string types_text(const ModelFile& file) {
+  std::map<DType, uint64_t> matrices;
+  uint64_t n_others = 0;
+  for (const StoredTensor& tensor : file.tensors) {
+    if (is_matrix(tensor)) ++matrices[tensor.dtype];
+    if (!is_matrix(tensor) && tensor.spec.arrangement != Arrangement::bytes) ++n_others;
+  }
+  std::string text;
+  for (const auto& [dtype, n] : matrices) {
+    text += std::to_string(n) + " matrices in " + std::string(dtype_name(dtype)) + ", ";
+  }
+  return text + std::to_string(n_others) + " others in f32";
+}
+
 std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>& reports) const {
   const ModelFile& file = model.file();
   const Totals totals = totals_of(reports);
   const StepCost cost = step_cost(file);
   Table head({Table::Align::left, Table::Align::left});
   head.row({"model", printable(model.name(), 400)});
+  if (gguf_) {
+    for (const auto& [name, value] : gguf_->rows) head.row({name, value});
+    head.row({"becomes", types_text(file)});
+  }
   head.row({"source", printable(file.source, 400)});
   head.row({"size", human_bytes(static_cast<double>(model.bytes().size())) + " (" +
                         std::to_string(model.bytes().size()) + " bytes), " + std::to_string(reports.size()) +
@@ -254,7 +291,8 @@ std::string Inspect::as_text(const Model& model, const std::vector<TensorReport>
   head.row({"header xxh3", hex64(file.header_hash)});
   head.row({"tokenizer", std::to_string(model.tokenizer().n_tokens()) + " tokens, xxh3 " + hex64(file.tokenizer_hash)});
   head.row({"roles", roles_text(model)});
-  if (verify_) head.row({"checksums", "all tensors match"});
+  if (verify_ && gguf_) head.row({"checked", "container, keys, tensors, tokenizer; all weights are finite"});
+  if (verify_ && !gguf_) head.row({"checksums", "all tensors match"});
   head.row({"parameters", std::to_string(totals.n_parameters)});
   if (!no_values_) {
     head.row({"not finite", std::to_string(totals.n_nan) + " NaN, " + std::to_string(totals.n_infinite) + " infinite"});
@@ -301,7 +339,9 @@ std::string Inspect::as_json(const Model& model, const std::vector<TensorReport>
   std::string tensors;
   for (const TensorReport& report : reports) tensors += (tensors.empty() ? "" : ",\n ") + tensor_json(report);
   JsonObject object;
-  object.string("model", model.name())
+  object.string("model", model.name());
+  if (gguf_) object.raw("gguf", gguf_->json);
+  object
       .string("source", file.source)
       .whole("bytes", model.bytes().size())
       .string("header_xxh3", hex64(file.header_hash))

@@ -7,6 +7,7 @@
 #include "kernels/layout.h"
 #include "src/base/error.h"
 #include "src/base/portable_math.h"
+#include "src/convert/rope.h"
 
 namespace gpt2 {
 namespace {
@@ -15,47 +16,42 @@ namespace {
 constexpr const Architecture* kArchitectures[] = {&kGptBigCode, &kGptJ, &kGptNeoX, &kGptNeo, &kOpt,  &kPhi,
                                                   &kStableLm,   &kLlama, &kMistral, &kQwen2,  &kGemma};
 
-// What rope_scaling or rope_parameters says: 1 / (what a pair's frequency is divided by).
-class RotaryScaling {
+// What rope_scaling or rope_parameters says.
+class ScalingReader {
  public:
-  RotaryScaling(ConfigReader& in, const Json* parameters, std::string_view key)
-      : in_(in), parameters_(parameters), key_(key) {
-    if (parameters == nullptr) return;
-    if (parameters->kind != Json::Kind::object) in.refuse(key, "an object", *parameters);
-    for (const char* name : {"rope_type", "type"}) {
-      const Json* type = parameters->find(name);
-      if (type == nullptr) continue;
-      if (type->string == "llama3") {
-        llama3_ = true;
-      } else if (type->string == "linear") {
-        linear_ = true;
-      } else if (type->string != "default") {
-        in.refuse(key, "rope_type default, linear or llama3 (others depend on a text's length or change the scores)",
-                  *type);
-      }
-      break;
-    }
-    if (llama3_ || linear_) factor_ = positive("factor");
-    if (!llama3_) return;
-    low_ = positive("low_freq_factor");
-    high_ = positive("high_freq_factor");
-    original_ = positive("original_max_position_embeddings");
-    if (low_ >= high_) {
-      fail_model(in.file(), in.name(key), "low_freq_factor below high_freq_factor", std::to_string(low_));
-    }
-  }
+  ScalingReader(ConfigReader& in, const Json* parameters, std::string_view key)
+      : in_(in), parameters_(parameters), key_(key) {}
 
-  double operator()(double frequency) const {
-    if (linear_) return frequency / factor_;
-    if (!llama3_) return frequency;
-    const double length = 2 * 0x1.921fb54442d18p+1 / frequency;
-    if (length < original_ / high_) return frequency;
-    if (length > original_ / low_) return frequency / factor_;
-    const double smooth = (original_ / length - low_) / (high_ - low_);
-    return (1 - smooth) * frequency / factor_ + smooth * frequency;
+  RopeScaling read() const {
+    RopeScaling scaling;
+    if (parameters_ == nullptr) return scaling;
+    if (parameters_->kind != Json::Kind::object) in_.refuse(key_, "an object", *parameters_);
+    scaling.kind = read_kind();
+    if (scaling.kind != RopeScaling::Kind::none) scaling.factor = positive("factor");
+    if (scaling.kind != RopeScaling::Kind::llama3) return scaling;
+    scaling.low = positive("low_freq_factor");
+    scaling.high = positive("high_freq_factor");
+    scaling.original = positive("original_max_position_embeddings");
+    if (scaling.low >= scaling.high) {
+      fail_model(in_.file(), in_.name(key_), "low_freq_factor below high_freq_factor", std::to_string(scaling.low));
+    }
+    return scaling;
   }
 
  private:
+  RopeScaling::Kind read_kind() const {
+    for (const char* name : {"rope_type", "type"}) {
+      const Json* type = parameters_->find(name);
+      if (type == nullptr) continue;
+      if (type->string == "llama3") return RopeScaling::Kind::llama3;
+      if (type->string == "linear") return RopeScaling::Kind::linear;
+      if (type->string == "default") break;
+      in_.refuse(key_, "rope_type default, linear or llama3 (others depend on a text's length or change the scores)",
+                 *type);
+    }
+    return RopeScaling::Kind::none;
+  }
+
   double positive(std::string_view name) const {
     const Json* found = parameters_->find(name);
     const auto number = found != nullptr ? number_of(*found) : std::nullopt;
@@ -70,8 +66,6 @@ class RotaryScaling {
   ConfigReader& in_;
   const Json* parameters_;
   std::string_view key_;
-  bool llama3_ = false, linear_ = false;
-  double factor_ = 1, low_ = 1, high_ = 4, original_ = 1;
 };
 
 // A number inside rope_parameters; nothing where it is not there.
@@ -152,13 +146,13 @@ void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_
   }
   const bool newer = parameters != nullptr;
   const std::string key = newer ? "rope_parameters" : "rope_scaling";
-  const RotaryScaling scaled(in, newer ? parameters : scaling, key);
+  const Rope rope{base, ScalingReader(in, newer ? parameters : scaling, key).read()};
   c.positions = Positions::rotary;
   c.rotary_dims = dims;
   check_config(c, in.file());
   file.frequencies.assign(c.d_pad() / 2, 0.0f);
   for (uint32_t i = 0; i < dims / 2; ++i) {
-    const double frequency = scaled(portable_exp(-portable_log(base) * 2 * i / dims));
+    const double frequency = rope.frequency(i, dims);
     if (!(frequency * c.n_ctx <= kMaxAngle)) {
       fail_model(in.file(), key + ".factor", "one that keeps the angles of " + std::to_string(c.n_ctx) +
                  " positions below 2^21", (newer ? parameters : scaling)->find("factor")->describe());

@@ -9,6 +9,7 @@
 
 #include "src/base/error.h"
 #include "src/convert/model_source.h"
+#include "src/convert/parameter_count.h"
 #include "src/convert/smoothing.h"
 #include "src/convert/warnings.h"
 #include "src/text/tokenizer_builder.h"
@@ -54,12 +55,6 @@ TokenRoles unsaid_roles(const TokenizerData& tokenizer, const std::string& path)
     if (roles.ids[i] == role_by_text(words, token_role(i))) roles.ids[i] = -1;
   }
   return roles;
-}
-
-uint64_t count_parameters(const Config& config) {
-  uint64_t n = 0;
-  for (const TensorSpec& spec : model_schema(config)) n += spec.rows * spec.cols + (spec.bias.empty() ? 0 : spec.rows);
-  return n;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "src/base/error.h"
+#include "src/convert/row_move.h"
 #include "src/convert/warnings.h"
 #include "src/model/schema.h"
 
@@ -66,27 +67,14 @@ void FamilySource::settle_head(std::vector<std::string>& warnings) {
                      printable(wte->full_name) + ": the head is not tied, whatever config.json says");
 }
 
-FamilySource::Piece FamilySource::part_of(Part part, uint64_t rows) const {
-  const Config& c = file_.config;
-  const uint64_t q = uint64_t{c.n_head} * c.d_head, k = uint64_t{c.n_kv_head} * c.d_head;
-  switch (part) {
-    case Part::all: return {nullptr, 0, rows};
-    case Part::queries: return {nullptr, 0, q};
-    case Part::keys: return {nullptr, q, k};
-    case Part::values: return {nullptr, q + k, k};
-    case Part::gates: return {nullptr, 0, rows / 2};
-    case Part::inputs: return {nullptr, rows / 2, rows / 2};
-  }
-  return {};
-}
-
 void FamilySource::add_tensor(const std::string& name, uint64_t rows, uint64_t cols, bool optional) {
   const OurName ours = split(name);
   std::vector<Piece>& pieces = pieces_[name];
   std::string missing;
   for (const TensorRule& rule : architecture_.tensors) {
     if (rule.ours != ours.rule) continue;
-    Piece piece = part_of(rule.part, rows);
+    const RowRange range = rows_of(rule.part, file_.config, rows);
+    Piece piece{nullptr, range.begin, range.count};
     const auto is_same_part = [&](const Piece& p) { return p.begin == piece.begin; };
     const auto known = std::find_if(pieces.begin(), pieces.end(), is_same_part);
     if (known != pieces.end() && known->tensor != nullptr) continue;
@@ -146,19 +134,7 @@ void FamilySource::check_unused(std::vector<std::string>& warnings) const {
 
 // Which row of a piece's tensor is row `row` of it.
 uint64_t FamilySource::source_row(const Piece& piece, uint64_t row) const {
-  const Config& c = file_.config;
-  const uint64_t d = c.d_head, head = row / d, e = row % d, half = c.rotary_dims / 2;
-  switch (piece.move) {
-    case Move::none:
-    case Move::add_one: return row;
-    case Move::skip_two: return row + 2;
-    case Move::unpair: return e < c.rotary_dims ? head * d + 2 * (e % half) + e / half : row;
-    case Move::by_group: break;
-  }
-  const uint64_t n_rep = c.n_rep(), size = n_rep + 2;
-  if (head < c.n_head) return (head / n_rep * size + head % n_rep) * d + e;
-  const uint64_t key = (head - c.n_head) % c.n_kv_head, part = (head - c.n_head) / c.n_kv_head;  // 0: k, 1: v
-  return (key * size + n_rep + part) * d + e;
+  return their_row(piece.move, file_.config, row);
 }
 
 const FamilySource::Piece& FamilySource::piece_at(std::string_view name, uint64_t row) const {

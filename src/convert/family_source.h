@@ -36,7 +36,6 @@ class FamilySource final : public ParameterSource {
   void add_tensor(const std::string& name, uint64_t rows, uint64_t cols, bool optional);
   void check_shape(const NamedTensor& tensor, uint64_t rows, uint64_t cols, Move move) const;
   void check_unused(std::vector<std::string>& warnings) const;
-  Piece part_of(Part part, uint64_t rows) const;
   uint64_t source_row(const Piece& piece, uint64_t row) const;
   const Piece& piece_at(std::string_view name, uint64_t row) const;
 

@@ -7,61 +7,11 @@
 
 #include "src/base/error.h"
 #include "src/base/portable_math.h"
+#include "src/convert/gguf_formats.h"
 #include "src/convert/warnings.h"
 
 namespace gpt2 {
 namespace {
-
-// A key behind the architecture's name, and what config.json calls it.
-struct KeyPair {
-  std::string_view theirs, ours;
-};
-constexpr KeyPair kGpt2Keys[] = {{"context_length", "n_positions"},
-                                 {"embedding_length", "n_embd"},
-                                 {"block_count", "n_layer"},
-                                 {"feed_forward_length", "n_inner"},
-                                 {"attention.head_count", "n_head"},
-                                 {"attention.layer_norm_epsilon", "layer_norm_epsilon"}};
-constexpr KeyPair kNormKeys[] = {{"context_length", "max_position_embeddings"},
-                                 {"embedding_length", "hidden_size"},
-                                 {"block_count", "num_hidden_layers"},
-                                 {"feed_forward_length", "intermediate_size"},
-                                 {"attention.head_count", "num_attention_heads"},
-                                 {"attention.layer_norm_epsilon", "layer_norm_eps"}};
-constexpr KeyPair kRmsKeys[] = {{"context_length", "max_position_embeddings"},
-                                {"embedding_length", "hidden_size"},
-                                {"block_count", "num_hidden_layers"},
-                                {"feed_forward_length", "intermediate_size"},
-                                {"attention.head_count", "num_attention_heads"},
-                                {"attention.layer_norm_rms_epsilon", "rms_norm_eps"}};
-// Each may be missing.
-constexpr KeyPair kOptionalKeys[] = {{"attention.head_count_kv", "num_key_value_heads"},
-                                     {"attention.key_length", "head_dim"},
-                                     {"rope.freq_base", "rope_theta"},
-                                     {"rope.dimension_count", "rotary_dim"}};
-
-// Which biases a file must have; others may be there.
-enum class Biases : uint8_t { optional, attention_inputs, all };
-
-struct Format {
-  std::string_view name;        // general.architecture
-  std::string_view model_type;  // config.json's
-  std::span<const KeyPair> keys;
-  bool gated = false;
-  bool rotary = true;
-  bool partial = false;      // rope.dimension_count may be less than a head
-  Move rotation = Move::none;
-  Biases biases = Biases::optional;
-};
-constexpr Format kFormats[] = {
-    {"gpt2", "gpt2", kGpt2Keys, false, false, false, Move::none, Biases::all},
-    {"starcoder", "gpt_bigcode", kGpt2Keys, false, false, false, Move::none, Biases::all},
-    {"llama", "llama", kRmsKeys, true, true, false, Move::unpair, Biases::optional},
-    {"qwen2", "qwen2", kRmsKeys, true, true, false, Move::none, Biases::attention_inputs},
-    {"gptneox", "gpt_neox", kNormKeys, false, true, true, Move::none, Biases::all},
-    {"phi2", "phi", kNormKeys, false, true, true, Move::none, Biases::all},
-    {"stablelm", "stablelm", kNormKeys, true, true, true, Move::none, Biases::optional},
-    {"gemma", "gemma", kRmsKeys, true, true, false, Move::none, Biases::optional}};
 
 // Keys that change the arithmetic, and the one value that does not.
 struct Neutral {
@@ -95,7 +45,7 @@ class Reader {
     json.object.set(std::move(members_));
     GgufConfig result;
     result.file = config_from_json(json, gguf_.path(), names_);
-    result.names = rules();
+    result.names = gguf_rules(*format_, fused_);
     check_against(result.file.config);
     divide_frequencies(result.file);
     warn_of_unknown(result.file.warnings);
@@ -118,11 +68,10 @@ class Reader {
     }
   }
 
-  const Format* find_format() const {
+  const GgufFormat* find_format() const {
     const auto name = gguf_.string("general.architecture");
-    const auto found = std::find_if(std::begin(kFormats), std::end(kFormats),
-                                    [&](const Format& format) { return name && format.name == *name; });
-    if (found != std::end(kFormats)) return found;
+    const GgufFormat* format = find_gguf_format(name.value_or(""));
+    if (format != nullptr) return format;
     fail_model(gguf_.path(), "general.architecture", gguf_architecture_names(),
                name ? "\"" + std::string(*name) + "\"" : "none");
   }
@@ -184,12 +133,12 @@ class Reader {
 
   void read_keys() {
     put("model_type", "general.architecture", text(format_->model_type));
-    for (const KeyPair& pair : format_->keys) {
+    for (const GgufKeyPair& pair : format_->keys) {
       std::optional<Json> found = value(key(pair.theirs));
       if (!found) fail_model(gguf_.path(), key(pair.theirs), "a number", "none");
       put(pair.ours, key(pair.theirs), std::move(*found));
     }
-    for (const KeyPair& pair : kOptionalKeys) {
+    for (const GgufKeyPair& pair : gguf_optional_keys()) {
       const bool dims = pair.ours == "rotary_dim";
       if (!format_->rotary || (dims && !format_->partial)) continue;
       std::optional<Json> found = value(key(pair.theirs));
@@ -305,29 +254,6 @@ class Reader {
     return static_cast<uint64_t>(found - texts->begin());
   }
 
-  Architecture rules() const {
-    Architecture names;
-    names.model_type = format_->name;
-    names.complete = true;
-    names.buffers = {"rope_freqs.weight"};
-    names.tensors = {{"wte", "token_embd"}, {"wpe", "position_embd"}, {"h.*.ln_1", "blk.*.attn_norm"}};
-    if (fused_) {
-      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_qkv"});
-    } else {
-      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_q", Part::queries, format_->rotation});
-      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_k", Part::keys, format_->rotation});
-      names.tensors.push_back({"h.*.attn.c_attn", "blk.*.attn_v", Part::values});
-    }
-    names.tensors.push_back({"h.*.attn.c_proj", "blk.*.attn_output"});
-    names.tensors.push_back({"h.*.ln_2", "blk.*.ffn_norm"});
-    if (format_->gated) names.tensors.push_back({"h.*.mlp.c_fc", "blk.*.ffn_gate", Part::gates});
-    names.tensors.push_back({"h.*.mlp.c_fc", "blk.*.ffn_up", format_->gated ? Part::inputs : Part::all});
-    names.tensors.push_back({"h.*.mlp.c_proj", "blk.*.ffn_down"});
-    names.tensors.push_back({"ln_f", "output_norm"});
-    names.tensors.push_back({"lm_head", "output"});
-    return names;
-  }
-
   // What follows from other keys and may be said again.
   void check_against(const Config& c) const {
     const auto check = [&](std::string_view end, uint64_t expected) {
@@ -370,15 +296,16 @@ class Reader {
   void warn_of_unknown(std::vector<std::string>& warnings) const {
     std::vector<std::string> unknown;
     const std::string prefix = key("");
+    const std::span<const GgufKeyPair> optional = gguf_optional_keys();
     for (const GgufEntry& entry : gguf_.entries()) {
       if (!entry.key.starts_with(prefix)) continue;
       const std::string_view end = entry.key.substr(prefix.size());
       const auto is_named = [&](const auto& name) { return name.second == entry.key; };
       const auto is_neutral = [&](const Neutral& neutral) { return neutral.key == end; };
-      const auto is_optional = [&](const KeyPair& pair) { return pair.theirs == end; };
+      const auto is_optional = [&](const GgufKeyPair& pair) { return pair.theirs == end; };
       const bool known = std::any_of(names_.begin(), names_.end(), is_named) ||
                          std::any_of(std::begin(kNeutral), std::end(kNeutral), is_neutral) ||
-                         std::any_of(std::begin(kOptionalKeys), std::end(kOptionalKeys), is_optional) ||
+                         std::any_of(optional.begin(), optional.end(), is_optional) ||
                          std::find(std::begin(kKnown), std::end(kKnown), end) != std::end(kKnown);
       if (known) continue;
       unknown.push_back(printable(gguf_.path(), 400) + ": unknown key \"" + printable(entry.key) + "\" ignored");
@@ -391,12 +318,12 @@ class Reader {
     if (config.file.config.head_bias && tensors_.find("output.bias") == nullptr) {
       fail_model(gguf_.path(), "output.bias", "a tensor", "none");
     }
-    if (format_->biases == Biases::optional) return;
+    if (format_->biases == GgufBiases::optional) return;
     for (const TensorRule& rule : config.names.tensors) {
       const size_t star = rule.theirs.find('*');
       const bool input = rule.ours == "h.*.attn.c_attn";
       if (star == std::string_view::npos || rule.ours.find("ln_") != std::string_view::npos) continue;
-      if (format_->biases == Biases::attention_inputs && !input) continue;
+      if (format_->biases == GgufBiases::attention_inputs && !input) continue;
       for (uint32_t layer = 0; layer < config.file.config.n_layer; ++layer) {
         std::string name(rule.theirs);
         name.replace(star, 1, std::to_string(layer));
@@ -408,19 +335,13 @@ class Reader {
 
   const GgufFile& gguf_;
   const NamedTensors& tensors_;
-  const Format* format_ = nullptr;
+  const GgufFormat* format_ = nullptr;
   bool fused_ = false;  // q, k and v are one matrix
   std::vector<Json::Member> members_;
   KeyNames names_;
 };
 
 }  // namespace
-
-std::string gguf_architecture_names() {
-  std::string names;
-  for (const Format& format : kFormats) names += (names.empty() ? "" : ", ") + std::string(format.name);
-  return names;
-}
 
 GgufConfig read_gguf_config(const GgufFile& gguf, const NamedTensors& tensors) {
   return Reader(gguf, tensors).read();

@@ -23,7 +23,4 @@ struct GgufConfig {
 // model, an adapter, a key that is missing, or one that changes the arithmetic and is not supported.
 GgufConfig read_gguf_config(const GgufFile& gguf, const NamedTensors& tensors);
 
-// "gpt2, starcoder, ...": all architectures that are read.
-std::string gguf_architecture_names();
-
 }  // namespace gpt2

@@ -38,7 +38,7 @@ constexpr std::string_view kEndOfText = "<|endoftext|>";
 
 enum TokenType : int64_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
-// How the tokenizers cut texts whose names tokenizer.ggml.pre has.
+// How the tokenizers cut texts whose names tokenizer.ggml.pre has; of several that do the same the first is written.
 struct Pre {
   std::string_view name;
   SplitRule split;
@@ -60,9 +60,9 @@ constexpr Pre kPres[] = {
     {"codeshell", SplitRule::gpt2_digits},
     {"exaone", SplitRule::gpt2_digits},
     {"minerva-7b", SplitRule::gpt2_digits},
+    {"llama-bpe", SplitRule::llama3, false, true},
     {"llama3", SplitRule::llama3, false, true},
     {"llama-v3", SplitRule::llama3, false, true},
-    {"llama-bpe", SplitRule::llama3, false, true},
     {"dbrx", SplitRule::llama3},
     {"smaug-bpe", SplitRule::llama3},
     {"qwen2", SplitRule::qwen2, true},
@@ -241,6 +241,13 @@ class Reader {
 }  // namespace
 
 Vocabulary read_gguf_vocabulary(const GgufFile& gguf) { return Reader(gguf).read(); }
+
+std::optional<std::string_view> gguf_pre_of(const TokenizerRules& rules) {
+  for (const Pre& pre : kPres) {
+    if (pre.split == rules.split && pre.nfc == rules.nfc && pre.whole_pieces == rules.ignore_merges) return pre.name;
+  }
+  return std::nullopt;
+}
 
 std::string read_gguf_chat_template(const GgufFile& gguf, std::vector<std::string>& warnings) {
   return stored_chat_template(std::string(gguf.string(kChatTemplate).value_or("")),

@@ -1,7 +1,9 @@
 // The tokenizer of a GGUF file.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/io/gguf.h"
@@ -15,6 +17,9 @@ namespace gpt2 {
 // text), merges, what stands before a text, and how texts are cut, which a name says. Of a token that is there twice
 // the first counts. Throws Error (exit 3) that names the file and the key.
 Vocabulary read_gguf_vocabulary(const GgufFile& gguf);
+
+// Returns the name, for tokenizer.ggml.pre, of these rules; nothing if none has them.
+std::optional<std::string_view> gguf_pre_of(const TokenizerRules& rules);
 
 // Returns tokenizer.chat_template, empty where there is none; one that is too long is left out with a warning.
 std::string read_gguf_chat_template(const GgufFile& gguf, std::vector<std::string>& warnings);

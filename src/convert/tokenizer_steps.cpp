@@ -234,6 +234,13 @@ class CharacterSteps {
 
 }  // namespace
 
+std::string_view split_pattern(SplitRule rule) {
+  for (const KnownPattern& known : kPatterns) {
+    if (known.rule == rule) return known.pattern;
+  }
+  return {};
+}
+
 void read_steps(const Json& tokenizer, std::string_view file, TokenizerRules& rules) {
   if (CharacterSteps steps(tokenizer, file, rules); steps.wanted()) return steps.read();
   read_normalizer(tokenizer, file, rules);

@@ -23,4 +23,7 @@ std::vector<const Json*> steps_of(const Json& json, std::string_view list);
 // pattern of a file is compared and never run.
 void read_steps(const Json& tokenizer, std::string_view file, TokenizerRules& rules);
 
+// Returns the regular expression of a rule that is a Split with one; empty for the others.
+std::string_view split_pattern(SplitRule rule);
+
 }  // namespace gpt2

@@ -24,13 +24,6 @@ std::string temporary_prefix(const std::string& path) {
   return "." + name_in_folder(path).substr(0, kMostName) + ".tmp.";
 }
 
-// A process number would name the same file in two containers that share a folder.
-std::string temporary_name(const std::string& path) {
-  uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) != sizeof random) fail_errno("getrandom", "draw a name", errno);
-  return folder_of(path) + "/" + temporary_prefix(path) + hex64(random);
-}
-
 [[noreturn]] void fail_exists(const std::string& path) {
   fail(ExitCode::usage, printable(path, 400) + ": exists already; --force replaces it");
 }
@@ -54,6 +47,13 @@ int link_unnamed(int fd, const char* path) {
 }
 
 }  // namespace
+
+// A process number would name the same file in two containers that share a folder.
+std::string temporary_name(const std::string& path) {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != sizeof random) fail_errno("getrandom", "draw a name", errno);
+  return folder_of(path) + "/" + temporary_prefix(path) + hex64(random);
+}
 
 OutputFile::OutputFile(const std::string& path, Overwrite overwrite, const InputFiles& inputs)
     : name_(path), overwrite_(overwrite) {

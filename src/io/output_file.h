@@ -11,6 +11,9 @@
 
 namespace gpt2 {
 
+// Returns a name that nothing has in the folder of `path`, for what will be renamed to it.
+std::string temporary_name(const std::string& path);
+
 enum class Overwrite { refuse, replace };
 
 class OutputFile final : public ByteSink {

@@ -9,7 +9,7 @@
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/safetensors.h"
-#include "src/model/row_map.h"
+#include "src/model/stored_rows.h"
 
 namespace gpt2 {
 namespace {
@@ -303,25 +303,12 @@ LogicalTensor read_tensor(const StoredTensor& tensor, const Config& config) {
     out.values.assign(values.begin(), values.end());
     return out;
   }
-  const Panels panels = panels_of(tensor, config);
-  const RowMap map(spec, config);
+  const StoredRows rows(tensor, config);
   out.values.resize(spec.rows * spec.cols);
   if (!spec.bias.empty()) out.bias.resize(spec.rows);
-  std::vector<float> block(kPanelRows * spec.cols);
-  float bias[kPanelRows];
-  for (uint64_t packed = 0; packed < panels.n_rows; ++packed) {
-    const uint64_t lane = packed % kPanelRows;
-    if (lane == 0) {
-      const size_t at = packed / kPanelRows * panel_bytes(panels.dtype, spec.cols);
-      unpack_panel(panels.dtype, panels.data + at, spec.cols, block.data(), bias);
-    }
-    const PackedRow row = map[packed];
-    if (row.logical < 0) continue;
-    const auto logical = static_cast<uint64_t>(row.logical);
-    for (uint64_t k = 0; k < spec.cols; ++k) {
-      out.values[logical * spec.cols + k] = block[lane * spec.cols + k] / row.factor;
-    }
-    if (!out.bias.empty()) out.bias[logical] = bias[lane] / row.factor;
+  for (uint64_t row = 0; row < spec.rows; ++row) {
+    rows.read(row, out.values.data() + row * spec.cols);
+    if (!out.bias.empty()) out.bias[row] = rows.bias(row);
   }
   return out;
 }

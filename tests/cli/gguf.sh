@@ -19,6 +19,11 @@ for name in starcoder llama llama3 qwen2 gptneox phi2 stablelm gemma; do
   run "$GPT2" generate -m "$files/$name.gguf" --greedy -n 4 abba
   check "-m $name.gguf" quiet_success
 done
+run "$GPT2" inspect --verify "$files/llama.gguf"
+check "inspect: the container, its types and what it becomes" eval '((status == 0)) && out_has "11 F32" && out_has "16 F16" &&
+  out_has "matrices in f32" && out_has "all weights are finite"'
+run "$GPT2" inspect --json --no-values "$files/llama.gguf"
+check "inspect --json" out_has '"gguf":{"version":3,'
 sed 's/general.architecture/general.architectune/' "$files/gpt2.gguf" >"$T/broken.gguf"
 run "$GPT2" generate -m "$T/broken.gguf" x; error "no architecture" 3 "$T/broken.gguf" general.architecture
 head -c 20000 "$files/gpt2.gguf" >"$T/cut.gguf"

@@ -1,0 +1,19 @@
+// One row of a panel at a time, for those who bring packed matrices into other formats: its values or its codes.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/layout.h"
+
+namespace gpt2 {
+
+// Writes the values of a row as the kernels use them, n_cols of them; `lane` is its place in the panel.
+void unpack_row(DType dtype, const unsigned char* panel, size_t n_cols, size_t lane, float* values) noexcept;
+// Returns its bias.
+float panel_bias(const unsigned char* panel, size_t lane) noexcept;
+// Writes the signed codes [padded_k] and the f16 scales [groups] of a row of a type that has them.
+void unpack_codes(DType dtype, const unsigned char* panel, size_t n_cols, size_t lane, int8_t* codes,
+                  uint16_t* scales) noexcept;
+
+}  // namespace gpt2
