@@ -11,7 +11,7 @@
 #include "src/io/safetensors_sink.h"
 #include "src/measure/row_logits.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
+#include "src/io/json_object.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
 #include "tools/streams.h"

@@ -7,7 +7,7 @@
 #include "src/io/json.h"
 #include "src/io/output_file.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
+#include "src/io/json_object.h"
 #include "tools/progress.h"
 #include "tools/signals.h"
 #include "tools/streams.h"

@@ -7,7 +7,7 @@
 #include "src/io/gguf.h"
 #include "src/io/mapped_file.h"
 #include "tools/format.h"
-#include "tools/json_object.h"
+#include "src/io/json_object.h"
 
 namespace gpt2 {
 namespace {

@@ -11,7 +11,7 @@
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/json.h"
-#include "tools/json_object.h"
+#include "src/io/json_object.h"
 #include "tools/line_reader.h"
 #include "tools/record_text.h"
 #include "tools/streams.h"
