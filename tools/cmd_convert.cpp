@@ -122,6 +122,10 @@ class Convert final : public Command {
  private:
   void check_paths(const std::string& source, const std::string& destination) const {
     std::error_code error;
+    if (destination.empty() || destination == "-") {
+      fail(ExitCode::usage, "convert: DST: expected a file's name, found \"" + destination +
+                                "\" (stdout cannot be written in pieces; ./- is a file)");
+    }
     if (source == destination || std::filesystem::equivalent(source, destination, error)) {
       fail(ExitCode::usage, "convert: SRC and DST are the same: " + printable(source, 400));
     }

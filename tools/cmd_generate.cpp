@@ -246,6 +246,7 @@ void Generate::check(const std::vector<std::string>& operands) const {
   many_.check(json_);
   if (many_.wanted() && (tokens_ || !operands.empty())) refuse("many prompts come from --file or stdin; give no other");
   if (many_.wanted() && echo_ == Echo::always) refuse("--echo is for one prompt");
+  if (prompt_cache_ == "-") refuse("--prompt-cache is a file, not stdout (./- is one of that name)");
   if (many_.wanted() && prompt_cache_) refuse("--prompt-cache is for one prompt");
   if (no_newline_ && (many_.wanted() || request_.n_samples > 1)) refuse("--no-newline is for one text");
   const bool json = json_ || (many_.wanted() && many_.format() == RecordFormat::jsonl);

@@ -59,8 +59,9 @@ LineReader::Got LineReader::next(std::string& line, Wait wait) {
       searched_ = 0;
     }
     if (!readable(wait)) return Got::nothing;
-    // Who shares a descriptor that does not block may have been faster, whatever poll said.
-    if (!fill() && (wait == Wait::no || interrupt_flag())) return Got::nothing;
+    // Who shares a descriptor that does not block may have been faster, whatever poll said. A line may never end.
+    const bool more = fill();
+    if (interrupt_flag() || (!more && wait == Wait::no)) return Got::nothing;
   }
 }
 

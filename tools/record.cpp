@@ -101,7 +101,13 @@ Record RecordParser::parse(std::string_view text, RecordPlace place) {
   arguments_.seed.reset();
   try {
     if (format_ == RecordFormat::jsonl) {
-      parse_object(text, record);
+      // Files that were joined have their marks between records; a space keeps the places of what is behind.
+      const size_t mark = utf8_mark(text);
+      if (mark == 0) {
+        parse_object(text, record);
+      } else {
+        parse_object(std::string(mark, ' ').append(text.substr(mark)), record);
+      }
     } else {
       if (format_ == RecordFormat::lines && text.ends_with('\r')) text.remove_suffix(1);
       record.prompt = model_.tokenizer().encode(escaped_ ? unescape(text, "--escape") : text,

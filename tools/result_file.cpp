@@ -80,6 +80,10 @@ void FinishedResults::add(std::string_view text, uint64_t line) {
     fail_at(line, std::string("a result with id, index and ") + (form_ == ResultForm::sample ? "sample" : "unit"),
             "\"" + printable(text) + "\"");
   }
+  // That an input is in a foreign encoding is an error of record 0 in every shard.
+  if (error == nullptr && static_cast<uint64_t>(index->integer) % step_ != first_) {
+    fail_at(line, "results of the shard's records", "one of record " + std::to_string(index->integer));
+  }
   const Json* key = json.find(kMadeFrom);
   if (key == nullptr)
     fail_at(line, std::string(kMadeFrom) + " in each result",

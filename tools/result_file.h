@@ -45,8 +45,10 @@ class FinishedResults {
     bool has(uint32_t sample) const { return whole || samples.contains(sample); }
   };
 
+  // Expects results of the records whose index is `first` modulo `step`.
+  void expect_shard(uint64_t first, uint64_t step) noexcept { first_ = first, step_ = step; }
   // Reads them; returns where the last whole line ends: behind it stands nothing, or a result that broke off. Throws
-  // Error (exit 2) for anything else, and for a result that is there twice.
+  // Error (exit 2) for anything else, for a result that is there twice, and for another shard's.
   uint64_t read(const std::string& path);
   // Those of the record, if there are any; it is not asked for again. Throws Error (exit 2) if they are another
   // record's, or were made from something else.
@@ -63,6 +65,7 @@ class FinishedResults {
   std::string path_;
   std::map<uint64_t, Finished> results_;  // by index
   uint64_t n_failed_ = 0;
+  uint64_t first_ = 0, step_ = 1;
 };
 
 // Returns whether `text` can be the beginning of a result's line, as far as it goes: id, index, and what the form has

@@ -70,6 +70,7 @@ ResultFile RunArguments::open_output(const InputFiles& inputs, FinishedResults& 
   const auto existing = resume_  ? ResultFile::Existing::resume
                         : force_ ? ResultFile::Existing::replace
                                  : ResultFile::Existing::refuse;
+  finished.expect_shard(shard_.first, shard_.step);
   return {*output_, existing, inputs, finished};
 }
 

@@ -1,5 +1,6 @@
 #include "src/convert/config_json.h"
 
+#include <span>
 #include <string>
 #include <utility>
 
@@ -20,8 +21,9 @@ void check_kind(Reader& in, std::vector<std::string>& warnings) {
   if (type != nullptr && type->string != "gpt2") in.refuse("model_type", "gpt2, " + architecture_names(), *type);
   const Json* architectures = in.value("architectures");
   if (architectures == nullptr) return;
-  if (architectures->kind != Json::Kind::array) in.refuse("architectures", "an array", *architectures);
-  for (const Json& name : architectures->array) {
+  const bool is_list = architectures->kind == Json::Kind::array;
+  for (const Json& name : is_list ? std::span(architectures->array.data(), architectures->array.size())
+                                  : std::span(architectures, 1)) {
     if (name.string == "GPT2LMHeadModel" || name.string == "GPT2Model" || name.string == "GPT2DoubleHeadsModel")
       continue;
     if (type == nullptr && !name.string.starts_with("GPT2")) in.refuse("architectures", "\"GPT2LMHeadModel\"", name);

@@ -138,7 +138,7 @@ class GgufFile::Parser {
   uint64_t left() const noexcept { return file_.bytes_.size() - at_; }
 
   std::span<const std::byte> take(uint64_t n, std::string_view item) {
-    if (n > left()) refuse(item, std::to_string(n) + " bytes", "the file's end after " + std::to_string(left()));
+    if (n > left()) refuse(item, std::to_string(n) + " bytes", "the GGUF file's end after " + std::to_string(left()));
     const auto taken = file_.bytes_.subspan(at_, n);
     at_ += n;
     return taken;

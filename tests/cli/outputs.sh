@@ -68,6 +68,10 @@ many -f in -o to-pipe --force; wait $pid
 check "-o: a FIFO is written to" eval 'quiet_success && [ -p pipe ] && same read fresh'
 many -f in -o /dev/null; check "-o: a device is written to" quiet_success
 
+for name in "" -; do run "$GPT2" convert src "$name"; error "convert to \"$name\"" 2 DST "\"$name\""; done
+run timeout 60 "$GPT2" generate --prompt-cache - x; error "--prompt-cache -" 2 --prompt-cache stdout
+check "no file is called -" [ ! -e ./- ]
+
 # A prompt cache takes the place of nothing else.
 cache() { run timeout 60 "$GPT2" generate -m m.gpt2 --greedy -n 1 --on-overflow truncate-left --prompt-cache "$@"; }
 echo 'my notes' >notes; cp notes notes.kept; printf 'gpt2-k' >short; cp short short.kept
@@ -115,6 +119,7 @@ for options in "-t 1" "--batch 1" "--draft-lookup --spec force"; do
   many -f in -o r --resume $options; check "--resume with $options, which gives the same" eval 'quiet_success && same r whole'
 done
 cat whole <(head -n 1 whole) >r; cp r r.kept; many -f in -o r --resume; kept "--resume: a result twice" r r.kept r:3 once
+cp whole r; cp r r.kept; many -f in -o r --resume --shard 1/2; kept "--resume: another shard's result" r r.kept r:2 "record 1"
 sed 's/"sample":0/"sample":4294967295/' whole >r; cp r r.kept; many -f in -o r --resume; kept "--resume: no such sample" r r.kept 4294967295
 sed 's/,"made_from":"[^"]*"//' whole >r; cp r r.kept; many -f in -o r --resume; kept "--resume: an older version's" r r.kept r:1 older
 printf 'my notes' >r; cp r r.kept; many -f in -o r --resume; kept "--resume: a file that ends in no newline" r r.kept r:1

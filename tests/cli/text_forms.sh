@@ -140,4 +140,11 @@ printf '%s\n' '{"prompt":"a","stop":NaN}' '{"prompt":"a","temperature":-Infinity
 run "$GPT2" generate --jsonl -s 1 -f "$T/numbers"
 check "numbers in records that JSON does not have, or no integer" eval 'status_is 6 && out_has ":1:22: expected valid JSON, found NaN" &&
   out_has ":2:30: expected valid JSON, found Infinity" && out_has "expected a string or a whole number"'
+
+# Files that were joined, and a record that never ends.
+printf '%s%s\n%s%s\n' "$bom" '{"prompt":"a","max_new_tokens":1}' "$bom" '{"prompt":"b","max_new_tokens":1}' >"$T/joined"
+run "$GPT2" generate --jsonl -s 1 -f "$T/joined"; check "a byte order mark before a later record" eval 'quiet_success && (($(wc -l <$T/out) == 2))'
+run timeout -s INT -k 30 1 "$GPT2" generate --jsonl -f /dev/zero; check "Ctrl-C ends a record without an end" status_is 124
+cp -r "$BOOKS" "$T/kind"; sed -zi 's/"architectures": *\[[^]]*\]/"architectures": "GPT2LMHeadModel"/' "$T/kind/config.json"
+run "$GPT2" convert -q "$T/kind" "$T/kind.gpt2"; check "architectures that are no list" quiet_success
 finish
