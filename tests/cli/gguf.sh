@@ -24,6 +24,10 @@ check "inspect: the container, its types and what it becomes" eval '((status == 
   out_has "matrices in f32" && out_has "all weights are finite"'
 run "$GPT2" inspect --json --no-values "$files/llama.gguf"
 check "inspect --json" out_has '"gguf":{"version":3,'
+for figure in gpt2:512 starcoder:256; do
+  run "$GPT2" inspect --no-values --json "$files/${figure%:*}.gguf"
+  check "inspect ${figure%:*}.gguf: bytes of the cache for a token" [ "$(json_number kv_bytes_per_token_f32 "$T/out")" = "${figure#*:}" ]
+done
 sed 's/general.architecture/general.architectune/' "$files/gpt2.gguf" >"$T/broken.gguf"
 run "$GPT2" generate -m "$T/broken.gguf" x; error "no architecture" 3 "$T/broken.gguf" general.architecture
 head -c 20000 "$files/gpt2.gguf" >"$T/cut.gguf"
