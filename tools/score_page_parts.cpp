@@ -25,7 +25,7 @@ body {
 h1 { font-size: 1.3rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1rem; margin: 1.5rem 0 .25rem; overflow-wrap: anywhere; }
 p, .key { color: var(--faint); margin: .25rem 0; }
-.key span { color: var(--ink); padding: 0 .35em; border-radius: .2em; }
+.key span { color: var(--ink); padding: 0 .35em; border-radius: .2em; white-space: nowrap; }
 .views { margin: .75rem 0; }
 .views label { margin-right: 1rem; }
 .text {
@@ -56,8 +56,8 @@ svg rect { fill: var(--bar); }
 svg text { fill: var(--faint); font: 10px system-ui, sans-serif; }
 svg line { stroke: var(--line); }
 table { border-collapse: collapse; }
-td, th { padding: .1rem .8rem .1rem 0; text-align: right; font-weight: normal; }
-td:first-child, th:first-child { text-align: left; }
+td, th { padding: .1rem .8rem .1rem 0; text-align: right; font-weight: normal; white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; white-space: normal; }
 #look {
   position: fixed; inset: auto 0 0 0; max-height: 12rem; overflow: auto; padding: .5rem clamp(.75rem, 3vw, 2.5rem);
   background: var(--paper); border-top: 1px solid var(--line); font-size: .9rem;
@@ -65,6 +65,7 @@ td:first-child, th:first-child { text-align: left; }
 #look ol { margin: .25rem 0 0; padding: 0; list-style: none; columns: 2; column-gap: 2rem; max-width: 46rem; }
 #look li { display: flex; gap: .5rem; break-inside: avoid; }
 #look b { font-weight: 600; white-space: pre; }
+#look li b { flex: 0 0 7em; overflow: hidden; text-overflow: ellipsis; }
 #look i { flex: 1; align-self: center; height: .5rem; }
 #look u { display: block; height: 100%; background: var(--bar); }
 @media (min-width: 75rem) {
