@@ -212,6 +212,20 @@ void unpack_codes(DType dtype, const unsigned char* panel, size_t n_cols, size_t
   }
 }
 
+void pack_codes(DType dtype, const int8_t* codes, const uint16_t* scales, size_t n_cols, size_t lane,
+                unsigned char* panel) noexcept {
+  const size_t group = layout_of(dtype).k_per_group;
+  unsigned char* lines = panel + panel_lines_offset(dtype, n_cols);
+  for (size_t k = 0; k < padded_k(dtype, n_cols); ++k) {
+    const Place place = place_of(dtype, k, lane);
+    unsigned char& byte = lines[place.line * kLineBytes + place.byte];
+    byte = static_cast<unsigned char>(byte | (codes[k] + code_offset(dtype)) << place.shift);
+    if (k % group != 0) continue;
+    memcpy(panel + panel_scales_offset() + (k / group * kPanelRows + lane) * sizeof(uint16_t), &scales[k / group],
+           sizeof(uint16_t));
+  }
+}
+
 void embed_row(const Panels& w, size_t row, float scale, const float* add, float* out) noexcept {
   const unsigned char* panel = w.data + row / kPanelRows * panel_bytes(w.dtype, w.n_cols);
   for (size_t k = 0; k < w.n_cols; ++k) {

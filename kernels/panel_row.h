@@ -16,4 +16,9 @@ float panel_bias(const unsigned char* panel, size_t lane) noexcept;
 void unpack_codes(DType dtype, const unsigned char* panel, size_t n_cols, size_t lane, int8_t* codes,
                   uint16_t* scales) noexcept;
 
+// Puts a row of signed codes [padded_k] and f16 scales [groups] into its place of a panel that is zeros there; -8..7
+// for int4, -127..127 for int8.
+void pack_codes(DType dtype, const int8_t* codes, const uint16_t* scales, size_t n_cols, size_t lane,
+                unsigned char* panel) noexcept;
+
 }  // namespace gpt2

@@ -6,6 +6,7 @@
 #include "src/convert/convert.h"
 #include "src/convert/gguf_export.h"
 #include "src/convert/hf_export.h"
+#include "src/convert/keep_types.h"
 #include "src/convert/model_source.h"
 #include "src/convert/parameter_count.h"
 #include "src/io/checkpoint.h"
@@ -21,8 +22,15 @@ namespace {
 
 constexpr uint64_t kMaxText = uint64_t{1} << 30;  // bytes
 
-const std::vector<std::pair<std::string, std::optional<DType>>> kDTypes = {
-    {"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}};
+// What --dtype says: one type for all, or each matrix's own. Nothing said is `keep` where there is anything to keep.
+struct TypeChoice {
+  std::optional<DType> dtype;
+};
+const std::vector<std::pair<std::string, TypeChoice>> kDTypes = {{"f32", {DType::f32}},
+                                                                 {"bf16", {DType::bf16}},
+                                                                 {"int8", {DType::int8}},
+                                                                 {"int4", {DType::int4}},
+                                                                 {"keep", {}}};
 
 enum class Format { gpt2, gguf, hf };
 const std::vector<std::pair<std::string, std::optional<Format>>> kFormats = {
@@ -70,9 +78,10 @@ class Convert final : public Command {
     return {
         {"Options",
          {{"--dtype", "",
-           "Type of the matrices in DST (default f32; int8 for a GGUF file that is quantised). int8 has groups of 64 "
-           "weights with a scale, int4 groups of 32; in int4 files wte stays int8.",
-           choice_value(options_.dtype, kDTypes)},
+           "Type of the matrices in DST (default f32; keep for a GGUF file that is quantised). int8 has groups of 64 "
+           "weights with a scale, int4 groups of 32; in int4 files wte stays int8. keep: of a quantised GGUF file Q4_0 "
+           "becomes int4 with the same values, what has no equal int8 from its decoded values; -v says which.",
+           choice_value(types_, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},
           {"--to", "", "The format of DST (default gguf where its name ends so, else gpt2).",
@@ -98,6 +107,7 @@ class Convert final : public Command {
       fail(ExitCode::usage, std::string("convert: expected --draft-vocab and --text together, found ") +
                                 (text_ ? "--text" : "--draft-vocab") + " alone");
     }
+    options_.dtype = types_.dtype;
     if (text_) options_.draft_text = read_input_file(*text_, kMaxText);
     catch_interrupts();
     InputFiles inputs;
@@ -135,12 +145,13 @@ class Convert final : public Command {
   }
 
   // A .gpt2 file, or what the options make of another source.
-  Model open_model(const std::string& source, std::vector<std::string>& warnings) const {
+  Model open_model(const std::string& source, std::vector<std::string>& warnings) {
     if (is_directory(source) || is_gguf(source)) {
       MemorySink sink;
-      warnings = convert_checkpoint(source, options_, sink, [](uint64_t, uint64_t) {
+      const Progress progress = [](uint64_t, uint64_t) {
         if (interrupt_flag()) throw Interrupted{};
-      }).warnings;
+      };
+      warnings = convert_source(source, sink, progress).warnings;
       return Model::from_memory(sink.take(), source);
     }
     if (options_.dtype || !options_.keep.empty() || options_.draft_vocab > 0) {
@@ -152,13 +163,20 @@ class Convert final : public Command {
     return model;
   }
 
+  ConvertReport convert_source(const std::string& source, ByteSink& sink, const Progress& progress) {
+    if (options_.dtype) return convert_checkpoint(source, options_, sink, progress);
+    KeptReport kept = convert_keeping_types(source, options_, sink, progress);
+    kept_types_ = std::move(kept.types);
+    return std::move(kept.report);
+  }
+
   Format format_of(const std::string& destination) const {
     return format_.value_or(destination.ends_with(".gguf") ? Format::gguf : Format::gpt2);
   }
 
   // `write` takes the model.
   template <class Write>
-  ConvertReport export_model(const std::string& source, Write write) const {
+  ConvertReport export_model(const std::string& source, Write write) {
     ConvertReport report;
     const Model model = open_model(source, report.warnings);
     write(model);
@@ -169,20 +187,19 @@ class Convert final : public Command {
   }
 
   ConvertReport write_file(const std::string& source, const std::string& destination, const InputFiles& inputs,
-                           const Progress& progress) const {
+                           const Progress& progress) {
     OutputFile file(destination, force_ ? Overwrite::replace : Overwrite::refuse, inputs);
     tell_leftovers(file);
     report_truncated_files(file.name_meanwhile());
     const ConvertReport report =
         format_of(destination) == Format::gguf
             ? export_model(source, [&](const Model& model) { write_gguf(model, file, progress); })
-            : convert_checkpoint(source, options_, file, progress);
+            : convert_source(source, file, progress);
     file.commit();
     return report;
   }
 
-  ConvertReport write_directory(const std::string& source, const std::string& destination,
-                                const Progress& progress) const {
+  ConvertReport write_directory(const std::string& source, const std::string& destination, const Progress& progress) {
     OutputDirectory directory(destination);
     report_truncated_files();
     const ConvertReport report =
@@ -204,6 +221,7 @@ class Convert final : public Command {
     if (verbosity_ == Verbosity::quiet) return;
     for (const std::string& warning : report.warnings) say("warning: " + warning);
     if (!shows_notes(verbosity_)) return;
+    if (!kept_types_.empty()) say("matrices: " + kept_types_);
     std::error_code error;
     const std::string weights = format_of(destination) == Format::hf ? destination + "/model.safetensors" : destination;
     const auto size = static_cast<double>(std::filesystem::file_size(weights, error));
@@ -212,6 +230,8 @@ class Convert final : public Command {
   }
 
   ConvertOptions options_;
+  TypeChoice types_;
+  std::string kept_types_;  // what became of a quantised source's
   std::optional<Format> format_;
   std::optional<std::string> text_;
   bool force_ = false;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "src/base/error.h"
+#include "src/convert/gguf_blocks.h"
 #include "src/convert/row_move.h"
 #include "src/convert/warnings.h"
 #include "src/model/schema.h"
@@ -165,6 +166,67 @@ void FamilySource::read_vector(std::string_view name, uint64_t first, uint64_t c
     out[i] = 0;
     if (piece.tensor != nullptr) piece.tensor->read(source_row(piece, first + i - piece.begin), 1, out + i);
     if (piece.move == Move::add_one) out[i] += 1;
+  }
+}
+
+std::optional<DType> FamilySource::code_type(const TensorSpec& spec) {
+  if (const auto known = code_types_.find(spec.name); known != code_types_.end()) return known->second;
+  const auto pieces = pieces_.find(spec.name);
+  std::optional<DType> type;
+  const auto is = [&](GgufType blocks) {
+    return std::all_of(pieces->second.begin(), pieces->second.end(), [blocks](const Piece& piece) {
+      return piece.tensor != nullptr && piece.tensor->blocks == blocks && piece.move != Move::skip_two;
+    });
+  };
+  const auto paired = [&](const Piece& piece) { return has_paired_scales(*piece.tensor); };
+  if (pieces == pieces_.end() || pieces->second.empty()) {
+    type = std::nullopt;
+  } else if (is(GgufType::q4_0)) {
+    type = DType::int4;
+  } else if (is(GgufType::q8_0) && std::all_of(pieces->second.begin(), pieces->second.end(), paired)) {
+    type = DType::int8;
+  }
+  return code_types_[spec.name] = type;
+}
+
+std::string_view FamilySource::stored_type(const TensorSpec& spec) const {
+  const auto pieces = pieces_.find(spec.name);
+  std::string_view type;
+  for (size_t i = 0; pieces != pieces_.end() && i < pieces->second.size(); ++i) {
+    const NamedTensor* tensor = pieces->second[i].tensor;
+    if (tensor == nullptr || (i > 0 && tensor->dtype != type)) return {};
+    type = tensor->dtype;
+  }
+  return type;
+}
+
+bool FamilySource::has_paired_scales(const NamedTensor& tensor) const {
+  const size_t row_blocks = tensor.shape.back() / ScaledCodes::kWeights, bytes = gguf_type_info(GgufType::q8_0).bytes;
+  const size_t n_blocks = tensor.data.size() / bytes;
+  for (size_t i = 0; i < n_blocks; ++i) {
+    const std::byte* block = tensor.data.data() + i * bytes;
+    const ScaledCodes codes = scaled_codes(GgufType::q8_0, block);
+    if (std::any_of(std::begin(codes.codes), std::end(codes.codes), [](int8_t code) { return code == -128; })) {
+      return false;
+    }
+    const size_t at = i % row_blocks;
+    if (at % 2 == 1 && codes.scale != scaled_codes(GgufType::q8_0, block - bytes).scale) return false;
+  }
+  return true;
+}
+
+void FamilySource::read_codes(const TensorSpec& spec, uint64_t row, int8_t* codes, uint16_t* scales) {
+  const Piece& piece = piece_at(spec.name, row);
+  GPT2_CHECK(piece.tensor != nullptr && piece.tensor->blocks.has_value());
+  const GgufType type = *piece.tensor->blocks;
+  const size_t n_blocks = spec.cols / ScaledCodes::kWeights, bytes = gguf_type_info(type).bytes;
+  const size_t blocks_of_group = type == GgufType::q8_0 ? 2 : 1;
+  const std::byte* block = piece.tensor->data.data() + source_row(piece, row - piece.begin) * n_blocks * bytes;
+  std::fill_n(codes, padded_k(type == GgufType::q8_0 ? DType::int8 : DType::int4, spec.cols), int8_t{0});
+  for (size_t i = 0; i < n_blocks; ++i, block += bytes) {
+    const ScaledCodes stored = scaled_codes(type, block);
+    std::copy_n(stored.codes, ScaledCodes::kWeights, codes + i * ScaledCodes::kWeights);
+    if (i % blocks_of_group == 0) scales[i / blocks_of_group] = stored.scale;
   }
 }
 

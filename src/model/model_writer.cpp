@@ -8,11 +8,14 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "kernels/float_types.h"
+#include "kernels/panel_row.h"
 #include "src/base/checked.h"
 #include "src/base/error.h"
 #include "src/base/hash.h"
 #include "src/io/json.h"
 #include "src/io/safetensors.h"
+#include "src/model/code_source.h"
 #include "src/model/row_map.h"
 
 namespace gpt2 {
@@ -42,7 +45,8 @@ class Writer {
  public:
   Writer(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source, const WriteOptions& options,
          ByteSink& sink, const Progress& progress)
-      : config_(config), source_(source), options_(options), sink_(sink), progress_(progress) {
+      : config_(config), source_(source), codes_(dynamic_cast<CodeSource*>(&source)), options_(options), sink_(sink),
+        progress_(progress) {
     for (TensorSpec& spec : model_schema(config)) {
       const DType dtype = is_packed(spec.arrangement) ? matrix_dtype(spec.name, options) : DType::f32;
       const uint64_t bytes = stored_bytes(spec, dtype, config);
@@ -95,6 +99,7 @@ class Writer {
     const float scale = config_.attention_scale(tensor.spec.layer);
     int exponent = 0;
     if (std::frexp(scale, &exponent) != 0.5f) return;
+    if (has_codes(tensor) && !scales_are_exact(tensor, scale)) return;
     std::vector<float> row(tensor.spec.cols);
     const auto exact = [scale](float w) { return w == 0.0f || std::isnormal(w * scale); };
     const uint64_t n_queries = uint64_t{config_.n_head} * config_.d_head;
@@ -107,6 +112,25 @@ class Writer {
     if (std::all_of(row.begin(), row.end(), exact)) tensor.spec.arrangement = Arrangement::qkv_scaled;
   }
 
+  // Whether the codes of the source become the matrix's as they are.
+  bool has_codes(const Planned& tensor) const {
+    return codes_ != nullptr && is_packed(tensor.spec.arrangement) && codes_->code_type(tensor.spec) == tensor.dtype;
+  }
+
+  // Whether f16 holds the scales of all queries times the attention scale.
+  bool scales_are_exact(const Planned& tensor, float factor) const {
+    std::vector<int8_t> codes(padded_k(tensor.dtype, tensor.spec.cols));
+    std::vector<uint16_t> scales(groups_of(tensor.dtype, tensor.spec.cols));
+    for (uint64_t row = 0; row < uint64_t{config_.n_head} * config_.d_head; ++row) {
+      codes_->read_codes(tensor.spec, row, codes.data(), scales.data());
+      for (const uint16_t scale : scales) {
+        const float product = f16_to_float(scale) * factor;
+        if (f16_to_float(float_to_f16(product)) != product) return false;
+      }
+    }
+    return true;
+  }
+
   void write_tensor(Planned& tensor) {
     hash_.reset();
     seen_ = {};
@@ -115,7 +139,13 @@ class Writer {
       case Arrangement::bytes: put(tensor.table); break;
       case Arrangement::vector: write_vector(tensor.spec); break;
       case Arrangement::rows: write_rows(tensor.spec); break;
-      default: write_panels(tensor); break;
+      default:
+        if (has_codes(tensor)) {
+          write_codes(tensor);
+        } else {
+          write_panels(tensor);
+        }
+        break;
     }
     constexpr std::byte zeros[kLineBytes] = {};
     put({zeros, data_begin_ + tensor.begin + tensor.bytes - at_});
@@ -164,6 +194,39 @@ class Writer {
       put(panel);
     }
     check_scales(tensor);
+  }
+
+  // As write_panels, of codes and scales that are there.
+  void write_codes(const Planned& tensor) {
+    const TensorSpec& spec = tensor.spec;
+    const RowMap map(spec, config_);
+    std::vector<std::byte> panel(panel_bytes(tensor.dtype, spec.cols));
+    std::vector<int8_t> codes(padded_k(tensor.dtype, spec.cols));
+    std::vector<uint16_t> scales(groups_of(tensor.dtype, spec.cols));
+    for (uint64_t first = 0; first < packed_rows(spec, config_); first += kPanelRows) {
+      std::fill(panel.begin(), panel.end(), std::byte{0});
+      for (uint64_t lane = 0; lane < kPanelRows; ++lane) {
+        const PackedRow row = map[first + lane];
+        std::fill(codes.begin(), codes.end(), int8_t{0});
+        std::fill(scales.begin(), scales.end(), uint16_t{0});
+        float bias = 0;
+        if (row.logical >= 0) {
+          const auto logical = static_cast<uint64_t>(row.logical);
+          codes_->read_codes(spec, logical, codes.data(), scales.data());
+          if (!spec.bias.empty()) source_.read_vector(spec.bias, logical, 1, &bias);
+        }
+        for (uint16_t& scale : scales) {
+          if (row.factor != 1.0f) scale = float_to_f16(f16_to_float(scale) * row.factor);
+          if (!std::isfinite(f16_to_float(scale))) ++seen_.non_finite;
+        }
+        bias *= row.factor;
+        seen_.look(&bias, 1);
+        void* bytes = panel.data();
+        std::memcpy(panel.data() + lane * sizeof bias, &bias, sizeof bias);
+        pack_codes(tensor.dtype, codes.data(), scales.data(), spec.cols, lane, static_cast<unsigned char*>(bytes));
+      }
+      put(panel);
+    }
   }
 
   // The largest scale of all groups decides: a group of small weights in a matrix of larger ones may vanish.
@@ -228,6 +291,7 @@ class Writer {
 
   const Config& config_;
   ParameterSource& source_;
+  CodeSource* codes_;  // the source's, if it has any
   const WriteOptions& options_;
   ByteSink& sink_;
   const Progress& progress_;

@@ -1,0 +1,145 @@
+// Quantised GGUF files whose types are kept: the same codes and scales, whatever rows move, and what has no equal.
+#include <doctest/doctest.h>
+
+#include <cstring>
+
+#include "src/base/error.h"
+#include "src/convert/gguf_blocks.h"
+#include "src/convert/gguf_export.h"
+#include "src/convert/keep_types.h"
+#include "src/io/mapped_file.h"
+#include "tests/fixtures.h"
+#include "tests/gguf_models.h"
+#include "tests/support.h"
+
+using namespace gpt2;
+using namespace gpt2::test;
+
+namespace {
+
+struct Kept {
+  Model model;
+  std::string types;
+};
+
+Kept keep(const std::string& path, const ConvertOptions& options = {}) {
+  MemorySink sink;
+  KeptReport report = convert_keeping_types(path, options, sink, nullptr);
+  return {Model::from_memory(sink.take(), path), std::move(report.types)};
+}
+
+Model convert_file(const std::string& path, DType dtype) {
+  MemorySink sink;
+  ConvertOptions options;
+  options.dtype = dtype;
+  convert_checkpoint(path, options, sink, nullptr);
+  return Model::from_memory(sink.take(), path);
+}
+
+const StoredTensor& tensor_of(const Model& model, std::string_view name) {
+  for (const StoredTensor& tensor : model.file().tensors) {
+    if (tensor.spec.name == name) return tensor;
+  }
+  REQUIRE_MESSAGE(false, "no tensor " << std::string(name));
+  return model.file().tensors[0];
+}
+
+// Blocks of any codes, with a scale of either sign that f16 holds exactly also a quarter of: not of the first `n_tiny`.
+std::string blocks(GgufType type, uint64_t n_weights, size_t n_tiny = 0) {
+  const GgufTypeInfo& info = gguf_type_info(type);
+  std::string data(n_weights / info.weights * info.bytes, '\0');
+  uint32_t random = 1;
+  for (char& byte : data) byte = static_cast<char>((random = random * 1664525 + 1013904223) >> 24);
+  for (size_t at = 0, i = 0; at < data.size(); at += info.bytes, ++i) {
+    uint16_t scale;
+    std::memcpy(&scale, &data[at], sizeof scale);
+    scale = static_cast<uint16_t>((scale & 0x8FFF) | 0x2000);
+    if (i < n_tiny) scale = 1;  // the smallest subnormal
+    std::memcpy(&data[at], &scale, sizeof scale);
+  }
+  return data;
+}
+
+void set_blocks(GgufCopy& copy, const std::string& name, GgufType type, size_t n_tiny = 0) {
+  GgufCopy::Tensor& tensor = copy.tensor(name);
+  uint64_t n = 1;
+  for (const uint64_t d : tensor.shape) n *= d;
+  tensor.type = type;
+  tensor.data = blocks(type, n, n_tiny);
+}
+
+// What is kept has the values that conversion to f32 decodes, to the bit.
+void check_values(const Model& kept, const Model& decoded, std::string_view name) {
+  const LogicalTensor a = read_tensor(tensor_of(kept, name), kept.config()),
+                      b = read_tensor(tensor_of(decoded, name), decoded.config());
+  CHECK(std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(float)) == 0);
+  CHECK(a.bias == b.bias);
+}
+
+const std::vector<std::string> kInputs = {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"};
+constexpr std::string_view kAttn = "h.0.attn.c_attn.weight";
+
+}  // namespace
+
+TEST_CASE("gguf keep: models of int8 and int4 go out and come back byte for byte") {
+  for (const DType dtype : {DType::int8, DType::int4}) {
+    const Model model = convert_file(source_path("models/books"), dtype);
+    MemorySink sink;
+    write_gguf(model, sink, nullptr);
+    const AlignedBuffer<std::byte> bytes = sink.take();
+    const void* data = bytes.data();
+    const std::string path = temp_dir() + "/out.gguf";
+    write_file(path, {static_cast<const char*>(data), bytes.size()});
+    const Model again = keep(path).model;
+    REQUIRE(again.file().tensors.size() == model.file().tensors.size());
+    for (size_t i = 0; i < model.file().tensors.size(); ++i) {
+      INFO(model.file().tensors[i].spec.name);
+      CHECK(again.file().tensors[i].dtype == model.file().tensors[i].dtype);
+      CHECK(again.file().tensors[i].xxh3 == model.file().tensors[i].xxh3);
+    }
+  }
+}
+
+TEST_CASE("gguf keep: Q4_0 becomes int4 with its values, through rows that move and the folded scale") {
+  const std::string path = temp_dir() + "/f.gguf";
+  for (const size_t n_tiny : {0u, 1u}) {
+    GgufCopy copy("llama");
+    for (const std::string& name : kInputs) set_blocks(copy, name, GgufType::q4_0, n_tiny);
+    write_file(path, copy.file());
+    const Kept kept = keep(path);
+    const StoredTensor& tensor = tensor_of(kept.model, kAttn);
+    CHECK(tensor.dtype == DType::int4);
+    // A quarter of the smallest scale is none: the scores are multiplied instead.
+    CHECK(tensor.spec.arrangement == (n_tiny == 0 ? Arrangement::qkv_scaled : Arrangement::qkv));
+    check_values(kept.model, convert_file(path, DType::f32), kAttn);
+    CHECK(kept.types.find("1 Q4_0 as int4") != std::string::npos);
+    CHECK(kept.types.find("F16 as f32") != std::string::npos);
+    CHECK(tensor_of(kept.model, "h.1.attn.c_attn.weight").dtype == DType::f32);
+  }
+}
+
+TEST_CASE("gguf keep: what has no equal becomes int8 from its decoded values, and the report says so") {
+  const std::string path = temp_dir() + "/f.gguf";
+  GgufCopy copy("llama");
+  for (const std::string& name : kInputs) set_blocks(copy, name, GgufType::q8_0);
+  set_blocks(copy, "blk.1.attn_q.weight", GgufType::q4_0);
+  write_file(path, copy.file());
+  const Kept kept = keep(path);
+  CHECK(tensor_of(kept.model, kAttn).dtype == DType::int8);
+  CHECK(tensor_of(kept.model, "h.1.attn.c_attn.weight").dtype == DType::int8);
+  CHECK(kept.types.find("1 mixed as int8 from decoded values") != std::string::npos);
+  CHECK(tensor_of(kept.model, "h.0.attn.c_proj.weight").dtype == DType::f32);
+  ConvertOptions options;
+  options.keep.push_back({"*.c_attn.weight", DType::bf16});
+  CHECK(tensor_of(keep(path, options).model, kAttn).dtype == DType::bf16);
+}
+
+TEST_CASE("gguf keep: a source that is not quantised is converted as ever") {
+  const std::string path = source_path("tests/data/gguf/llama.gguf");
+  const Kept kept = keep(path);
+  CHECK(kept.types.empty());
+  const Model plain = convert_file(path, DType::f32);
+  for (size_t i = 0; i < plain.file().tensors.size(); ++i) {
+    CHECK(kept.model.file().tensors[i].xxh3 == plain.file().tensors[i].xxh3);
+  }
+}
