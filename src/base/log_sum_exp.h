@@ -7,7 +7,7 @@ namespace gpt2 {
 
 // Returns log(sum(exp(x))). Requires at least one value, all finite.
 double log_sum_exp(std::span<const float> logits);
-// The same; `entropy` becomes that of softmax(x), in nats.
+// Returns the same; `entropy` becomes that of softmax(x), in nats.
 double log_sum_exp(std::span<const float> logits, double& entropy);
 // Returns the sum over words of p log(p / q) for p = softmax(reference), q = softmax(logits), in nats; never negative.
 double kl_divergence(std::span<const float> reference, std::span<const float> logits);

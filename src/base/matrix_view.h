@@ -16,7 +16,7 @@ class MatrixView {
       : data_(data), rows_(rows), cols_(cols), stride_(stride) {
     GPT2_CHECK(stride >= cols);
   }
-  // A view that can write is also one that reads.
+  // Makes a view that reads of one that can write.
   operator MatrixView<const T>() const noexcept { return {data_, rows_, cols_, stride_}; }
   size_t rows() const noexcept { return rows_; }
   size_t cols() const noexcept { return cols_; }

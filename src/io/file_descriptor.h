@@ -41,9 +41,9 @@ std::vector<std::string> names_in_folder(const std::string& directory);
 // Returns "a FIFO", "a directory" and so on.
 const char* kind_of_file(mode_t mode) noexcept;
 
-// read(2) and write(2) for streams of any kind: a signal is no end, and where a descriptor does not block (O_NONBLOCK,
-// which whoever shares it may have set) they wait for it. `read_stream` is -1 with errno for an error, 0 at the end;
-// `write_stream` writes all of the bytes, or gives the errno that stopped it.
+// Read and write streams of any kind: a signal is no end, and where a descriptor does not block (O_NONBLOCK, which
+// whoever shares it may have set) they wait for it. `read_stream` returns how many bytes came, 0 at the end, -1 with
+// errno for an error; `write_stream` writes all of the bytes and returns 0, or the errno that stopped it.
 ssize_t read_stream(int fd, void* data, size_t size) noexcept;
 int write_stream(int fd, std::string_view bytes) noexcept;
 

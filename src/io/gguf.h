@@ -46,7 +46,7 @@ struct GgufTypeInfo {
   uint32_t weights, bytes;
 };
 const GgufTypeInfo& gguf_type_info(GgufType type);
-// nullptr for a number that no type has.
+// Returns the type's description, nullptr for a number that no type has.
 const GgufTypeInfo* find_gguf_type(uint32_t number);
 
 inline constexpr size_t kGgufMaxRank = 4;
@@ -78,7 +78,7 @@ class GgufFile {
   const GgufTensor* find_tensor(std::string_view name) const;
   std::span<const std::byte> data(const GgufTensor& tensor) const { return bytes_.subspan(tensor.begin, tensor.bytes); }
 
-  // nullptr if the key is absent.
+  // Returns the value of a key, nullptr if it is absent.
   const GgufValue* find(std::string_view key) const;
   // Returns the value of a key; nothing if it is absent. Each throws Error (exit 3) where the value is of another kind:
   // integer() takes every kind of integer from 0 on, number() f32 and f64 too.
@@ -105,7 +105,7 @@ class GgufFile {
   std::vector<uint32_t> keys_, names_;  // indices of entries_ and tensors_, sorted by key and name
 };
 
-// "string", "array of 3 u32", for messages and listings.
+// Returns "string", "array of 3 u32" and so on, for messages and listings.
 std::string describe(const GgufValue& value);
 
 }  // namespace gpt2

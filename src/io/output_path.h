@@ -18,10 +18,10 @@ namespace gpt2 {
 // command fills: a register of all that was ever opened would refuse a new file that has the inode of one long gone.
 class InputFiles {
  public:
-  // `role`: "-f" or what else the message is to say. What is not there is no input; "-" is stdin.
+  // Adds a file; "-" is stdin, what is not there is no input. `role`: "-f" or what else the message is to say.
   void add(const std::string& path, std::string_view role);
   void add_descriptor(int fd, const std::string& name, std::string_view role);
-  // A model file; or a checkpoint's directory: every file in it that a checkpoint can consist of, read or not.
+  // Adds a model file, or every file of a checkpoint's directory that can be part of one, read or not.
   void add_model(const std::string& path, std::string_view role);
   // Throws Error (exit 2) if `info`, or an open descriptor, is one of them. `path`: of the output.
   void refuse(const std::string& path, const struct stat& info) const;

@@ -26,7 +26,7 @@ struct SafetensorsFile {
   uint64_t data_begin = 0;                                    // first byte after the header
 
   const TensorInfo* find(std::string_view name) const;
-  // nullptr if the key is absent.
+  // Returns the value of a key, nullptr if it is absent.
   const std::string* metadata_value(std::string_view key) const;
 };
 

@@ -40,8 +40,8 @@ struct AddedText {
 class AddedTokens {
  public:
   AddedTokens() : nodes_(1) {}
-  // Of two tokens with one text the first counts; tokens without text are never found. Views nothing of `tokens`
-  // afterwards.
+  // Builds the automaton, and views nothing of `tokens` afterwards. Of two tokens with one text the first counts; a
+  // token without text is never found.
   explicit AddedTokens(std::span<const AddedText> tokens);
 
   struct Match {
@@ -53,10 +53,10 @@ class AddedTokens {
     std::vector<Match> matches;
     uint64_t steps = 0;          // bytes and edges looked at, for tests
   };
-  // Leftmost first, of those the longest. A match that its flags forbid hides what else would be found in it.
+  // Returns the matches, leftmost first, of those the longest. One that its flags forbid hides what else is in it.
   Found find(std::string_view text, Specials specials) const;
 
-  // Whether `find` could find anything.
+  // Returns whether `find` could find anything.
   bool any(Specials specials) const noexcept { return specials == Specials::parse ? !tokens_.empty() : any_ordinary_; }
 
  private:

@@ -18,7 +18,7 @@ namespace gpt2 {
 // merge removes a symbol and adds at most two pairs: O(n log n). One object serves piece after piece.
 class Merger {
  public:
-  // Views both.
+  // Keeps views of both.
   Merger(const TokenizerTables& tables, const std::string& file)
       : tables_(tables), file_(file), n_tokens_(tables.offsets.size() - 1) {}
 

@@ -12,7 +12,7 @@ namespace gpt2 {
 // UTF-8 count as `other`, one byte at a time.
 enum class CharClass : uint8_t { other, letter, number, space };
 CharClass char_class(uint32_t code_point);
-// \w of Unicode's regular expressions (UTS 18): alphabetic, marks, decimal digits, connectors, joiners.
+// Returns whether it is in \w of Unicode's expressions (UTS 18): alphabetic, mark, decimal digit, connector, joiner.
 bool is_word_char(uint32_t code_point);
 
 // Which rule a tokenizer cuts by. The names are part of the file format.
@@ -24,8 +24,8 @@ bool is_word_char(uint32_t code_point);
 enum class SplitRule : uint8_t { gpt2, gpt2_digits, llama3, qwen2 };
 std::string_view name_of(SplitRule rule);
 
-// Length in bytes (> 0) of the piece at the start of the non-empty `text`. Total: any bytes; O(length of the piece, or
-// of the white space that it begins).
+// Returns the length in bytes (> 0) of the piece at the start of `text`, which has at least one byte, of any kind.
+// O(length of the piece, or of the white space that it begins).
 size_t next_piece(std::string_view text, SplitRule rule = SplitRule::gpt2);
 
 }  // namespace gpt2

@@ -19,7 +19,7 @@ namespace gpt2 {
 //               before what fills it (Bavarian et al. 2022); fim_pad stands for nothing there
 enum class TokenRole : uint8_t { eot, pad, unk, fim_prefix, fim_suffix, fim_middle, fim_pad };
 inline constexpr size_t kTokenRoles = 7;
-// "eot", "fim_prefix", ...: part of the file format.
+// Returns "eot", "fim_prefix", ...: part of the file format.
 std::string_view name_of(TokenRole role);
 constexpr TokenRole token_role(size_t index) { return static_cast<TokenRole>(index); }
 
@@ -31,11 +31,11 @@ struct TokenRoles {
   TokenId operator[](TokenRole role) const noexcept { return ids[static_cast<size_t>(role)]; }
 };
 
-// The texts of the role's token in the models that are known, the most usual first.
+// Returns the texts of the role's token in the models that are known, the most usual first.
 std::span<const std::string_view> texts_of(TokenRole role);
 
-// The token that has the role by its text, -1 if none has; of `unk` the one of the tokenizer's rules. Looks at every
-// added token, and where symbols are characters at every token.
+// Returns the token that has the role by its text, -1 if none has; of `unk` the one of the tokenizer's rules. Looks at
+// every added token, and where symbols are characters at every token.
 TokenId role_by_text(const Tokenizer& tokenizer, TokenRole role);
 
 }  // namespace gpt2

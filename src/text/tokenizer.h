@@ -22,8 +22,8 @@ struct MergeSlot {
   uint32_t left, right, result, rank;
 };
 inline constexpr uint32_t kNoToken = 0xFFFFFFFFu;
-// Where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 + right)
-// times 2^64 / golden ratio. Part of the file format.
+// Returns where the search for a pair starts in a table of n_slots (a power of two): the upper half of (left * 2^32 +
+// right) times 2^64 / golden ratio. Part of the file format.
 size_t merge_slot(uint32_t left, uint32_t right, size_t n_slots) noexcept;
 // A search that meets no empty slot within so many is a damaged table: one that is at most half full has runs of some
 // dozens.
@@ -77,14 +77,14 @@ struct TokenizerTables {
   std::span<const uint32_t> texts =
       {};  // ids by their bytes, where the rules ask: slots as those of merges, kNoToken if empty
 };
-// Where the search for a text starts in a table of n_slots (a power of two). Part of the file format.
+// Returns where the search for a text starts in a table of n_slots (a power of two). Part of the file format.
 size_t text_slot(std::string_view text, size_t n_slots);
 
 class Merger;
 
 class Tokenizer {
  public:
-  // Keeps views of the tables. Throws Error (exit 3) on sizes that do not fit together. `file` names them in messages.
+  // Keeps views of the tables. Throws Error (exit 3) where sizes do not fit together; `file` names them in messages.
   Tokenizer(const TokenizerTables& tables, std::string_view file);
 
   size_t n_tokens() const noexcept { return tables_.offsets.size() - 1; }
@@ -93,42 +93,42 @@ class Tokenizer {
   // with the byte's offset) only if the vocabulary lacks a byte's token.
   void encode(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
   std::vector<TokenId> encode(std::string_view text, Specials specials = Specials::as_text) const;
-  // The same for a text that goes on behind other tokens: nothing is put before it, and no space.
+  // Appends the ids of a text that goes on behind other tokens: nothing is put before it, and no space.
   void encode_behind(std::string_view text, Specials specials, std::vector<TokenId>& out) const;
 
-  // The bytes of a token (not always whole UTF-8), with the space that may be a prefix; empty for an id without text,
-  // below 0 or from n_tokens on. Throws Error (exit 3) where its offsets do not ascend, leave the bytes or are further
-  // apart than kMaxTokenBytes.
+  // Returns the bytes of a token (not always whole UTF-8), with the space that may be a prefix; none for an id without
+  // text, below 0 or from n_tokens on. Throws Error (exit 3) where its offsets do not ascend, leave the bytes or are
+  // further apart than kMaxTokenBytes.
   std::string_view token_bytes(TokenId id) const;
-  // The text of the ids, without what `encode` puts before every text.
+  // Returns the text of the ids, without what `encode` puts before every text.
   std::string decode(std::span<const TokenId> ids) const;
 
-  // The token with this text: an added one, else, where symbols are characters, any. Looks at all of them.
+  // Returns the token with this text: an added one, else, where symbols are characters, any. Looks at all of them.
   std::optional<TokenId> find_token(std::string_view text) const;
-  // Whether it has this text; where symbols are characters U+2581 may be a space.
+  // Returns whether the token has this text; where symbols are characters U+2581 may be a space.
   bool has_text(TokenId id, std::string_view text) const;
 
   bool is_special(TokenId id) const noexcept;
-  // Whether the token ends a stretch of text: found before a text's normal form and prefix are made.
+  // Returns whether the token ends a stretch of text: it is found before a text's normal form and prefix are made.
   bool ends_stretch(TokenId id) const noexcept;
-  // Whether the token is a byte that stands for itself, not for a character.
+  // Returns whether the token is a byte that stands for itself, not for a character.
   bool is_fallback_byte(TokenId id) const noexcept;
   const TokenizerRules& rules() const noexcept { return tables_.rules; }
-  // XXH3 (64 bits, seed 0) over the tables that give ids their texts, and the rules where they are not GPT-2's: two
-  // models with equal hashes give every text the same ids.
+  // Returns XXH3 (64 bits, seed 0) over the tables that give ids their texts, and the rules where they are not GPT-2's:
+  // two models with equal hashes give every text the same ids.
   uint64_t hash() const;
 
  private:
   void take_added_tokens(std::string_view file);
-  // The id of the token of the vocabulary with these bytes.
+  // Returns the id of the token of the vocabulary with these bytes.
   std::optional<TokenId> find_text(std::string_view text) const;
   uint32_t added_flags(TokenId id) const noexcept;  // 0xFFFFFFFF: none is added
-  // Append the ids that a piece's merging begins with.
+  // Each appends ids that a piece's merging begins with.
   void push_bytes(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
   void push_characters(std::string_view piece, size_t offset, std::vector<TokenId>& out) const;
   bool push_fallback(std::string_view character, std::vector<TokenId>& out) const;
   enum class Stretch { first, later, goes_on };  // of a text; goes_on: behind other tokens, without a space before it
-  // The stretch in the form in which its tokens are looked for, in `buffer` if that is another one.
+  // Returns the stretch in the form in which its tokens are looked for, in `buffer` if that is another one.
   std::string_view normal_form(std::string_view text, Stretch stretch, std::string& buffer) const;
   // Appends the ids of a text; `at_start`: it begins a text, so that it may get a space before it.
   void encode_stretches(std::string_view text, Specials specials, bool at_start, std::vector<TokenId>& out) const;
@@ -146,9 +146,9 @@ class TokenText {
  public:
   // Goes on behind the tokens `before`. `tokenizer` outlives it.
   explicit TokenText(const Tokenizer& tokenizer, std::span<const TokenId> before = {});
-  // The next token's space is none that was put before a text: it stays.
+  // Leaves the next token its space, which is none that was put before a text.
   void keep_space() noexcept { strips_ = false; }
-  // Valid as long as the tokenizer's tables.
+  // Returns what the token adds to the text; valid as long as the tokenizer's tables.
   std::string_view next(TokenId id);
 
  private:
@@ -156,8 +156,8 @@ class TokenText {
   bool strips_ = false, strips_again_ = false;  // the next token's space; that of one behind an added token
 };
 
-// The first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the other's
-// beginning or only rules differ; nothing if they give every text the same ids.
+// Returns the first id whose bytes differ between two tokenizers, or the smaller number of tokens if one is the
+// other's beginning or only rules differ; nothing if they give every text the same ids.
 std::optional<size_t> first_difference(const Tokenizer& a, const Tokenizer& b);
 
 }  // namespace gpt2

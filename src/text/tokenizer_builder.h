@@ -54,16 +54,16 @@ class TokenizerData {
   std::vector<std::string> warnings;  // the vocabulary's, and what was left out
 };
 
-// `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary): tokens at and past it are left
-// out with a warning, and the merges that need them. Throws Error (exit 3) naming file and item: id given twice, empty
-// token, merge of an unknown token or with an unknown result, merge given twice, added token that contradicts the
-// vocabulary or is empty.
+// Returns the tables. `n_vocab` bounds the ids (rows of wte; more rows than tokens are a padded vocabulary): tokens
+// from it on are left out with a warning, and the merges that need them. Throws Error (exit 3) naming file and item: id
+// given twice, empty token, merge of an unknown token or with an unknown result, merge given twice, added token that
+// contradicts the vocabulary or is empty.
 TokenizerData build_tokenizer(const Vocabulary& vocabulary, uint64_t n_vocab);
 
-// The text of the token of a byte where symbols are characters: "<0x0A>".
+// Returns the text of the token of a byte where symbols are characters: "<0x0A>".
 std::string byte_token_text(unsigned char byte);
 
-// A token's bytes in the byte alphabet, for writers of vocab.json.
+// Returns a token's bytes in the byte alphabet, for writers of vocab.json.
 std::string to_byte_alphabet(std::string_view bytes);
 
 }  // namespace gpt2

@@ -16,7 +16,7 @@ struct CodePoint {
   bool valid = false;
 };
 
-// The code point at the start of `text` (Unicode 15, table 3-7: no overlong forms, no surrogates).
+// Returns the code point at the start of `text` (Unicode 15, table 3-7: no overlong forms, no surrogates).
 CodePoint decode_utf8(std::string_view text);
 
 void append_utf8(uint32_t code_point, std::string& out);
@@ -27,7 +27,7 @@ class Utf8Stream {
   explicit Utf8Stream(InvalidUtf8 policy) : policy_(policy) {}
   // Appends to `out` all that is whole (or proven invalid) after `bytes`.
   void push(std::string_view bytes, std::string& out);
-  // The text is over: what was held back is invalid.
+  // Ends the text: what was held back is invalid.
   void finish(std::string& out);
   bool pending() const noexcept { return !held_.empty(); }
 
