@@ -182,7 +182,7 @@ arm64: all arm64-build  ## cross-build for 64-bit Arm in build-arm64 and test ea
 
 # libFuzzer needs clang; the corpus of each target stays in the build folder.
 FUZZ_SECONDS ?= 30
-FUZZ_TARGETS = safetensors gguf json config tokenizer_files protobuf sentencepiece model_file gguf_model tokenizer utf8 arguments sampler record kserve
+FUZZ_TARGETS = safetensors gguf json config tokenizer_files protobuf sentencepiece model_file gguf_model tokenizer utf8 arguments sampler record http openai kserve
 FUZZ_O = $(call object,tests/fuzz/targets.cpp tests/fuzz/model_targets.cpp tests/fuzz/serve_targets.cpp tests/fuzz/libfuzzer.cpp tests/hostile.cpp tests/gguf_files.cpp tests/fixtures.cpp tests/support.cpp \
          $(addprefix tools/,escapes.cpp options.cpp plain_text.cpp record.cpp request_arguments.cpp sampling_arguments.cpp token_ids.cpp))
 $(call object,tests/fuzz/libfuzzer.cpp): FILE_FLAGS = -Wno-conversion -Wno-shadow

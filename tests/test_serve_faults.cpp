@@ -52,6 +52,7 @@ TEST_CASE("serve faults: requests that are none are refused, and their connectio
       {"nonsense\r\n\r\n", 400},
       {"GET /health HTTP/3.0\r\nHost: x\r\n\r\n", 400},
       {"GET /health HTTP/1.1\r\n\r\n", 400},
+      {"GET health HTTP/1.1\r\nHost: x\r\n\r\n", 400},
       {"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
       {post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400},
       {post + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400},

@@ -89,6 +89,7 @@ std::string header_fault(const HttpRequest& request, bool is_http_1_0) {
     if (header.name == "host") ++n_hosts;
     if (header.name == "transfer-encoding") ++n_codings;
   }
+  if (!request.path.starts_with('/') && request.path != "*") return "expected a path that begins with /";
   if (n_lengths > 1) return "more than one Content-Length";
   if (n_codings > 0 && n_lengths > 0) return "both Content-Length and Transfer-Encoding";
   if (n_codings > 1) return "more than one Transfer-Encoding";
@@ -192,8 +193,6 @@ HttpConnection::Got HttpConnection::read_body(Parser& parser, HttpRequest& reque
   if (!parser.is_done()) {
     const std::string expectation = lower(request.header("expect"));
     if (!expectation.empty() && expectation != "100-continue") return refuse(417, "unknown Expect", &request);
-    const auto length = parser.content_length();
-    if (!reserve_body(length ? *length : 0)) return refuse(503, "too much is being sent; try again later", &request);
     if (!expectation.empty() && in_.empty() && !is_http_1_0_) send_all("HTTP/1.1 100 Continue\r\n\r\n", "");
   }
   const Clock::time_point deadline = Clock::now() + shared_.options.body_deadline;

@@ -20,7 +20,7 @@ struct HttpOptions {
   uint32_t max_connections = 256;     // more wait until one ends
   uint32_t max_header = 16 << 10;     // bytes
   uint64_t max_body = 4 << 20;        // bytes
-  uint64_t max_bodies = 64 << 20;     // bytes of all requests that are read or answered
+  uint64_t max_bodies = 32 << 20;     // bytes that came of the bodies of all requests that are read or answered
   int send_buffer = 256 << 10;        // bytes of a response that the kernel holds for a client
   // From the first byte of a request to the end of its header, from there to the end of its body, between two requests,
   // and until the client takes more of a response.

@@ -5,6 +5,8 @@
 
 namespace gpt2::fuzz {
 
+extern const Target kHttpTarget;    // what comes on a connection
+extern const Target kOpenAiTarget;  // the body of a completion
 extern const Target kKserveTarget;  // the body of an inference, with its binary tensors
 
 }  // namespace gpt2::fuzz

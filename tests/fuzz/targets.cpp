@@ -488,7 +488,7 @@ const Target kTargets[] = {
     {"arguments", run_arguments, argument_seeds, argument_words},
     {"sampler", run_sampler, sampler_seeds, no_words},
     {"record", run_record, record_seeds, record_words},
-    kKserveTarget,
+    kKserveTarget, kHttpTarget, kOpenAiTarget,
 };
 
 }  // namespace
