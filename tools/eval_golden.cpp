@@ -173,7 +173,7 @@ std::vector<OptionGroup> EvalGoldenCommand::options() {
              name_value("FILE", write_)}}}};
 }
 
-int EvalGoldenCommand::run(const std::string& file, const Setting& setting) const {
+int EvalGoldenCommand::run(const std::string& file, const EvalSetting& setting) const {
   Engine engine(setting.model, setting.engine);
   catch_interrupts();
   if (!write_) return compare(file, setting, engine);
@@ -183,7 +183,7 @@ int EvalGoldenCommand::run(const std::string& file, const Setting& setting) cons
   return static_cast<int>(ExitCode::ok);
 }
 
-void EvalGoldenCommand::write(const std::string& file, const Setting& setting, Engine& engine) const {
+void EvalGoldenCommand::write(const std::string& file, const EvalSetting& setting, Engine& engine) const {
   InputFiles inputs;
   inputs.add(file, "FILE");
   add_inputs(setting.choice, "-m", inputs);
@@ -198,7 +198,7 @@ void EvalGoldenCommand::write(const std::string& file, const Setting& setting, E
   out.commit();
 }
 
-int EvalGoldenCommand::compare(const std::string& file, const Setting& setting, Engine& engine) const {
+int EvalGoldenCommand::compare(const std::string& file, const EvalSetting& setting, Engine& engine) const {
   const std::string name = file == "-" ? "stdin" : printable(file, 400);
   const std::unique_ptr<Input> input = open_input(file);
   std::vector<GoldenText> texts;

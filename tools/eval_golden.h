@@ -7,7 +7,7 @@
 
 #include "src/engine/engine.h"
 #include "src/measure/golden.h"
-#include "tools/load_model.h"
+#include "tools/eval_setting.h"
 #include "tools/options.h"
 
 namespace gpt2 {
@@ -19,19 +19,12 @@ class EvalGoldenCommand {
   // Returns whether one of them was given.
   bool wanted() const { return max_kl_ >= 0 || max_difference_ >= 0 || write_; }
 
-  struct Setting {
-    const Model& model;
-    const ModelChoice& choice;  // that the model is
-    std::string dtype;          // as it is shown
-    EngineOptions engine;
-    bool json = false, force = false;
-  };
   // Compares and prints, or writes logits; returns the exit code.
-  int run(const std::string& file, const Setting& setting) const;
+  int run(const std::string& file, const EvalSetting& setting) const;
 
  private:
-  int compare(const std::string& file, const Setting& setting, Engine& engine) const;
-  void write(const std::string& file, const Setting& setting, Engine& engine) const;
+  int compare(const std::string& file, const EvalSetting& setting, Engine& engine) const;
+  void write(const std::string& file, const EvalSetting& setting, Engine& engine) const;
 
   float max_kl_ = -1, max_difference_ = -1;  // below 0: any
   std::optional<std::string> write_;

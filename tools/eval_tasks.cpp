@@ -218,7 +218,7 @@ std::vector<std::string> EvalTasksCommand::shots_of(Task task, const Records& re
   return shots;
 }
 
-void EvalTasksCommand::run(Task task, const std::string& file, const Setting& setting) const {
+void EvalTasksCommand::run(Task task, const std::string& file, const EvalSetting& setting) const {
   const std::string command = "eval " + std::string(name_of(task));
   if (delimiter_ && task != Task::choices)
     fail(ExitCode::usage, command + ": --delimiter: the task has its own; only choices takes one");

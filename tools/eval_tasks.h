@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "src/engine/engine.h"
 #include "src/measure/task_figures.h"
 #include "src/measure/tasks.h"
-#include "tools/load_model.h"
+#include "tools/eval_setting.h"
 #include "tools/options.h"
 
 namespace gpt2 {
@@ -21,15 +20,8 @@ class EvalTasksCommand {
   // Returns whether one of them was given.
   bool wanted() const;
 
-  struct Setting {
-    const Model& model;
-    const ModelChoice& choice;  // that the model is
-    std::string dtype;          // as it is shown
-    EngineOptions engine;
-    bool json = false, force = false;
-  };
   // Asks the model every record of the file, and prints.
-  void run(Task task, const std::string& file, const Setting& setting) const;
+  void run(Task task, const std::string& file, const EvalSetting& setting) const;
 
  private:
   // A file's records, and where each stands.

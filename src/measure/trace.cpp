@@ -11,6 +11,7 @@
 #include "src/base/portable_math.h"
 #include "src/measure/row_logits.h"
 #include "src/model/kv_cache.h"
+#include "src/model/ops.h"
 #include "src/model/row_map.h"
 
 namespace gpt2 {
@@ -20,17 +21,6 @@ const KernelTable& scalar_kernels() {
   const KernelTable* scalar = find_kernels("scalar");
   GPT2_CHECK(scalar != nullptr);
   return *scalar;
-}
-
-Epilogue activation_of(const Config& config) {
-  const bool gated = config.mlp == Mlp::gated;
-  switch (config.activation) {
-    case Activation::gelu_tanh: return gated ? Epilogue::gated_gelu_tanh : Epilogue::gelu_tanh;
-    case Activation::gelu_erf: return gated ? Epilogue::gated_gelu_erf : Epilogue::gelu_erf;
-    case Activation::relu: return gated ? Epilogue::gated_relu : Epilogue::relu;
-    case Activation::silu: return gated ? Epilogue::gated_silu : Epilogue::silu;
-  }
-  return Epilogue::none;
 }
 
 // n rows of values, each on a line of its own.
