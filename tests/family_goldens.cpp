@@ -44,11 +44,15 @@ const Golden& Goldens::of(std::string_view name) const {
 CheckpointFixture checkpoint_of(const Golden& golden) { return checkpoint_of(golden, golden.config); }
 
 CheckpointFixture checkpoint_of(const Golden& golden, const std::string& config) {
+  return checkpoint_of(config, *golden.tensors);
+}
+
+CheckpointFixture checkpoint_of(const std::string& config, const Json& tensors) {
   CheckpointFixture fixture = make_checkpoint({});
   fixture.tensors.clear();
   fixture.shapes.clear();
   fixture.config_json = config;
-  for (const auto& [name, shape, place] : golden.tensors->object) {
+  for (const auto& [name, shape, place] : tensors.object) {
     uint64_t n = 1;
     for (const Json& d : shape.array) {
       fixture.shapes[name].push_back(static_cast<uint64_t>(d.integer));

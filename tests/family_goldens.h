@@ -34,6 +34,8 @@ struct Goldens {
 // The checkpoint with its own configuration, or with another one.
 CheckpointFixture checkpoint_of(const Golden& golden);
 CheckpointFixture checkpoint_of(const Golden& golden, const std::string& config);
+// One with tensors of these names and shapes, whose elements are golden_element()s.
+CheckpointFixture checkpoint_of(const std::string& config, const Json& tensors);
 
 // The largest error of the kept rows in units of the logits' deviation; NaN counts as infinite.
 double error_of(const Goldens& goldens, const Golden& golden, const Model& model);

@@ -91,22 +91,25 @@ CheckpointFixture make_checkpoint(const FixtureShape& s, uint64_t seed) {
   return fixture;
 }
 
-namespace {
-
-Model convert_directory(const std::string& directory, const ConvertOptions& options = {}) {
+Model convert_model(const std::string& path, const ConvertOptions& options, std::vector<std::string>* warnings) {
   MemorySink sink;
-  convert_checkpoint(directory, options, sink, nullptr);
-  return Model::from_memory(sink.take(), directory);
+  ConvertReport report = convert_checkpoint(path, options, sink, nullptr);
+  if (warnings != nullptr) *warnings = std::move(report.warnings);
+  return Model::from_memory(sink.take(), path);
 }
 
-}  // namespace
+Model convert_model(const std::string& path, DType dtype) {
+  ConvertOptions options;
+  options.dtype = dtype;
+  return convert_model(path, options);
+}
 
 Model convert_fixture(const CheckpointFixture& fixture, const ConvertOptions& options) {
-  return convert_directory(fixture.write(), options);
+  return convert_model(fixture.write(), options);
 }
 
 const Model& books() {
-  static const Model model = convert_directory(source_path("models/books"));
+  static const Model model = convert_model(source_path("models/books"));
   return model;
 }
 

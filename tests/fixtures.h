@@ -35,7 +35,10 @@ struct FixtureShape {
 };
 CheckpointFixture make_checkpoint(const FixtureShape& shape, uint64_t seed = 1);
 
-// Converted in memory.
+// Converts a directory or file in memory; fills `warnings` where they are wanted.
+Model convert_model(const std::string& path, const ConvertOptions& options = {},
+                    std::vector<std::string>* warnings = nullptr);
+Model convert_model(const std::string& path, DType dtype);
 Model convert_fixture(const CheckpointFixture& fixture, const ConvertOptions& options = {});
 // models/books, converted in memory once.
 const Model& books();

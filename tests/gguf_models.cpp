@@ -26,8 +26,10 @@ std::string zeros(const std::vector<uint64_t>& shape, GgufType type) {
 
 }  // namespace
 
+std::string gguf_golden(const std::string& name) { return source_path(("tests/data/gguf/" + name + ".gguf").c_str()); }
+
 GgufCopy::GgufCopy(const std::string& name) {
-  const std::string path = source_path(("tests/data/gguf/" + name + ".gguf").c_str());
+  const std::string path = gguf_golden(name);
   const std::string bytes = read_file(path);
   const GgufFile file = GgufFile::parse(std::as_bytes(std::span(bytes)), path);
   for (const GgufEntry& entry : file.entries()) {

@@ -8,6 +8,12 @@
 
 namespace gpt2::test {
 
+// The files of tests/data/gguf, one for each architecture.
+inline constexpr const char* kGgufGoldens[] = {"gpt2",    "starcoder", "llama",    "llama3", "qwen2",
+                                               "gptneox", "phi2",      "stablelm", "gemma"};
+// Returns the path of one.
+std::string gguf_golden(const std::string& name);
+
 class GgufCopy {
  public:
   // Of tests/data/gguf/NAME.gguf.

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "kernels/kernels.h"
+
 namespace gpt2::test {
 namespace {
 
@@ -115,6 +117,16 @@ void HttpClient::reset() {
   const linger now = {1, 0};
   setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
   socket_ = FileDescriptor();
+}
+
+ServerOptions local_server(uint32_t slots) {
+  ServerOptions options;
+  options.batcher.engine.kernels = runnable_kernels().tables[0];
+  options.batcher.engine.max_slots = slots;
+  options.batcher.engine.prefix_cache = true;
+  options.http.port = 0;
+  options.api.alias = "books";
+  return options;
 }
 
 }  // namespace gpt2::test

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "src/io/file_descriptor.h"
+#include "src/serve/server.h"
 
 namespace gpt2::test {
 
@@ -44,5 +45,8 @@ class HttpClient {
 // Returns the text of a request.
 std::string http_request(std::string_view method, std::string_view path, std::string_view body = "",
                          std::string_view headers = "");
+
+// Returns the options of a server for tests: on any port, with the best kernels here and a prefix cache.
+ServerOptions local_server(uint32_t slots);
 
 }  // namespace gpt2::test

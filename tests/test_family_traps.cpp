@@ -26,9 +26,7 @@ namespace {
 Model convert_files(const CheckpointFixture& fixture, const std::map<std::string, std::string>& files) {
   const std::string directory = fixture.write();
   for (const auto& [name, text] : files) write_file(directory + "/" + name, text);
-  MemorySink sink;
-  convert_checkpoint(directory, {}, sink, nullptr);
-  return Model::from_memory(sink.take(), "m.gpt2");
+  return convert_model(directory);
 }
 
 std::vector<float> logits(const Model& model, const Goldens& goldens) {

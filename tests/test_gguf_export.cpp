@@ -13,23 +13,13 @@
 #include "src/io/mapped_file.h"
 #include "tests/family.h"
 #include "tests/fixtures.h"
+#include "tests/gguf_models.h"
 #include "tests/support.h"
 
 using namespace gpt2;
 using namespace gpt2::test;
 
 namespace {
-
-constexpr const char* kModels[] = {"gpt2",    "starcoder", "llama",    "llama3", "qwen2",
-                                   "gptneox", "phi2",      "stablelm", "gemma"};
-
-std::string golden_path(const std::string& name) { return source_path(("tests/data/gguf/" + name + ".gguf").c_str()); }
-
-Model convert_file(const std::string& path, const ConvertOptions& options = {}) {
-  MemorySink sink;
-  convert_checkpoint(path, options, sink, nullptr);
-  return Model::from_memory(sink.take(), path);
-}
 
 // Writes the model as a GGUF file and returns its path.
 std::string exported(const Model& model) {
@@ -68,12 +58,12 @@ float value_of(const GgufFile& gguf, const GgufTensor& tensor, uint64_t row, uin
 }  // namespace
 
 TEST_CASE("gguf export: a file that was read and written again has the same tensors, and is the same model") {
-  for (const char* name : kModels) {
+  for (const char* name : kGgufGoldens) {
     INFO(name);
-    const Model model = convert_file(golden_path(name));
+    const Model model = convert_model(gguf_golden(name));
     const std::string path = exported(model);
-    check_same_tensors(convert_file(path), model);
-    const MappedFile a = MappedFile::open(golden_path(name)), b = MappedFile::open(path);
+    check_same_tensors(convert_model(path), model);
+    const MappedFile a = MappedFile::open(gguf_golden(name)), b = MappedFile::open(path);
     const GgufFile before = GgufFile::parse(a.bytes(), name), after = GgufFile::parse(b.bytes(), path);
     for (const GgufTensor& tensor : before.tensors()) {
       INFO(std::string(tensor.name));
@@ -100,10 +90,10 @@ TEST_CASE("gguf export: bf16, int8 and int4 keep their values to the bit") {
       INFO(name << " " << std::string(dtype_name(dtype)));
       ConvertOptions options;
       options.dtype = dtype;
-      const Model model = convert_file(golden_path(name), options);
+      const Model model = convert_model(gguf_golden(name), options);
       ConvertOptions plain;
       plain.dtype = DType::f32;
-      const Model again = convert_file(exported(model), plain);
+      const Model again = convert_model(exported(model), plain);
       REQUIRE(model.file().tensors.size() == again.file().tensors.size());
       for (size_t i = 0; i < model.file().tensors.size(); ++i) {
         const StoredTensor &x = model.file().tensors[i], &y = again.file().tensors[i];
@@ -123,7 +113,7 @@ TEST_CASE("gguf export: bf16, int8 and int4 keep their values to the bit") {
 TEST_CASE("gguf export: blocks of 32 get the types that have them, rows without whole blocks F32") {
   ConvertOptions options;
   options.dtype = DType::int4;
-  const std::string path = exported(convert_file(golden_path("gpt2"), options));
+  const std::string path = exported(convert_model(gguf_golden("gpt2"), options));
   const MappedFile mapped = MappedFile::open(path);
   const GgufFile gguf = GgufFile::parse(mapped.bytes(), path);
   CHECK(gguf.find_tensor("blk.0.attn_qkv.weight")->type == GgufType::q4_0);  // 32 inputs
@@ -136,7 +126,7 @@ TEST_CASE("gguf export: blocks of 32 get the types that have them, rows without 
 }
 
 TEST_CASE("gguf export: the built-in model's source goes out and comes back") {
-  const Model again = convert_file(exported(books()));
+  const Model again = convert_model(exported(books()));
   check_same_tensors(again, books());
   CHECK(again.tokenizer().hash() == books().tokenizer().hash());
   CHECK(again.file().source == "out.gguf");
@@ -149,11 +139,11 @@ TEST_CASE("gguf export: a SentencePiece tokenizer goes out and comes back") {
     const std::string directory = fixture.write();
     write_file(directory + "/tokenizer.model",
                read_file(source_path(("tests/data/sentencepiece/" + std::string(name) + ".model").c_str())));
-    const Model model = convert_file(directory);
+    const Model model = convert_model(directory);
     REQUIRE(model.tokenizer().rules().symbols == Symbols::characters);
     if (model.tokenizer().rules().prefix_space == PrefixSpace::text) continue;
     const std::string path = exported(model);
-    const Model again = convert_file(path);
+    const Model again = convert_model(path);
     for (const char* text : {"", "Hello there", "  two  spaces ", "caf\u00e9 \u65e5\u672c <s> x", "a\nb\tc"}) {
       CHECK(again.tokenizer().encode(text) == model.tokenizer().encode(text));
       CHECK(again.tokenizer().encode(text, Specials::parse) == model.tokenizer().encode(text, Specials::parse));

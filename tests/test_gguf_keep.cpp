@@ -28,14 +28,6 @@ Kept keep(const std::string& path, const ConvertOptions& options = {}) {
   return {Model::from_memory(sink.take(), path), std::move(report.types)};
 }
 
-Model convert_file(const std::string& path, DType dtype) {
-  MemorySink sink;
-  ConvertOptions options;
-  options.dtype = dtype;
-  convert_checkpoint(path, options, sink, nullptr);
-  return Model::from_memory(sink.take(), path);
-}
-
 const StoredTensor& tensor_of(const Model& model, std::string_view name) {
   for (const StoredTensor& tensor : model.file().tensors) {
     if (tensor.spec.name == name) return tensor;
@@ -83,7 +75,7 @@ constexpr std::string_view kAttn = "h.0.attn.c_attn.weight";
 
 TEST_CASE("gguf keep: models of int8 and int4 go out and come back byte for byte") {
   for (const DType dtype : {DType::int8, DType::int4}) {
-    const Model model = convert_file(source_path("models/books"), dtype);
+    const Model model = convert_model(source_path("models/books"), dtype);
     MemorySink sink;
     write_gguf(model, sink, nullptr);
     const AlignedBuffer<std::byte> bytes = sink.take();
@@ -111,7 +103,7 @@ TEST_CASE("gguf keep: Q4_0 becomes int4 with its values, through rows that move 
     CHECK(tensor.dtype == DType::int4);
     // A quarter of the smallest scale is none: the scores are multiplied instead.
     CHECK(tensor.spec.arrangement == (n_tiny == 0 ? Arrangement::qkv_scaled : Arrangement::qkv));
-    check_values(kept.model, convert_file(path, DType::f32), kAttn);
+    check_values(kept.model, convert_model(path, DType::f32), kAttn);
     CHECK(kept.types.find("1 Q4_0 as int4") != std::string::npos);
     CHECK(kept.types.find("F16 as f32") != std::string::npos);
     CHECK(tensor_of(kept.model, "h.1.attn.c_attn.weight").dtype == DType::f32);
@@ -135,10 +127,10 @@ TEST_CASE("gguf keep: what has no equal becomes int8 from its decoded values, an
 }
 
 TEST_CASE("gguf keep: a source that is not quantised is converted as ever") {
-  const std::string path = source_path("tests/data/gguf/llama.gguf");
+  const std::string path = gguf_golden("llama");
   const Kept kept = keep(path);
   CHECK(kept.types.empty());
-  const Model plain = convert_file(path, DType::f32);
+  const Model plain = convert_model(path, DType::f32);
   for (size_t i = 0; i < plain.file().tensors.size(); ++i) {
     CHECK(kept.model.file().tensors[i].xxh3 == plain.file().tensors[i].xxh3);
   }

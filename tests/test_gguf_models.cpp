@@ -12,7 +12,7 @@
 #include "src/io/gguf.h"
 #include "src/io/json.h"
 #include "src/io/mapped_file.h"
-#include "tests/family.h"
+#include "tests/family_goldens.h"
 #include "tests/fixtures.h"
 #include "tests/gguf_models.h"
 #include "tests/kernel_cases.h"
@@ -24,37 +24,13 @@ using namespace gpt2::test;
 
 namespace {
 
-constexpr const char* kModels[] = {"gpt2",    "starcoder", "llama",    "llama3", "qwen2",
-                                   "gptneox", "phi2",      "stablelm", "gemma"};
-
-std::string golden_path(const std::string& name) { return source_path(("tests/data/gguf/" + name + ".gguf").c_str()); }
-
 // The directory that a golden file says it was made from.
 CheckpointFixture directory_of(const std::string& path) {
   const MappedFile mapped = MappedFile::open(path);
   const GgufFile gguf = GgufFile::parse(mapped.bytes(), path);
-  CheckpointFixture fixture = make_checkpoint({});
-  fixture.tensors.clear();
-  fixture.shapes.clear();
+  CheckpointFixture fixture = checkpoint_of(std::string(*gguf.string("test.config")), parse_json(*gguf.string("test.tensors"), path));
   fixture.dtype = "F16";
-  fixture.config_json = std::string(*gguf.string("test.config"));
-  for (const auto& [name, shape, place] : parse_json(*gguf.string("test.tensors"), path).object) {
-    uint64_t n = 1;
-    for (const Json& d : shape.array) {
-      fixture.shapes[name].push_back(static_cast<uint64_t>(d.integer));
-      n *= static_cast<uint64_t>(d.integer);
-    }
-    std::vector<float>& values = fixture.tensors[name];
-    for (uint64_t i = 0; i < n; ++i) values.push_back(golden_element(name, i, shape.array.size() == 1));
-  }
   return fixture;
-}
-
-Model convert_file(const std::string& path, std::vector<std::string>* warnings = nullptr) {
-  MemorySink sink;
-  ConvertReport report = convert_checkpoint(path, {}, sink, nullptr);
-  if (warnings != nullptr) *warnings = std::move(report.warnings);
-  return Model::from_memory(sink.take(), path);
 }
 
 std::vector<float> some_logits(const Model& model) {
@@ -66,11 +42,11 @@ std::vector<float> some_logits(const Model& model) {
 }  // namespace
 
 TEST_CASE("gguf models: each architecture has the logits of its Hugging Face directory, bit for bit") {
-  for (const char* name : kModels) {
+  for (const char* name : kGgufGoldens) {
     INFO(name);
-    const std::string path = golden_path(name);
+    const std::string path = gguf_golden(name);
     std::vector<std::string> warnings;
-    const Model model = convert_file(path, &warnings), expected = convert_fixture(directory_of(path));
+    const Model model = convert_model(path, {}, &warnings), expected = convert_fixture(directory_of(path));
     CHECK(warnings.empty());
     const std::vector<float> a = some_logits(model), b = some_logits(expected);
     REQUIRE(a.size() == b.size());
@@ -91,7 +67,7 @@ TEST_CASE("gguf models: hostile models are refused by name, in one line") {
     INFO(hostile.name);
     CHECK(names.insert(hostile.name).second);
     write_file(path, hostile.file);
-    const Failure failure = failure_of([&] { convert_file(path); });
+    const Failure failure = failure_of([&] { convert_model(path); });
     REQUIRE(failure.code == 3);
     CHECK(failure.message.starts_with(path + ": " + hostile.item));
     CHECK(failure.message.find('\n') == std::string::npos);
@@ -102,10 +78,10 @@ TEST_CASE("gguf models: hostile models are refused by name, in one line") {
 
 TEST_CASE("gguf models: a copy of a golden is accepted") {
   const std::string path = temp_dir() + "/f.gguf";
-  for (const char* name : kModels) {
+  for (const char* name : kGgufGoldens) {
     INFO(name);
     write_file(path, GgufCopy(name).file());
-    const std::vector<float> a = some_logits(convert_file(path)), b = some_logits(convert_file(golden_path(name)));
+    const std::vector<float> a = some_logits(convert_model(path)), b = some_logits(convert_model(gguf_golden(name)));
     CHECK(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
   }
 }
@@ -130,10 +106,7 @@ Model changed(const std::string& name, Change change, std::vector<std::string>* 
   change(copy);
   const std::string path = temp_dir() + "/f.gguf";
   write_file(path, copy.file());
-  MemorySink sink;
-  ConvertReport report = convert_checkpoint(path, options, sink, nullptr);
-  if (warnings != nullptr) *warnings = std::move(report.warnings);
-  return Model::from_memory(sink.take(), path);
+  return convert_model(path, options, warnings);
 }
 
 bool same_logits(const Model& a, const Model& b) {
@@ -152,7 +125,7 @@ constexpr const char* kTokens = "tokenizer.ggml.tokens";
 }  // namespace
 
 TEST_CASE("gguf models: a head is wte where it is absent or has the same values, in whatever type") {
-  const Model whole = convert_file(golden_path("gpt2"));
+  const Model whole = convert_model(gguf_golden("gpt2"));
   CHECK(whole.config().tied_lm_head);
   const Model absent = changed("gpt2", [](GgufCopy& copy) { copy.remove_tensor("output.weight"); });
   CHECK(absent.config().tied_lm_head);
@@ -204,7 +177,7 @@ TEST_CASE("gguf models: blocks count as the values that they decode to") {
     const Model b = changed("llama", [&](GgufCopy& copy) { quantise(copy, true); }, nullptr, options);
     for (const float value : some_logits(a)) REQUIRE(std::isfinite(value));
     CHECK(same_logits(a, b));
-    CHECK_FALSE(same_logits(a, convert_file(golden_path("llama"))));
+    CHECK_FALSE(same_logits(a, convert_model(gguf_golden("llama"))));
   }
 }
 
@@ -228,7 +201,7 @@ TEST_CASE("gguf models: any part of a tensor of blocks reads as the whole does")
 TEST_CASE("gguf models: an old file without pre is GPT-2's, with a warning") {
   std::vector<std::string> warnings;
   const auto remove = [](GgufCopy& copy) { copy.remove("tokenizer.ggml.pre"); };
-  CHECK(same_logits(changed("gpt2", remove, &warnings), convert_file(golden_path("gpt2"))));
+  CHECK(same_logits(changed("gpt2", remove, &warnings), convert_model(gguf_golden("gpt2"))));
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].find("tokenizer.ggml.pre is missing") != std::string::npos);
 }

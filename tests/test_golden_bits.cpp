@@ -59,14 +59,6 @@ constexpr FamilyGolden kFamilyGoldens[] = {
     {"qwen2_window", {"a08ddd352b4b47f0", "e620b7696c8be960", "6d96c6bb48ee908c"}},
 };
 
-Model convert_as(const std::string& directory, DType dtype) {
-  MemorySink sink;
-  ConvertOptions options;
-  options.dtype = dtype;
-  convert_checkpoint(directory, options, sink, nullptr);
-  return Model::from_memory(sink.take(), directory);
-}
-
 }  // namespace
 
 TEST_CASE("golden bits: logits are the committed ones on every tier, whatever the architecture") {
@@ -74,7 +66,7 @@ TEST_CASE("golden bits: logits are the committed ones on every tier, whatever th
   const KernelList list = runnable_kernels();
   for (const GoldenBits& golden : kGoldens) {
     const bool is_books = std::string(golden.model) == "books";
-    const Model model = convert_as(is_books ? source_path("models/books") : width_48, golden.dtype);
+    const Model model = convert_model(is_books ? source_path("models/books") : width_48, golden.dtype);
     std::vector<int32_t> tokens;
     Numbers numbers(40);
     for (size_t i = 0; i < (is_books ? 20u : 70u); ++i) tokens.push_back(static_cast<int32_t>(numbers.bits() % model.config().n_vocab));
@@ -103,7 +95,7 @@ TEST_CASE("golden bits: converted checkpoints of every architecture, in every ty
     const std::string directory = fixture.write();
     for (size_t t = 0; t < std::size(golden.hashes); ++t) {
       const DType dtype = kFamilyTypes[t];
-      const Model model = convert_as(directory, dtype);
+      const Model model = convert_model(directory, dtype);
       const KvType kv_type = dtype == DType::f32 ? KvType::f32 : KvType::f16;
       for (size_t i = 0; i < list.count; ++i) {
         const std::vector<float> logits = logits_of(model, goldens.ids, {list.tables[i], 2, 1u << 30, kv_type});

@@ -15,6 +15,7 @@
 #include "src/io/mapped_file.h"
 #include "src/io/safetensors.h"
 #include "tests/family.h"
+#include "tests/family_goldens.h"
 #include "tests/fixtures.h"
 #include "tests/support.h"
 
@@ -32,14 +33,6 @@ std::string exported(const Model& model) {
   return path;
 }
 
-Model convert_directory(const std::string& path, DType dtype = DType::f32) {
-  MemorySink sink;
-  ConvertOptions options;
-  options.dtype = dtype;
-  convert_checkpoint(path, options, sink, nullptr);
-  return Model::from_memory(sink.take(), path);
-}
-
 void check_same_model(const Model& a, const Model& b) {
   REQUIRE(a.file().tensors.size() == b.file().tensors.size());
   for (size_t i = 0; i < a.file().tensors.size(); ++i) {
@@ -52,29 +45,6 @@ void check_same_model(const Model& a, const Model& b) {
   CHECK(a.tokenizer().hash() == b.tokenizer().hash());
 }
 
-// The checkpoints of tests/data/family.
-std::vector<std::pair<std::string, CheckpointFixture>> checkpoints() {
-  const Json json = parse_json(read_file(source_path("tests/data/family/family.json")), "family.json");
-  std::vector<std::pair<std::string, CheckpointFixture>> all;
-  for (const auto& [name, value, place] : json.find("cases")->object) {
-    CheckpointFixture fixture = make_checkpoint({});
-    fixture.tensors.clear();
-    fixture.shapes.clear();
-    fixture.config_json = value.find("config")->string;
-    for (const auto& [tensor, shape, at] : value.find("tensors")->object) {
-      uint64_t n = 1;
-      for (const Json& d : shape.array) {
-        fixture.shapes[tensor].push_back(static_cast<uint64_t>(d.integer));
-        n *= static_cast<uint64_t>(d.integer);
-      }
-      std::vector<float>& values = fixture.tensors[tensor];
-      for (uint64_t i = 0; i < n; ++i) values.push_back(golden_element(tensor, i, shape.array.size() == 1));
-    }
-    all.emplace_back(name, std::move(fixture));
-  }
-  return all;
-}
-
 bool same_bytes(const TensorInfo& tensor, std::span<const std::byte> file, const float* values, size_t skip) {
   const size_t n = (tensor.end - tensor.begin) / sizeof(float) - skip;
   return std::memcmp(file.data() + tensor.begin + skip * sizeof(float), values + skip, n * sizeof(float)) == 0;
@@ -83,8 +53,11 @@ bool same_bytes(const TensorInfo& tensor, std::span<const std::byte> file, const
 }  // namespace
 
 TEST_CASE("hf export: checkpoints of every architecture come back tensor by tensor, and are the same model") {
-  for (const auto& [name, fixture] : checkpoints()) {
+  const Goldens goldens;
+  for (const Golden& golden : goldens.cases) {
+    const std::string& name = golden.name;
     INFO(name);
+    const CheckpointFixture fixture = checkpoint_of(golden);
     const Model model = convert_fixture(fixture);
     const std::string path = exported(model);
     const MappedFile mapped = MappedFile::open(path + "/model.safetensors");
@@ -103,7 +76,7 @@ TEST_CASE("hf export: checkpoints of every architecture come back tensor by tens
       const size_t skip = tensor.find("embed_positions") != std::string::npos ? 2 * again->shape[1] : 0;
       CHECK(same_bytes(*again, mapped.bytes(), values.data(), skip));
     }
-    check_same_model(convert_directory(path), model);
+    check_same_model(convert_model(path), model);
   }
 }
 
@@ -111,7 +84,7 @@ TEST_CASE("hf export: GPT-2 as it is published, and in bf16") {
   CheckpointFixture fixture = make_checkpoint({2, 3, 48, 80, 80, 3});
   for (const char* dtype : {"F32", "BF16"}) {
     fixture.dtype = dtype;
-    const Model model = convert_directory(fixture.write(), dtype == std::string("BF16") ? DType::bf16 : DType::f32);
+    const Model model = convert_model(fixture.write(), dtype == std::string("BF16") ? DType::bf16 : DType::f32);
     const std::string path = exported(model);
     const MappedFile a = MappedFile::open(path + "/model.safetensors");
     const SafetensorsFile file = parse_safetensors(a.bytes(), path);
@@ -126,14 +99,14 @@ TEST_CASE("hf export: GPT-2 as it is published, and in bf16") {
       REQUIRE(again->end - again->begin == tensor.end - tensor.begin);
       CHECK(std::memcmp(a.bytes().data() + again->begin, before.data() + tensor.begin, tensor.end - tensor.begin) == 0);
     }
-    check_same_model(convert_directory(path, model.weights().wte.dtype), model);
+    check_same_model(convert_model(path, model.weights().wte.dtype), model);
   }
 }
 
 TEST_CASE("hf export: quantised matrices become the values that they stand for") {
   for (const DType dtype : {DType::int8, DType::int4}) {
     const Model model = convert_fixture(make_checkpoint({}), {.dtype = dtype, .keep = {}, .draft_text = {}});
-    const Model again = convert_directory(exported(model));
+    const Model again = convert_model(exported(model));
     for (size_t i = 0; i < model.file().tensors.size(); ++i) {
       const StoredTensor &x = model.file().tensors[i], &y = again.file().tensors[i];
       INFO(x.spec.name);
@@ -155,8 +128,8 @@ TEST_CASE("hf export: the tokenizers of the goldens come back") {
       write_file(directory + "/tokenizer.model",
                  read_file(source_path(("tests/data/sentencepiece/" + std::string(name) + ".model").c_str())));
       write_file(directory + "/tokenizer_config.json", config);
-      const Model model = convert_directory(directory);
-      check_same_model(convert_directory(exported(model)), model);
+      const Model model = convert_model(directory);
+      check_same_model(convert_model(exported(model)), model);
     }
   }
   const std::string bpe = read_file(source_path("tests/data/sentencepiece/bpe.json"));
@@ -166,11 +139,11 @@ TEST_CASE("hf export: the tokenizers of the goldens come back") {
     INFO(line);
     const std::string directory = fixture.write();
     write_file(directory + "/tokenizer.json", "{\"model\": " + bpe + ", " + line.substr(1));
-    const Model model = convert_directory(directory);
-    check_same_model(convert_directory(exported(model)), model);
+    const Model model = convert_model(directory);
+    check_same_model(convert_model(exported(model)), model);
   }
   CHECK(n_kinds == 5);
-  check_same_model(convert_directory(exported(books())), convert_directory(source_path("models/books")));
+  check_same_model(convert_model(exported(books())), convert_model(source_path("models/books")));
 }
 
 TEST_CASE("hf export: what the files of the architecture cannot say is refused by its key") {

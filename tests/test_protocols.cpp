@@ -17,13 +17,8 @@ using namespace gpt2::test;
 namespace {
 
 ServerOptions options_of(const std::string& key = "") {
-  ServerOptions options;
-  options.batcher.engine.kernels = runnable_kernels().tables[0];
-  options.batcher.engine.max_slots = 4;
-  options.batcher.engine.prefix_cache = true;
+  ServerOptions options = local_server(4);
   options.batcher.kv_memory = 64 << 20;
-  options.http.port = 0;
-  options.api.alias = "books";
   options.api.version = "1.2";
   if (!key.empty()) options.api.keys = {key};
   return options;

@@ -20,19 +20,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-ServerOptions server_options(uint32_t slots = 8) {
-  ServerOptions options;
-  options.batcher.engine.kernels = runnable_kernels().tables[0];
-  options.batcher.engine.max_slots = slots;
-  options.batcher.engine.prefix_cache = true;
-  options.http.port = 0;
-  options.api.alias = "books";
-  return options;
-}
-
 // One for the tests that need nothing else.
 Server& shared_server() {
-  static Server server(books(), server_options());
+  static Server server(books(), local_server(8));
   return server;
 }
 
@@ -90,7 +80,7 @@ std::vector<Json> events_of(const std::string& stream) {
 
 // What the engine gives without a server.
 std::string engine_text(const std::string& prompt, uint64_t seed, uint32_t n_tokens, uint32_t sample = 0) {
-  BatcherOptions options = server_options(1).batcher;
+  BatcherOptions options = local_server(1).batcher;
   Batcher batcher(books(), options);
   Submission submission;
   submission.prompt = books().tokenizer().encode(prompt);
@@ -339,7 +329,7 @@ TEST_CASE("serve: models, tokenizer, health, and what is not there") {
 }
 
 TEST_CASE("serve: chat completions, with parts, log-probabilities and streams") {
-  ServerOptions options = server_options();
+  ServerOptions options = local_server(8);
   options.api.chat = standard_template(ChatForm::chatml);
   Server server(books(), options);
   HttpClient client(server.port());
@@ -390,10 +380,10 @@ TEST_CASE("serve: what clients get beside each other is what each gets alone") {
   };
   std::vector<std::string> alone;
   {
-    Server server(books(), server_options(1));
+    Server server(books(), local_server(1));
     for (const std::string& body : bodies) alone.push_back(answer(complete(body, server.port())));
   }
-  Server server(books(), server_options(5));
+  Server server(books(), local_server(5));
   std::vector<std::thread> threads;
   std::vector<std::string> together(bodies.size());
   for (size_t t = 0; t < 8; ++t) {

@@ -129,11 +129,7 @@ void read_choices(const Json& answer, const Json& body, bool is_chat) {
 }  // namespace
 
 TEST_CASE("serve clients: recorded requests get what their clients read") {
-  ServerOptions options;
-  options.batcher.engine.kernels = runnable_kernels().tables[0];
-  options.batcher.engine.max_slots = 4;
-  options.batcher.engine.prefix_cache = true;
-  options.http.port = 0;
+  ServerOptions options = local_server(4);
   options.api.alias = "gpt2";
   options.api.chat = standard_template(ChatForm::chatml);
   Server server(books(), options);

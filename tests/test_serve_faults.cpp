@@ -17,11 +17,8 @@ using namespace std::chrono_literals;
 namespace {
 
 ServerOptions fault_options(uint32_t slots = 2) {
-  ServerOptions options;
-  options.batcher.engine.kernels = runnable_kernels().tables[0];
-  options.batcher.engine.max_slots = slots;
-  options.http.port = 0;
-  options.api.alias = "books";
+  ServerOptions options = local_server(slots);
+  options.batcher.engine.prefix_cache = false;  // nothing is kept of a text that ended
   return options;
 }
 
