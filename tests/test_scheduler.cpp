@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "src/engine/scheduler.h"
 #include "tests/kernel_cases.h"
@@ -19,7 +20,7 @@ struct Life {
   uint64_t group = 0;
   uint32_t wanted = 0;  // tokens that it ends with
   uint32_t known = 0, computed = 0;
-  bool is_running = false;
+  bool is_running = false, is_paused = false;
 };
 
 // What carries the decisions out, and counts blocks as if none were shared.
@@ -44,12 +45,14 @@ struct World {
       Life& life = lives.at(decision.id);
       if (decision.kind == Decision::Kind::preempt) {
         REQUIRE(life.is_running);
-        for (const auto& [id, other] : lives) REQUIRE((!other.is_running || id <= decision.id));  // it is the youngest
+        for (const auto& [id, other] : lives) {  // it is the youngest of those that are paused, or else of all
+          REQUIRE((!other.is_running || other.is_paused < life.is_paused || (other.is_paused == life.is_paused && id <= decision.id)));
+        }
         life.computed = 0;
         life.is_running = false;
         continue;
       }
-      REQUIRE_FALSE(life.is_running);
+      REQUIRE_FALSE((life.is_running || life.is_paused));
       life.is_running = true;
       // The copies of a shared prompt take blocks here, so that it may be cut.
       if (decision.from > 0) {
@@ -70,6 +73,7 @@ void run_pattern(uint64_t seed) {
   limits.block_positions = kBlock;
   const uint32_t longest = 24, n_sequences = 1 + below(12);
   World world = {Scheduler(limits), longest / kBlock + 1 + below(12), {}};
+  const bool has_pauses = seed % 2 == 0;
   uint32_t arrived = 0, ended = 0, group_left = 0;
   for (uint32_t step = 0; ended < n_sequences; ++step) {
     REQUIRE(step < 4000);  // no sequence waits forever
@@ -89,8 +93,13 @@ void run_pattern(uint64_t seed) {
       world.scheduler.add(id, life.known, life.group, life.known);
     }
     const uint32_t prompt_rows = 1 + below(limits.prompt_rows);
+    for (auto& [id, life] : world.lives) {
+      const bool pauses = has_pauses && (life.is_paused ? below(4) > 0 : below(30) == 0);
+      if (pauses != std::exchange(life.is_paused, pauses)) pauses ? world.scheduler.pause(id) : world.scheduler.resume(id);
+    }
     const std::vector<PlannedRows> rows = world.plan(prompt_rows);
-    REQUIRE(!rows.empty());  // something is always computed
+    REQUIRE(rows.empty() == (world.scheduler.paused() == world.lives.size()));  // something is always computed
+    if (rows.empty()) continue;
     REQUIRE(world.scheduler.running() <= limits.max_running);
     uint32_t prompts = 0;
     bool others = false;
@@ -98,7 +107,7 @@ void run_pattern(uint64_t seed) {
     for (const PlannedRows& part : rows) {
       Life& life = world.lives.at(part.id);
       REQUIRE(seen.insert(part.id).second);
-      REQUIRE(life.is_running);
+      REQUIRE((life.is_running && !life.is_paused));
       REQUIRE((part.n_rows > 0 && life.computed + part.n_rows <= life.known));
       const bool decodes = life.known == life.computed + 1;
       if (!decodes) REQUIRE(part.n_draft == 0);
@@ -108,7 +117,11 @@ void run_pattern(uint64_t seed) {
     }
     REQUIRE(prompts <= (others ? prompt_rows : limits.prompt_rows));
     REQUIRE(world.held() <= world.pool);
-    REQUIRE(seen.contains(world.lives.begin()->first));  // the oldest always gets on
+    // The oldest always gets on. One that was paused may have lost its place: the oldest of those that run does.
+    const auto oldest = std::find_if(world.lives.begin(), world.lives.end(), [&](const auto& life) {
+      return !has_pauses || (life.second.is_running && !life.second.is_paused);
+    });
+    REQUIRE(seen.contains(oldest->first));
     for (const PlannedRows& part : rows) {
       Life& life = world.lives.at(part.id);
       if (part.n_draft > 0) life.computed -= below(part.n_draft + 1);
@@ -129,7 +142,7 @@ void run_pattern(uint64_t seed) {
       }
     }
   }
-  REQUIRE(world.scheduler.waiting() + world.scheduler.running() == 0);
+  REQUIRE(world.scheduler.waiting() + world.scheduler.running() + world.scheduler.paused() == 0);
   REQUIRE(world.held() == 0);
 }
 
@@ -186,4 +199,33 @@ TEST_CASE("scheduler: the youngest gives its blocks to an older one, and waits a
   CHECK(decision.rows[0].id == 1);
   CHECK_FALSE(scheduler.remove(1));
   CHECK(scheduler.decide(256, 10).id == 2);
+}
+
+TEST_CASE("scheduler: what is paused keeps its place until another wants it, and is not planned") {
+  SchedulerLimits limits;
+  limits.max_running = 2;
+  limits.block_positions = kBlock;
+  Scheduler scheduler(limits);
+  for (SequenceId id = 1; id <= 2; ++id) {
+    scheduler.add(id, 4, id, 4);
+    CHECK(scheduler.decide(256, 10).kind == Decision::Kind::admit);
+    scheduler.update(id, {5, 4, 0, false});
+  }
+  scheduler.pause(1);
+  Decision decision = scheduler.decide(256, 10);
+  REQUIRE((decision.kind == Decision::Kind::compute && decision.rows.size() == 1));
+  CHECK(decision.rows[0].id == 2);
+  scheduler.resume(1);
+  CHECK(scheduler.decide(256, 10).rows.size() == 2);
+  scheduler.pause(1);
+  scheduler.add(3, 4, 3, 4);
+  decision = scheduler.decide(256, 10);  // both places are taken
+  CHECK((decision.kind == Decision::Kind::preempt && decision.id == 1));
+  decision = scheduler.decide(256, 10);
+  CHECK((decision.kind == Decision::Kind::admit && decision.id == 3));
+  scheduler.update(3, {4, 0, 0, false});
+  CHECK(scheduler.decide(256, 10).rows.size() == 2);
+  CHECK(scheduler.paused() == 1);
+  CHECK_FALSE(scheduler.remove(1));
+  CHECK(scheduler.paused() == 0);
 }

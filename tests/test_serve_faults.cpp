@@ -1,6 +1,7 @@
 // What clients do wrong: it ends their request or connection, and nothing else.
 #include <doctest/doctest.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <thread>
@@ -143,6 +144,14 @@ TEST_CASE("serve faults: a client that leaves frees its place, waiting, in its p
   };
   left([](HttpClient& client) { client.reset(); }, false);
   left([](HttpClient& client) { client.end_sending(); }, true);
+  HttpClient half_closed(server.port());
+  half_closed.send(http_request("POST", "/v1/completions", body + "}"));
+  half_closed.end_sending();
+  const HttpReply told = half_closed.receive();
+  CHECK(told.status == 400);
+  CHECK(told.body.find("ended its sending side") != std::string::npos);
+  CHECK(half_closed.is_at_end());
+  CHECK(comes_true([&] { return stats().unfinished == 0; }));
   // Once the engine is told, it computes no step more than the one that it is in.
   {
     Service& service = const_cast<Service&>(server.service());
@@ -161,13 +170,10 @@ TEST_CASE("serve faults: a client that leaves frees its place, waiting, in its p
   CHECK(HttpClient(server.port()).ask("POST", "/v1/completions", kShort).status == 200);
 }
 
-TEST_CASE("serve faults: a queue that is full, a slow reader, and connections to the limit") {
+TEST_CASE("serve faults: a queue that is full, and connections to the limit") {
   ServerOptions options = fault_options(1);
   options.limits.max_queue = 4;
-  options.limits.max_event_bytes = 20'000;
   options.http.max_connections = 3;
-  options.http.write_deadline = 50ms;
-  options.http.send_buffer = 4096;
   Server server(books(), options);
   const std::string many = R"({"prompt":"A","max_tokens":250,"n":128,"ignore_eos":true})";
   {
@@ -180,22 +186,97 @@ TEST_CASE("serve faults: a queue that is full, a slow reader, and connections to
     CHECK(reply.body.find("rate_limit_error") != std::string::npos);
   }
   CHECK(comes_true([&] { return server.service().stats().unfinished == 0; }));
-  // It reads nothing of a long stream: its texts end, and the next client is served.
-  const ServiceStats before = server.service().stats();
-  HttpClient slow(server.port());
-  const int little = 1024;
-  setsockopt(slow.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
-  std::string streams = R"({"prompt":"A","max_tokens":250,"n":128,"ignore_eos":true,"logprobs":20,"stream":true})";
-  streams.replace(streams.find("128"), 3, "64");
-  slow.send(http_request("POST", "/v1/completions", streams));
-  CHECK(comes_true([&] { return server.service().stats().jobs > before.jobs; }));
-  CHECK(comes_true([&] { return server.service().stats().unfinished == 0; }));
-  CHECK(server.service().stats().batcher.generated_tokens - before.batcher.generated_tokens < 64 * 250);
   // Idle connections make room for new ones.
   std::vector<HttpClient> idle;
   for (int i = 0; i < 8; ++i) idle.emplace_back(server.port());
   CHECK(HttpClient(server.port()).ask("POST", "/v1/completions", kShort).status == 200);
   CHECK(server.http().connections() <= 3);
+}
+
+TEST_CASE("serve faults: a job whose events nobody takes is paused, and others get its slot") {
+  ServiceLimits limits;
+  limits.max_event_bytes = 2000;
+  const ServerOptions options = fault_options(1);
+  Service service(books(), options.batcher, limits);
+  const auto submit = [&](uint32_t n_samples) {
+    Work work;
+    work.prompt = {65, 66};
+    work.request.seed = 1;
+    work.request.max_new_tokens = 100;
+    work.request.ignore_eos = true;
+    work.n_samples = n_samples;
+    return service.submit({work});
+  };
+  const auto take_all = [](Job& job, uint32_t n_samples) {
+    std::vector<std::vector<int32_t>> tokens(n_samples);
+    for (uint32_t n_open = n_samples; n_open > 0;) {
+      pollfd waiting = {job.ready_fd(), POLLIN, 0};
+      poll(&waiting, 1, -1);
+      for (const JobEvent& event : job.take()) {
+        if (event.token) tokens[event.sample].push_back(*event.token);
+        n_open -= event.finish == FinishReason::running ? 0 : 1;
+      }
+    }
+    return tokens;
+  };
+  const std::unique_ptr<Job> slow = submit(3);
+  CHECK(comes_true([&] { return service.stats().pauses == 1; }));
+  const uint64_t n_tokens = service.stats().batcher.generated_tokens;
+  CHECK(n_tokens < 100);
+  const auto others = take_all(*submit(1), 1);
+  CHECK(service.stats().batcher.generated_tokens == n_tokens + 100);
+  CHECK(service.stats().batcher.preemptions == 1);
+  CHECK(service.stats().unfinished == 3);
+  const auto found = take_all(*slow, 3);
+  CHECK(found[0] == others[0]);
+  CHECK(found == take_all(*submit(3), 3));
+  CHECK(service.stats().batcher.generated_tokens == 700);
+}
+
+// Its answer is about a megabyte, of which the kernel takes a part.
+TEST_CASE("serve faults: a slow reader is paused while it reads nothing, and dropped at the deadline") {
+  ServerOptions options = fault_options(1);
+  options.limits.max_event_bytes = 2000;
+  options.http.send_buffer = 4096;
+  options.http.write_deadline = 60s;
+  const std::string body = R"({"prompt":"A","max_tokens":250,"n":4,"seed":3,"ignore_eos":true,"logprobs":20,"stream":true})";
+  const auto begin_slowly = [&](const Server& server) {
+    HttpClient slow(server.port());
+    const int little = 1024;
+    setsockopt(slow.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    slow.send(http_request("POST", "/v1/completions", body));
+    return slow;
+  };
+  const auto choices = [](const std::string& stream) {  // without what differs between two requests
+    std::string text;
+    for (size_t at = 0; (at = stream.find("\"choices\"", at)) != std::string::npos;) {
+      const size_t end = stream.find('\n', at);
+      text += stream.substr(at, end - at) + "\n";
+      at = end;
+    }
+    return text;
+  };
+  {
+    Server server(books(), options);
+    const auto stats = [&] { return server.service().stats(); };
+    HttpClient slow = begin_slowly(server);
+    CHECK(comes_true([&] { return stats().pauses > 0 && stats().unfinished == 4; }));
+    CHECK(HttpClient(server.port()).ask("POST", "/v1/completions", kShort).status == 200);
+    CHECK(stats().unfinished == 4);
+    CHECK(stats().batcher.generated_tokens < 4 * 250);
+    // Once it reads, it gets what a fast reader gets.
+    const HttpReply late = slow.receive();
+    CHECK(late.body.ends_with("data: [DONE]\n\n"));
+    CHECK(stats().batcher.preemptions > 0);
+    CHECK(choices(late.body) == choices(HttpClient(server.port()).ask("POST", "/v1/completions", body).body));
+  }
+  options.http.write_deadline = 50ms;
+  Server server(books(), options);
+  HttpClient slow = begin_slowly(server);
+  CHECK(comes_true([&] { return server.service().stats().cancelled_jobs == 1; }));
+  CHECK(comes_true([&] { return server.service().stats().unfinished == 0; }));
+  CHECK(server.service().stats().batcher.generated_tokens < 4 * 250);
+  CHECK(HttpClient(server.port()).ask("POST", "/v1/completions", kShort).status == 200);
 }
 
 TEST_CASE("serve faults: keys, and a stop that lets requests end") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <string>
 
 #include "src/engine/batcher.h"
@@ -154,6 +155,8 @@ Endings together(World& world) {
   Endings endings;
   const bool all_at_once = world.below(2) == 0;
   size_t next = 0;
+  uint32_t pauses = world.below(3) == 0 ? 20 : 0;  // that are left: a long prompt is begun anew behind each
+  std::set<uint64_t> paused;
   for (uint32_t step = 0; next < world.records.size() || batcher.unfinished() > 0; ++step) {
     REQUIRE(step < 20000);
     while (next < world.records.size() && (all_at_once || world.below(3) == 0 || batcher.unfinished() == 0)) {
@@ -167,7 +170,18 @@ Endings together(World& world) {
         batcher.cancel(id, static_cast<uint32_t>(when.second));
       }
     }
-    if (batcher.unfinished() == 0) continue;
+    for (size_t i = 0; (pauses > 0 || !paused.empty()) && i < next; ++i) {
+      const uint64_t id = world.records[i].id;
+      if (paused.contains(id) && world.below(4) == 0) {
+        paused.erase(id);
+        batcher.resume(id);
+      } else if (pauses > 0 && world.below(20) == 0) {
+        --pauses;
+        paused.insert(id);
+        batcher.pause(id);
+      }
+    }
+    if (batcher.runnable() == 0) continue;
     const uint64_t rows = batcher.stats().computed_rows;
     const std::span<const Event> events = batcher.step();
     REQUIRE((!events.empty() || batcher.stats().computed_rows > rows));  // no step without progress

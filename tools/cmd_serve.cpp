@@ -62,7 +62,9 @@ CommandText Serve::text() const {
           "error with the key's name (400), and so is a prompt that is longer than the model's context; nothing is "
           "cut.\n"
           "A client that leaves frees its place before the next step, whether its request waits, its prompt is being "
-          "computed, or its text. There is no TLS: put a proxy before it where others can listen.\n"
+          "computed, or its text. One that ends its sending side (shutdown(SHUT_WR), nc -N) has left, too: the two "
+          "look alike. One that reads too slowly is paused, others get its place, and after --write-deadline it is "
+          "dropped. There is no TLS: put a proxy before it where others can listen.\n"
           "systemd can hand the socket over (LISTEN_FDS).",
           "gpt2 serve -m gpt2-int8 --port 8000\n"
           "gpt2 serve --host 0.0.0.0 --api-key-file keys.txt --access-log -\n"

@@ -111,7 +111,7 @@ void Batcher::measure(double seconds) {
 std::span<const Event> Batcher::step() {
   events_.clear();
   top_.clear();
-  if (samples_.empty()) return events_;
+  if (runnable() == 0) return events_;
   prepare(schedule());
   const size_t waiting = scheduler_.waiting(), running = scheduler_.running();
   const double start = now_seconds();
@@ -280,6 +280,22 @@ void Batcher::cancel(uint64_t id) {
   const std::vector<SequenceId> all = job->second.samples;
   for (auto sample = all.rbegin(); sample != all.rend(); ++sample) {
     if (*sample != 0) finish(*sample);
+  }
+}
+
+void Batcher::pause(uint64_t id) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  for (const SequenceId sample : job->second.samples) {
+    if (sample != 0) scheduler_.pause(sample);
+  }
+}
+
+void Batcher::resume(uint64_t id) {
+  const auto job = jobs_.find(id);
+  if (job == jobs_.end()) return;
+  for (const SequenceId sample : job->second.samples) {
+    if (sample != 0) scheduler_.resume(sample);
   }
 }
 

@@ -68,13 +68,18 @@ class Batcher {
   // Adds a request to the queue, at any time between steps. Requires 1 .. n_ctx tokens and an id of its own.
   void submit(Submission submission);
   // Schedules and computes one step and returns what happened, valid until the next call. Empty only if nothing is
-  // unfinished, or a prompt is still being computed.
+  // runnable, or a prompt is still being computed.
   std::span<const Event> step();
   // Ends a sample, or all of a request's: a stop string was found, or the caller wants no more.
   void cancel(uint64_t id, uint32_t sample);
   void cancel(uint64_t id);
+  // Computes nothing more of a request until resume(). Its samples keep what they have while no other wants their place
+  // or blocks, and what they give is the same.
+  void pause(uint64_t id);
+  void resume(uint64_t id);
 
   size_t unfinished() const noexcept { return samples_.size(); }  // samples that wait or run
+  size_t runnable() const noexcept { return samples_.size() - scheduler_.paused(); }
   const BatcherStats& stats() const noexcept { return stats_; }
   const Engine& engine() const noexcept { return engine_; }
   Engine& engine() noexcept { return engine_; }

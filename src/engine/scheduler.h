@@ -1,6 +1,7 @@
 // What happens next: sequences as ids and counts, no tensors, so that thousands of arrival patterns are tested in
 // seconds. First come, first served: when blocks run out, the youngest that runs gives its own back and is computed
-// again later. Decisions are returned as values; whoever holds the sequences carries them out and says what came of it.
+// again later, one that is paused before all others. Decisions are returned as values; whoever holds the sequences
+// carries them out and says what came of it.
 #pragma once
 
 #include <cstddef>
@@ -61,6 +62,9 @@ class Scheduler {
   std::optional<SequenceId> remove(SequenceId id);
   // Says where a running sequence stands now.
   void update(SequenceId id, const SequenceCounts& counts);
+  // Until resume() no row of the sequence is planned. It keeps its place and blocks while no other wants them.
+  void pause(SequenceId id);
+  void resume(SequenceId id);
 
   // Returns what to do next, with so many blocks free. Rows: the newest token of each running sequence and its draft as
   // far as blocks are left, and beside them at most `prompt_rows` rows of prompts (alone: as many as a step holds).
@@ -68,13 +72,14 @@ class Scheduler {
 
   size_t waiting() const noexcept { return waiting_.size(); }
   size_t running() const noexcept { return running_.size(); }
+  size_t paused() const noexcept { return n_paused_; }  // of both
 
  private:
   struct Entry {
     uint32_t n_shared = 0;
     uint64_t group = 0;
     SequenceCounts counts;
-    bool is_running = false;
+    bool is_running = false, is_paused = false;
   };
 
   size_t blocks(size_t positions) const noexcept {
@@ -85,14 +90,16 @@ class Scheduler {
   uint32_t rows_that_fit(const SequenceCounts& counts, uint32_t most, size_t free_blocks) const noexcept;
   void add_drafts(size_t free_blocks);
   std::optional<Decision> admission(size_t free_blocks);
+  Decision preemption(SequenceId id);
+  std::optional<SequenceId> youngest_paused() const;
   std::optional<SequenceId> holder_of_prompt(const Entry& entry, bool& is_coming) const;
-  void preempt(SequenceId id);
 
   SchedulerLimits limits_;
   std::unordered_map<SequenceId, Entry> entries_;
   std::deque<SequenceId> waiting_;   // by arrival, which is the order of ids
   std::vector<SequenceId> running_;  // the same
   std::vector<PlannedRows> rows_;
+  size_t n_paused_ = 0;
 };
 
 }  // namespace gpt2

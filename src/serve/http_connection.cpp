@@ -129,13 +129,14 @@ void HttpConnection::serve() {
     HttpRequest request;
     status_ = 0;
     sent_ = 0;
-    keeps_alive_ = is_head_ = is_http_1_0_ = is_chunked_ = has_left_ = has_ended_ = false;
+    keeps_alive_ = is_head_ = is_http_1_0_ = is_chunked_ = has_left_ = has_ended_ = has_half_closed_ = false;
     const Got got = read_request(request);
     if (got == Got::nothing) return;
     if (got == Got::request) {
       shared_.handler(request, *this);
       log(&request);
       if (!has_ended_) keeps_alive_ = false;
+      if (has_half_closed_ && !begun()) explain_half_close(request);
     }
     request = {};
     release_body();
@@ -234,6 +235,13 @@ HttpConnection::Got HttpConnection::refuse(int status, const std::string& messag
   send(shared_.refuse(request, status, message));
   log(request);
   return Got::refused;
+}
+
+// A client that ends its sending side looks like one that has closed its socket, until something is sent to it: in both
+// cases the request is over (nginx, uvicorn and llama.cpp's server do the same). One that still reads is told why.
+void HttpConnection::explain_half_close(const HttpRequest& request) {
+  has_left_ = false;
+  send(shared_.refuse(&request, 400, "the client ended its sending side before the answer, which counts as leaving"));
 }
 
 // Makes what is reserved for this request so many bytes.
@@ -348,7 +356,10 @@ bool HttpConnection::wait(int fd) {
   while (!has_left_) {
     pollfd waiting[2] = {{socket_.get(), POLLRDHUP, 0}, {fd, POLLIN, 0}};
     if (poll(waiting, 2, -1) < 0 && errno != EINTR) return false;
-    if (waiting[0].revents != 0) has_left_ = true;
+    if (waiting[0].revents != 0) {
+      has_left_ = true;
+      has_half_closed_ = (waiting[0].revents & (POLLHUP | POLLERR)) == 0;
+    }
     if (!has_left_ && waiting[1].revents != 0) return true;
   }
   return false;

@@ -56,6 +56,7 @@ class HttpConnection final : public ResponseWriter {
   Got read_body(Parser& parser, HttpRequest& request);
   Got refuse(int status, const std::string& message, const HttpRequest* request);
   Got refuse_parse_error(const Parser& parser, HttpRequest& request);
+  void explain_half_close(const HttpRequest& request);
   bool reserve_body(uint64_t bytes);
   void release_body() noexcept;
   enum class Received { bytes, end, late };
@@ -74,7 +75,7 @@ class HttpConnection final : public ResponseWriter {
   // Of the present exchange.
   Clock::time_point start_;
   bool keeps_alive_ = false, is_head_ = false, is_http_1_0_ = false, is_chunked_ = false, has_left_ = false;
-  bool has_ended_ = false;
+  bool has_ended_ = false, has_half_closed_ = false;
   int status_ = 0;
   uint64_t sent_ = 0;
 };

@@ -61,8 +61,8 @@ void add_engine(const ServiceStats& stats, Exposition& text) {
            real(stats.refused_jobs));
   text.add("gpt2_jobs_cancelled_total", "counter", "Jobs whose client left before their end.",
            real(stats.cancelled_jobs));
-  text.add("gpt2_jobs_slow_total", "counter", "Jobs that ended because their answer was read too slowly.",
-           real(stats.slow_jobs));
+  text.add("gpt2_job_pauses_total", "counter", "Times that a job was paused because its answer was read too slowly.",
+           real(stats.pauses));
   text.add("gpt2_kv_blocks", "gauge", "Blocks of 64 positions that the cache of keys and values has.",
            real(batcher.pool_blocks));
   text.add("gpt2_kv_blocks_used", "gauge", "Blocks that running texts hold.",

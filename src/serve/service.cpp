@@ -72,15 +72,18 @@ std::vector<JobEvent> Job::take() {
   static_cast<void>(ignored);
   const std::lock_guard lock(service_.mutex_);
   if (!service_.failure_.empty()) throw ApiError(503, service_.failure_);
-  if (is_too_slow_) throw ApiError(503, "the answer was read too slowly");
   event_bytes_ = 0;
+  if (std::exchange(is_paused_, false)) {
+    for (uint32_t i = 0; i < n_prompts_; ++i) service_.orders_.resumed.push_back(first_id_ + i);
+    service_.changed_.notify_one();
+  }
   return std::exchange(events_, {});
 }
 
 void Job::cancel(uint32_t prompt, uint32_t sample) {
   const std::lock_guard lock(service_.mutex_);
   service_.places_.at(first_id_ + prompt).samples[sample].has_ended = true;
-  service_.cancellations_.push_back({first_id_ + prompt, sample});
+  service_.orders_.cancellations.push_back({first_id_ + prompt, sample});
   service_.changed_.notify_one();
 }
 
@@ -129,7 +132,7 @@ std::unique_ptr<Job> Service::submit(std::vector<Work> works) {
     submission.prompt = std::move(works[i].prompt);
     submission.request = std::move(works[i].request);
     submission.n_samples = works[i].n_samples;
-    submissions_.push_back(std::move(submission));
+    orders_.submissions.push_back(std::move(submission));
   }
   job->logit_bytes_ = logit_bytes;
   stats_.logit_bytes += logit_bytes;
@@ -143,7 +146,7 @@ std::unique_ptr<Job> Service::submit(std::vector<Work> works) {
 void Service::forget(Job& job) {
   const std::lock_guard lock(mutex_);
   const auto is_jobs = [&](uint64_t id) { return id >= job.first_id_ && id < job.first_id_ + job.n_prompts_; };
-  std::erase_if(submissions_, [&](const Submission& submission) {
+  std::erase_if(orders_.submissions, [&](const Submission& submission) {
     if (!is_jobs(submission.id)) return false;
     n_pending_ -= submission.n_samples;
     return true;
@@ -156,7 +159,7 @@ void Service::forget(Job& job) {
     const std::vector<Place::Sample>& samples = found->second.samples;
     is_cut |= std::any_of(samples.begin(), samples.end(), [](const auto& sample) { return !sample.has_ended; });
     places_.erase(found);
-    cancellations_.push_back({id, std::nullopt});
+    orders_.cancellations.push_back({id, std::nullopt});
   }
   stats_.cancelled_jobs += is_cut ? 1 : 0;
   stats_.logit_bytes -= job.logit_bytes_;
@@ -206,32 +209,33 @@ void Service::run(const Model& model, const BatcherOptions& options) {
 }
 
 void Service::run_steps(Batcher& batcher) {
-  std::vector<Submission> submissions;
-  std::vector<Cancellation> cancellations;
   for (;;) {
+    Orders orders;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] {
-        return is_stopping_ || !submissions_.empty() || !cancellations_.empty() || batcher.unfinished() > 0;
-      });
+      changed_.wait(lock, [&] { return is_stopping_ || !orders_.empty() || batcher.runnable() > 0; });
       if (is_stopping_) return;
-      submissions = std::exchange(submissions_, {});
-      cancellations = std::exchange(cancellations_, {});
+      orders = std::exchange(orders_, {});
       stats_.unfinished += std::exchange(n_pending_, 0);
     }
-    for (Submission& submission : submissions) batcher.submit(std::move(submission));
-    for (const Cancellation& one : cancellations) {
-      if (one.sample) {
-        batcher.cancel(one.id, *one.sample);
-      } else {
-        batcher.cancel(one.id);
-      }
-    }
+    carry_out(std::move(orders), batcher);
     const std::span<const Event> events = batcher.step();
     const std::lock_guard lock(mutex_);
-    distribute(batcher.engine(), events);
+    distribute(batcher, events);
     publish(batcher);
   }
+}
+
+void Service::carry_out(Orders orders, Batcher& batcher) {
+  for (Submission& submission : orders.submissions) batcher.submit(std::move(submission));
+  for (const Cancellation& one : orders.cancellations) {
+    if (one.sample) {
+      batcher.cancel(one.id, *one.sample);
+    } else {
+      batcher.cancel(one.id);
+    }
+  }
+  for (const uint64_t id : orders.resumed) batcher.resume(id);
 }
 
 // A token's time is when its step has ended.
@@ -242,7 +246,7 @@ void Service::observe(const Event& event, Place::Sample& sample, double now) {
   histogram.observe(now - std::exchange(sample.time, now));
 }
 
-void Service::distribute(const Engine& engine, std::span<const Event> events) {
+void Service::distribute(Batcher& batcher, std::span<const Event> events) {
   const double now = now_seconds();
   for (const Event& event : events) {
     const auto found = places_.find(event.id);
@@ -250,16 +254,13 @@ void Service::distribute(const Engine& engine, std::span<const Event> events) {
     Place& place = found->second;
     observe(event, place.samples[event.sample], now);
     Job& job = *place.job;
-    if (job.is_too_slow_) continue;
     if (job.events_.empty()) signal_eventfd(job.ready_.get());
     job.events_.push_back(owned(event, place.prompt));
-    if (place.wants_logits) append_rows(engine, event, job.events_.back().logits);
+    if (place.wants_logits) append_rows(batcher.engine(), event, job.events_.back().logits);
     job.event_bytes_ += job.events_.back().bytes();
-    if (job.event_bytes_ <= limits_.max_event_bytes) continue;
-    job.is_too_slow_ = true;
-    job.events_ = {};
-    ++stats_.slow_jobs;
-    for (uint32_t i = 0; i < job.n_prompts_; ++i) cancellations_.push_back({job.first_id_ + i, std::nullopt});
+    if (job.event_bytes_ <= limits_.max_event_bytes || std::exchange(job.is_paused_, true)) continue;
+    ++stats_.pauses;
+    for (uint32_t i = 0; i < job.n_prompts_; ++i) batcher.pause(job.first_id_ + i);
   }
 }
 

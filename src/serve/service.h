@@ -46,7 +46,8 @@ struct JobEvent {
 
 class Service;
 
-// Works that were handed over together. To let go of it cancels what is left of it, before the next step.
+// Works that were handed over together. To let go of it cancels what is left of it, before the next step. Nothing more
+// of it is computed while its owner has too many events to take.
 class Job {
  public:
   ~Job();
@@ -54,8 +55,7 @@ class Job {
 
   // Is readable when there is something to take.
   int ready_fd() const noexcept { return ready_.get(); }
-  // Returns the events since the last call, which may be none. Throws ApiError where the job cannot go on: its events
-  // were not taken for too long, or the engine has failed.
+  // Returns the events since the last call, which may be none. Throws ApiError where the engine has failed.
   std::vector<JobEvent> take();
   // A sample's further events are not wanted.
   void cancel(uint32_t prompt, uint32_t sample);
@@ -72,13 +72,13 @@ class Job {
   // Under the service's mutex.
   std::vector<JobEvent> events_;
   size_t event_bytes_ = 0;
-  bool is_too_slow_ = false;
+  bool is_paused_ = false;
 };
 
 struct ServiceLimits {
   uint64_t max_logit_bytes = uint64_t{64} << 20;  // of all works that want logits
   uint32_t max_queue = 1024;                    // samples that wait for a slot
-  size_t max_event_bytes = size_t{8} << 20;     // that wait for a job's owner; then the job ends
+  size_t max_event_bytes = size_t{256} << 10;   // that wait for a job's owner; behind the step that has more it pauses
 };
 
 struct ServiceStats {
@@ -88,7 +88,7 @@ struct ServiceStats {
   uint64_t slots = 0, free_blocks = 0;
   Histogram first_token, between_tokens;  // seconds from a sample's arrival, and from its token before
   uint64_t logit_bytes = 0;               // that jobs hold, or will
-  uint64_t jobs = 0, cancelled_jobs = 0, refused_jobs = 0, slow_jobs = 0;  // since the start
+  uint64_t jobs = 0, cancelled_jobs = 0, refused_jobs = 0, pauses = 0;  // since the start
 };
 
 class Service {
@@ -122,10 +122,19 @@ class Service {
     uint64_t id = 0;
     std::optional<uint32_t> sample;
   };
+  // What the engine is told before its next step.
+  struct Orders {
+    std::vector<Submission> submissions;
+    std::vector<Cancellation> cancellations;
+    std::vector<uint64_t> resumed;
+
+    bool empty() const noexcept { return submissions.empty() && cancellations.empty() && resumed.empty(); }
+  };
 
   void run(const Model& model, const BatcherOptions& options);
   void run_steps(Batcher& batcher);
-  void distribute(const Engine& engine, std::span<const Event> events);
+  static void carry_out(Orders orders, Batcher& batcher);
+  void distribute(Batcher& batcher, std::span<const Event> events);
   void observe(const Event& event, Place::Sample& sample, double now);
   void publish(const Batcher& batcher);
   void forget(Job& job);
@@ -140,9 +149,8 @@ class Service {
   std::exception_ptr start_failure_;
   std::string failure_;
   uint64_t next_id_ = 0;
-  uint64_t n_pending_ = 0;  // samples of `submissions_`
-  std::vector<Submission> submissions_;
-  std::vector<Cancellation> cancellations_;
+  uint64_t n_pending_ = 0;  // samples of the orders' submissions
+  Orders orders_;
   std::unordered_map<uint64_t, Place> places_;  // by the submission's id
   ServiceStats stats_;
   std::string nonfinite_reason_;
