@@ -162,7 +162,8 @@ void bench_norm(benchmark::State& state, const KernelTable& table, size_t n) {
 }
 
 constexpr std::pair<DType, const char*> kTypes[] = {
-    {DType::f32, "f32"}, {DType::bf16, "bf16"}, {DType::int8, "int8"}, {DType::int4, "int4"}};
+    {DType::f32, "f32"}, {DType::bf16, "bf16"}, {DType::int8, "int8"}, {DType::int8g32, "int8g32"},
+    {DType::int4, "int4"}};
 
 void register_tier(const KernelTable& table) {
   const std::string tier = table.name;

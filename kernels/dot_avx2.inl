@@ -72,7 +72,7 @@ struct Int8Dot {
             : "x"(w_a), "x"(w_b), "m"(dword_at(x)));
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
 #pragma GCC unroll 4
@@ -80,7 +80,7 @@ struct Int8Dot {
 #pragma GCC unroll 8
       for (int r = 0; r < kR; ++r) sums[r][p] = iset16(offset[r]);
     }
-    for (size_t i = 0; i < 16; ++i, lines += kLineBytes, x += 4 * Codes::kBytes) {
+    for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += 4 * Codes::kBytes) {
 #pragma GCC unroll 4
       for (int p = 0; p < kP; ++p) {
         const unsigned char* line = lines + static_cast<size_t>(p) * bytes;
@@ -100,7 +100,6 @@ struct Int4Dot {
   using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{6, 1}};
-  static constexpr size_t kLines = 4;  // of a group; 16 bits have room for it: 8 x 2 x 15 x 127 = 30480
 
   // As Int8Dot::step, for four inputs; the first time it sets the sums.
   template <bool kFirst>
@@ -134,9 +133,10 @@ struct Int4Dot {
     for (int r = 0; r < kR; ++r) step<false>(sums[r][p], w_a, w_b, x + static_cast<size_t>(r) * stride + 4);
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
+    static_assert(kLines == 4);  // 16 bits have room for 8 x 2 x 15 x 127 = 30480
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) line<true>(sums, p, lines + static_cast<size_t>(p) * bytes, x, stride);
 #pragma GCC unroll 3

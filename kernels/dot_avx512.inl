@@ -46,10 +46,10 @@ struct Int8Dot {
       acc[p] = _mm512_add_epi32(acc[p], _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
     }
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int8Dot, 16, 4>(sums, offset, lines, bytes, x, stride);
+    group_by_lines<Int8Dot, kLines, 4>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };
@@ -58,7 +58,7 @@ struct Int4Dot {
   using Codes = ByteCodes;
   static constexpr int kOneRowPanels = 4, kRoom = 24;
   static constexpr TileShape kTiles[] = {{6, 2}};
-  using Acc = I16;  // 32 sums of 16 bits: at most 8 x 2 x 15 x 127 = 30480
+  using Acc = I16;  // 32 sums of 16 bits: of a group at most 8 x 2 x 15 x 127 = 30480
   struct Line {
     I16 low, high;
   };
@@ -76,10 +76,11 @@ struct Int4Dot {
       acc[p] = _mm512_add_epi16(acc[p], _mm512_maddubs_epi16(w[p].high, high));
     }
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int4Dot, 4, 8>(sums, offset, lines, bytes, x, stride);
+    static_assert(kLines == 4);
+    group_by_lines<Int4Dot, kLines, 8>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t offset) {
     return _mm512_add_epi32(_mm512_madd_epi16(acc, _mm512_set1_epi16(1)), _mm512_set1_epi32(offset));

@@ -35,10 +35,10 @@ struct Int8Dot {
 #pragma GCC unroll 8
     for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p], codes);
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int8Dot, 16, 4>(sums, offset, lines, bytes, x, stride);
+    group_by_lines<Int8Dot, kLines, 4>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };
@@ -64,10 +64,10 @@ struct Int4Dot {
 #pragma GCC unroll 8
     for (int p = 0; p < kP; ++p) acc[p] = _mm512_dpbusd_epi32(acc[p], w[p].high, high);
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int4Dot, 4, 8>(sums, offset, lines, bytes, x, stride);
+    group_by_lines<Int4Dot, kLines, 8>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };

@@ -32,10 +32,10 @@ struct Int8Dot {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) acc[p] = {GPT2_DPBUSD(acc[p].a, w[p].a, codes), GPT2_DPBUSD(acc[p].b, w[p].b, codes)};
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int8Dot, 16, 4>(sums, offset, lines, bytes, x, stride);
+    group_by_lines<Int8Dot, kLines, 4>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };
@@ -65,10 +65,10 @@ struct Int4Dot {
       acc[p] = {GPT2_DPBUSD(acc[p].a, w[p].high.a, high), GPT2_DPBUSD(acc[p].b, w[p].high.b, high)};
     }
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_lines<Int4Dot, 4, 8>(sums, offset, lines, bytes, x, stride);
+    group_by_lines<Int4Dot, kLines, 8>(sums, offset, lines, bytes, x, stride);
   }
   GPT2_INLINE I16 finish(Acc acc, int32_t /*offset*/) { return acc; }
 };

@@ -63,13 +63,13 @@ struct Int8Dot {
     }
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&/*offset*/)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
     int32x4_t acc[kP][4][kR];
     constexpr int32_t kZeros[kR] = {};
     start_sums(acc, kZeros);
-    for (size_t i = 0; i < 16; i += 4, lines += 4 * kLineBytes, x += 16) {
+    for (size_t i = 0; i < kLines; i += 4, lines += 4 * kLineBytes, x += 16) {
       int8x16_t codes[kR];
       load_codes(codes, x, stride);
       line<0>(acc, lines, bytes, codes);
@@ -106,12 +106,12 @@ struct Int4Dot {
     }
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
     int32x4_t acc[kP][4][kR];
     start_sums(acc, offset);
-    for (size_t i = 0; i < 4; i += 2, lines += 2 * kLineBytes, x += 16) {
+    for (size_t i = 0; i < kLines; i += 2, lines += 2 * kLineBytes, x += 16) {
       int8x16_t codes[kR];
       load_codes(codes, x, stride);
       line<0>(acc, lines, bytes, codes);

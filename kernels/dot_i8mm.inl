@@ -79,13 +79,13 @@ struct Int8Dot {
              vusdotq_laneq_s32(sum.c, w[2], codes, kLane), vusdotq_laneq_s32(sum.d, w[3], codes, kLane)};
     }
   }
-  template <int kP>
+  template <size_t kLines, int kP>
   GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes,
                            const unsigned char* x) {
     const int32x4_t start = vdupq_n_s32(offset);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) sums[0][p] = {start, start, start, start};
-    for (size_t i = 0; i < 16; i += 4, lines += 4 * kLineBytes, x += 16) {
+    for (size_t i = 0; i < kLines; i += 4, lines += 4 * kLineBytes, x += 16) {
       const int8x16_t codes = load_codes(x);
       line<0>(sums, lines, bytes, codes);
       line<1>(sums, lines + kLineBytes, bytes, codes);
@@ -93,10 +93,10 @@ struct Int8Dot {
       line<3>(sums, lines + 3 * kLineBytes, bytes, codes);
     }
   }
-  template <int kR>
+  template <size_t kLines, int kR>
   GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x,
                         size_t stride) {
-    for (size_t i = 0; i < 16; i += 2, lines += 2 * kLineBytes, x += 8) {
+    for (size_t i = 0; i < kLines; i += 2, lines += 2 * kLineBytes, x += 8) {
       typename RowPairs<kR>::Codes codes;
       RowPairs<kR>::load(codes, x, stride);
 #pragma GCC unroll 4
@@ -111,17 +111,17 @@ struct Int8Dot {
       }
     }
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
     if constexpr (kR == 1) {
-      one_row(sums, offset[0], lines, bytes, x);
+      one_row<kLines>(sums, offset[0], lines, bytes, x);
     } else {
 #pragma GCC unroll 4
       for (int p = 0; p < kP; ++p, lines += bytes) {
         typename RowPairs<kR>::Sums pairs;
         RowPairs<kR>::start(pairs, offset);
-        rows<kR>(pairs, lines, x, stride);
+        rows<kLines, kR>(pairs, lines, x, stride);
         RowPairs<kR>::finish(sums, p, pairs);
       }
     }
@@ -152,22 +152,22 @@ struct Int4Dot {
              part<kLane>(sum.d, w[3], codes)};
     }
   }
-  template <int kP>
+  template <size_t kLines, int kP>
   GPT2_INLINE void one_row(I16 (&sums)[1][kP], int32_t offset, const unsigned char* lines, size_t bytes,
                            const unsigned char* x) {
     const int32x4_t start = vdupq_n_s32(offset);
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) sums[0][p] = {start, start, start, start};
-    for (size_t i = 0; i < 4; i += 2, lines += 2 * kLineBytes, x += 16) {
+    for (size_t i = 0; i < kLines; i += 2, lines += 2 * kLineBytes, x += 16) {
       const int8x16_t codes = load_codes(x);
       line<0>(sums, lines, bytes, codes);
       line<2>(sums, lines + kLineBytes, bytes, codes);
     }
   }
-  template <int kR>
+  template <size_t kLines, int kR>
   GPT2_INLINE void rows(typename RowPairs<kR>::Sums& sums, const unsigned char* lines, const unsigned char* x,
                         size_t stride) {
-    for (size_t i = 0; i < 4; ++i, lines += kLineBytes, x += 8) {
+    for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += 8) {
       typename RowPairs<kR>::Codes codes;
       RowPairs<kR>::load(codes, x, stride);
 #pragma GCC unroll 4
@@ -183,17 +183,17 @@ struct Int4Dot {
       }
     }
   }
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
     if constexpr (kR == 1) {
-      one_row(sums, offset[0], lines, bytes, x);
+      one_row<kLines>(sums, offset[0], lines, bytes, x);
     } else {
 #pragma GCC unroll 4
       for (int p = 0; p < kP; ++p, lines += bytes) {
         typename RowPairs<kR>::Sums pairs;
         RowPairs<kR>::start(pairs, offset);
-        rows<kR>(pairs, lines, x, stride);
+        rows<kLines, kR>(pairs, lines, x, stride);
         RowPairs<kR>::finish(sums, p, pairs);
       }
     }

@@ -21,15 +21,15 @@ using Int4Peak = Int8Peak;
 
 // Calls `quarters` for the parts of a panel: rows and parts share the registers, two sums a row and part.
 // Up to 2 rows take the whole line (4 parts), 3 and 4 rows half of it at a time.
-template <class Dot, int kR, int kP>
+template <class Dot, size_t kLines, int kR, int kP>
 GPT2_INLINE void group_by_parts(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines,
                                 size_t bytes, const unsigned char* x, size_t stride) {
 #pragma GCC unroll 4
   for (int p = 0; p < kP; ++p, lines += bytes) {
     constexpr int kParts = kR <= 2 ? 4 : 2;
     int32x4_t first[kR][kParts], second[kR][kParts];
-    Dot::parts(first, offset, lines, x, stride);
-    if constexpr (kParts == 2) Dot::parts(second, offset, lines + 32, x, stride);
+    Dot::template parts<kLines>(first, offset, lines, x, stride);
+    if constexpr (kParts == 2) Dot::template parts<kLines>(second, offset, lines + 32, x, stride);
 #pragma GCC unroll 4
     for (int r = 0; r < kR; ++r) {
       if constexpr (kParts == 2) {
@@ -48,7 +48,7 @@ struct Int8Dot {
 
   // Two lines at a time: 16 bits have room for two products, 2 x 128 x 127 < 2^15, of a weight (code - 128) and an
   // activation.
-  template <int kR, int kQ>
+  template <size_t kLines, int kR, int kQ>
   GPT2_INLINE void parts(int32x4_t (&sums)[kR][kQ], const int32_t (&/*offset*/)[kR], const unsigned char* lines,
                          const unsigned char* x, size_t stride) {
     const uint8x16_t middle = vdupq_n_u8(0x80);
@@ -58,7 +58,7 @@ struct Int8Dot {
 #pragma GCC unroll 4
       for (int q = 0; q < kQ; ++q) low[r][q] = high[r][q] = vdupq_n_s32(0);
     }
-    for (size_t i = 0; i < 16; i += 2, lines += 2 * kLineBytes, x += 8) {
+    for (size_t i = 0; i < kLines; i += 2, lines += 2 * kLineBytes, x += 8) {
       int8x16_t first[kR], second[kR];
 #pragma GCC unroll 4
       for (int r = 0; r < kR; ++r) {
@@ -84,10 +84,10 @@ struct Int8Dot {
     }
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_parts<Int8Dot>(sums, offset, lines, bytes, x, stride);
+    group_by_parts<Int8Dot, kLines>(sums, offset, lines, bytes, x, stride);
   }
 };
 
@@ -97,9 +97,10 @@ struct Int4Dot {
   static constexpr TileShape kTiles[] = {{4, 1}};
 
   // Codes of 0..15: 16 bits have room for the whole group twice over, 2 x 8 x 15 x 127 = 30480.
-  template <int kR, int kQ>
+  template <size_t kLines, int kR, int kQ>
   GPT2_INLINE void parts(int32x4_t (&sums)[kR][kQ], const int32_t (&offset)[kR], const unsigned char* lines,
                          const unsigned char* x, size_t stride) {
+    static_assert(kLines == 4);
     const uint8x16_t mask = vdupq_n_u8(15);
     int16x8_t low[kR][kQ], high[kR][kQ];  // outputs 0 and 1, 2 and 3 of each part, four sums each
 #pragma GCC unroll 4
@@ -107,7 +108,7 @@ struct Int4Dot {
 #pragma GCC unroll 4
       for (int q = 0; q < kQ; ++q) low[r][q] = high[r][q] = vdupq_n_s16(0);
     }
-    for (size_t i = 0; i < 4; ++i, lines += kLineBytes, x += 8) {
+    for (size_t i = 0; i < kLines; ++i, lines += kLineBytes, x += 8) {
       int8x16_t first[kR], second[kR];
 #pragma GCC unroll 4
       for (int r = 0; r < kR; ++r) {
@@ -134,10 +135,10 @@ struct Int4Dot {
     }
   }
 
-  template <int kR, int kP>
+  template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
                          const unsigned char* x, size_t stride) {
-    group_by_parts<Int4Dot>(sums, offset, lines, bytes, x, stride);
+    group_by_parts<Int4Dot, kLines>(sums, offset, lines, bytes, x, stride);
   }
 };
 

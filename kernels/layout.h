@@ -8,7 +8,9 @@
 
 namespace gpt2 {
 
-enum class DType : uint8_t { f32, bf16, int8, int4 };
+enum class DType : uint8_t { f32, bf16, int8, int4, int8g32 };
+// In the order in which people read them: the less bits a weight takes, the later.
+static constexpr DType kAllDTypes[] = {DType::f32, DType::bf16, DType::int8g32, DType::int8, DType::int4};
 enum class KvType : uint8_t { f32, f16 };
 
 static constexpr size_t kPanelRows = 16;   // output rows of a panel
@@ -27,9 +29,13 @@ static constexpr DTypeLayout layout_of(DType dtype) {
     case DType::bf16: return {2, 0};
     case DType::int8: return {4, 64};
     case DType::int4: return {8, 32};
+    case DType::int8g32: return {4, 32};
   }
   return {1, 0};
 }
+
+// Whether its codes have 8 bits: int8 -127..127; int8g32 -128..127, as other programs' files have them.
+static constexpr bool is_int8(DType dtype) { return dtype == DType::int8 || dtype == DType::int8g32; }
 
 static constexpr size_t round_up_size(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -64,14 +70,14 @@ static constexpr size_t panels_bytes(const Panels& w) { return n_panels(w) * pan
 
 // A row of activations as a matrix of this type wants it, one blob on a 64-byte boundary:
 //   f32: n_cols floats. bf16: n_cols floats, or n_cols bf16 where the tier's dot instruction takes those.
-//   int8, int4: codes [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
+//   int8, int8g32, int4: codes [padded_k] (x / scale, nearest even, -127..127; zero past n_cols), scales f32 [groups],
 //   offsets i32 [groups]: what undoes the weights' offset, -128 or -8 times the group's sum of codes. Each part starts
-//   on a line. Codes are bytes; for int8 they have room to be words, in the order of the tier's choice.
+//   on a line. Codes are bytes; for int8 and int8g32 they have room to be words, in the order of the tier's choice.
 static constexpr size_t groups_of(DType dtype, size_t n_cols) {
   return padded_k(dtype, n_cols) / layout_of(dtype).k_per_group;
 }
 static constexpr size_t row_scales_offset(DType dtype, size_t n_cols) {
-  return round_up_size(padded_k(dtype, n_cols) * (dtype == DType::int8 ? 2 : 1), kLineBytes);
+  return round_up_size(padded_k(dtype, n_cols) * (is_int8(dtype) ? 2 : 1), kLineBytes);
 }
 static constexpr size_t row_offsets_offset(DType dtype, size_t n_cols) {
   return row_scales_offset(dtype, n_cols) + round_up_size(groups_of(dtype, n_cols) * sizeof(float), kLineBytes);
@@ -82,7 +88,7 @@ static constexpr size_t prepared_row_bytes(DType dtype, size_t n_cols) {
 }
 static constexpr bool is_prepared(DType dtype) { return dtype != DType::f32; }
 // Returns by how much a weight's stored unsigned code is larger than its signed code.
-static constexpr int32_t code_offset(DType dtype) { return dtype == DType::int8 ? 128 : 8; }
+static constexpr int32_t code_offset(DType dtype) { return is_int8(dtype) ? 128 : 8; }
 
 static constexpr size_t item_bytes(KvType type) { return type == KvType::f32 ? 4 : 2; }
 

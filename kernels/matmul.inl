@@ -35,7 +35,8 @@ struct F32Product {
 
 // Whole groups: an exact integer each, then one fma. `Dot` (dot_*.inl) says how the tier multiplies the lines of a
 // group's codes:
-//   void group(I16 sums[kR][kP], const int32_t offset[kR], lines, bytes from panel to panel, x, bytes from row to row)
+//   void group<kLines>(I16 sums[kR][kP], const int32_t offset[kR], lines, bytes from panel to panel, x, bytes from row
+//                      to row)
 // leaves offset + sum of w x. kRoom: how many vectors of sums and accumulators together the registers hold.
 template <DType kType, class Dot>
 struct GroupProduct {
@@ -76,7 +77,7 @@ struct GroupProduct {
         }
       }
       I16 sums[kR][kP];
-      Dot::group(sums, offset, lines, bytes, x, stride);
+      Dot::template group<kLines>(sums, offset, lines, bytes, x, stride);
       V16 weight_scale[kP];
 #pragma GCC unroll 8
       for (int p = 0; p < kP; ++p) {
@@ -268,6 +269,7 @@ void matmul(const MatmulArgs& args) noexcept {
     case DType::f32: return matmul_with<F32Product>(args);
     case DType::bf16: return matmul_with<Bf16Product>(args);
     case DType::int8: return matmul_with<GroupProduct<DType::int8, Int8Dot>>(args);
+    case DType::int8g32: return matmul_with<GroupProduct<DType::int8g32, Int8Dot>>(args);
     case DType::int4: return matmul_with<GroupProduct<DType::int4, Int4Dot>>(args);
   }
 }

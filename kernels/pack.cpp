@@ -25,7 +25,8 @@ Place place_of(DType dtype, size_t k, size_t lane) {
   switch (dtype) {
     case DType::f32: return {k, lane * 4, 0};
     case DType::bf16: return {k / 2, lane * 4 + k % 2 * 2, 0};
-    case DType::int8: return {k / 4, lane * 4 + k % 4, 0};
+    case DType::int8:
+    case DType::int8g32: return {k / 4, lane * 4 + k % 4, 0};
     case DType::int4: return {k / 8, lane * 4 + k % 4, k % 8 < 4 ? 0 : 4};
   }
   return {};
@@ -118,9 +119,9 @@ void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t la
   const DTypeLayout layout = layout_of(dtype);
   const float largest = largest_magnitude(w, n);
   const bool finite = largest - largest == 0.0f;  // else the scale says so, and every output does
-  const uint16_t scale = !finite ? kNanF16 : dtype == DType::int8 ? int8_scale(largest) : int4_scale(w, n);
+  const uint16_t scale = !finite ? kNanF16 : is_int8(dtype) ? int8_scale(largest) : int4_scale(w, n);
   memcpy(scales + (first_k / layout.k_per_group * kPanelRows + lane) * sizeof scale, &scale, sizeof scale);
-  const float low = dtype == DType::int8 ? -127.0f : -8.0f, high = dtype == DType::int8 ? 127.0f : 7.0f;
+  const float low = is_int8(dtype) ? -127.0f : -8.0f, high = is_int8(dtype) ? 127.0f : 7.0f;
   const float step = f16_to_float(scale);
   for (size_t i = 0; i < layout.k_per_group; ++i) {
     const int code = (i < n && finite ? code_of(w[i], step, low, high) : 0) + code_offset(dtype);
@@ -134,7 +135,7 @@ void pack_group(DType dtype, const float* w, size_t n, size_t first_k, size_t la
 int panel_code(DType dtype, const unsigned char* panel, size_t n_cols, size_t k, size_t lane) {
   const Place place = place_of(dtype, k, lane);
   const unsigned char byte = panel[panel_lines_offset(dtype, n_cols) + place.line * kLineBytes + place.byte];
-  const int mask = dtype == DType::int8 ? 255 : 15;
+  const int mask = is_int8(dtype) ? 255 : 15;
   return (byte >> place.shift & mask) - code_offset(dtype);
 }
 uint16_t panel_scale(DType dtype, const unsigned char* panel, size_t k, size_t lane) {

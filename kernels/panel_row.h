@@ -17,7 +17,7 @@ void unpack_codes(DType dtype, const unsigned char* panel, size_t n_cols, size_t
                   uint16_t* scales) noexcept;
 
 // Puts a row of signed codes [padded_k] and f16 scales [groups] into its place of a panel that is zeros there; -8..7
-// for int4, -127..127 for int8.
+// for int4, -127..127 for int8, -128..127 for int8g32.
 void pack_codes(DType dtype, const int8_t* codes, const uint16_t* scales, size_t n_cols, size_t lane,
                 unsigned char* panel) noexcept;
 

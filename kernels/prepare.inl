@@ -59,6 +59,7 @@ void prepare_row(DType dtype, const float* x, size_t n_cols, unsigned char* row)
     case DType::f32: __builtin_memcpy(row, x, n_cols * sizeof(float)); break;
     case DType::bf16: prepare_bf16(x, n_cols, row); break;
     case DType::int8: prepare_groups<DType::int8, Int8Dot::Codes>(x, n_cols, row); break;
+    case DType::int8g32: prepare_groups<DType::int8g32, Int8Dot::Codes>(x, n_cols, row); break;
     case DType::int4: prepare_groups<DType::int4, Int4Dot::Codes>(x, n_cols, row); break;
   }
 }

@@ -41,7 +41,8 @@ double probe_peak(DType dtype, size_t n) noexcept {
   switch (dtype) {
     case DType::f32: return probe_chains<F32Peak>(n);
     case DType::bf16: return probe_chains<Bf16Peak>(n);
-    case DType::int8: return probe_chains<Int8Peak>(n);
+    case DType::int8:
+    case DType::int8g32: return probe_chains<Int8Peak>(n);
     case DType::int4: return probe_chains<Int4Peak>(n);
   }
   return 0;
@@ -51,7 +52,8 @@ const char* probe_text(DType dtype) noexcept {
   switch (dtype) {
     case DType::f32: return F32Peak::kText;
     case DType::bf16: return Bf16Peak::kText;
-    case DType::int8: return Int8Peak::kText;
+    case DType::int8:
+    case DType::int8g32: return Int8Peak::kText;
     case DType::int4: return Int4Peak::kText;
   }
   return "";

@@ -102,7 +102,7 @@ void dot_floats(DType dtype, const unsigned char* lines, const unsigned char* x,
 
 // The stored code of weight k of a group, without its offset.
 int32_t weight_code(DType dtype, const unsigned char* lines, size_t k, size_t lane) {
-  if (dtype == DType::int8) return lines[k / 4 * kLineBytes + lane * 4 + k % 4];
+  if (is_int8(dtype)) return lines[k / 4 * kLineBytes + lane * 4 + k % 4];
   const unsigned char byte = lines[k / 8 * kLineBytes + lane * 4 + k % 4];
   return k % 8 < 4 ? byte & 15 : byte >> 4;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# get-gpt2.sh [--dtype f32|bf16|int8|int4] [--to FOLDER] NAME: downloads a published GPT-2 and converts it.
+# get-gpt2.sh [--dtype f32|bf16|int8|int8g32|int4] [--to FOLDER] NAME: downloads a published GPT-2 and converts it.
 # NAME: gpt2, gpt2-medium, gpt2-large, gpt2-xl or distilgpt2. The model is NAME.gpt2, or NAME-DTYPE.gpt2 for another type than
 # f32, in the folder where `gpt2 generate -m NAME` looks; FOLDER is for another.
 # A download that was cut goes on where it stopped, also in the next run. Size and hash are compared with what the server
@@ -33,7 +33,7 @@ case $name in
   "") usage >&2; exit 2 ;;
   *) die "expected gpt2, gpt2-medium, gpt2-large, gpt2-xl or distilgpt2, found \"$name\"" 2 ;;
 esac
-case $dtype in f32 | bf16 | int8 | int4) ;; *) die "--dtype: expected f32, bf16, int8 or int4, found \"$dtype\"" 2 ;; esac
+case $dtype in f32 | bf16 | int8 | int8g32 | int4) ;; *) die "--dtype: expected f32, bf16, int8, int8g32 or int4, found \"$dtype\"" 2 ;; esac
 command -v curl >/dev/null || die "curl is not installed"
 
 here=$(dirname "$0")

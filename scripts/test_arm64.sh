@@ -65,12 +65,12 @@ done
 
 # All tiers at once, on the CPU that has them.
 run=(qemu-aarch64 -cpu max)
-unit "golden logits of f32, int8 and int4, of every architecture, on each tier" 'golden bits*'
+unit "golden logits of f32, int8, int8g32 and int4, of every architecture, on each tier" 'golden bits*'
 if ! [ -x "$native" ]; then
   echo "skip arm64 beside this machine's program: no $native"
   exit $bad
 fi
-for dtype in f32 int8 int4; do
+for dtype in f32 int8 int8g32 int4; do
   "${run[@]}" "$build/gpt2" convert -q --dtype $dtype models/books "$work/arm-$dtype.gpt2" 2>"$work/err"
   "$native" convert -q --dtype $dtype models/books "$work/$dtype.gpt2"
   if cmp -s "$work/arm-$dtype.gpt2" "$work/$dtype.gpt2"; then

@@ -7,7 +7,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 objects=("$@")
 ((${#objects[@]} > 0)) || objects=(build-arm64/obj/kernels/isa_*.o)
-printf '%-8s %-5s %4s %6s %-8s %12s %10s %6s %6s %6s %6s\n' tier type rows panels multiply instructions "a line: all" mul ideal loads stack
+printf '%-8s %-7s %4s %6s %-8s %12s %10s %6s %6s %6s %6s\n' tier type rows panels multiply instructions "a line: all" mul ideal loads stack
 bad=0
 for object in "${objects[@]}"; do
   tier=${object##*/isa_}
@@ -41,11 +41,11 @@ for object in "${objects[@]}"; do
       split(found, f, " ")
       # Multiply-adds that one instruction does, and those of a line for one row.
       macs = f[2] == "fmla" ? 4 : f[2] ~ /dot/ ? (f[2] == "bfdot" ? 8 : 16) : f[2] == "bfmmla" ? 16 : f[2] ~ /mmla/ ? 32 : f[2] ~ /bfml/ ? 4 : 8
-      line_macs = type == "f32" ? 16 : type == "bf16" ? 32 : type == "int8" ? 64 : 128
+      line_macs = type == "f32" ? 16 : type == "bf16" ? 32 : type ~ /int8/ ? 64 : 128
       ideal = line_macs * rows / macs
       if (f[2] ~ /mmla/ && rows % 2) ideal = line_macs * (rows + 1) / macs
       lines = f[3] / ideal
-      printf "%-8s %-5s %4d %6d %-8s %12d %10.1f %6.1f %6.1f %6.1f %6d\n", tier, type, rows, panels, f[2], f[1], f[1] / lines, f[3] / lines, ideal, f[4] / lines, f[5]
+      printf "%-8s %-7s %4d %6d %-8s %12d %10.1f %6.1f %6.1f %6.1f %6d\n", tier, type, rows, panels, f[2], f[1], f[1] / lines, f[3] / lines, ideal, f[4] / lines, f[5]
       if (f[5] > 0) spills = 1
     }
     /^[0-9a-f]+ <.*>:$/ {
@@ -54,7 +54,7 @@ for object in "${objects[@]}"; do
       delete place
       if (match($0, /matmul_tile<.*, [0-9]+, [0-9]+>\(/)) {
         name = substr($0, RSTART, RLENGTH)
-        type = name ~ /F32/ ? "f32" : name ~ /Bf16/ ? "bf16" : name ~ /Int8|DType\)2/ ? "int8" : "int4"
+        type = name ~ /F32/ ? "f32" : name ~ /Bf16/ ? "bf16" : name ~ /DType\)4/ ? "int8g32" : name ~ /Int8|DType\)2/ ? "int8" : "int4"
         split(name, shape, ", ")
         rows = shape[length(shape) - 1] + 0; panels = shape[length(shape)] + 0
       }

@@ -243,7 +243,7 @@ TEST_CASE("checkpoints: weights that are not finite are named with their number"
 
 TEST_CASE("checkpoints: group scales outside f16 are brought back through the norm, or refused by the tensor's name") {
   const CheckpointFixture plain = make_checkpoint({});
-  for (const DType dtype : {DType::int8, DType::int4}) {
+  for (const DType dtype : {DType::int8, DType::int8g32, DType::int4}) {
     const Model right = convert(plain, dtype).model;
     for (const int exponent : {-30, -20, 26}) {
       CheckpointFixture scaled = plain;
@@ -263,7 +263,7 @@ TEST_CASE("checkpoints: group scales outside f16 are brought back through the no
       double worst = 0;
       for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::fabs(static_cast<double>(a[i]) - b[i]));
       CAPTURE(exponent);
-      CHECK(worst < (dtype == DType::int8 ? 1e-3 : 1e-2));
+      CHECK(worst < (is_int8(dtype) ? 1e-3 : 1e-2));
     }
     for (const char* name : {"h.0.attn.c_proj.weight", "wte.weight"}) {
       CheckpointFixture far = plain;

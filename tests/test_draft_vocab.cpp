@@ -88,7 +88,7 @@ TEST_CASE("draft vocabulary: the head's rows are those of its tokens, tied or no
       std::reverse(fixture.tensors["lm_head.weight"].begin(), fixture.tensors["lm_head.weight"].end());
       fixture.config_json.insert(1, "\"tie_word_embeddings\":false,");
     }
-    for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int8g32}) {
       ConvertOptions options;
       options.dtype = dtype;
       const Model whole = convert_fixture(fixture, options), draft = reduced(fixture, 100, "The old captain said", dtype);

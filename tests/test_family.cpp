@@ -242,7 +242,7 @@ TEST_CASE("kernels: rotate turns pairs half a head apart, on every tier with sca
 TEST_CASE("kernels: a gated panel leaves act(gate) times value, on every tier with scalar's bits") {
   const size_t n_inputs = 70, n_panels = 5, n_outputs = n_panels * 8, stride = n_outputs + 16;
   const size_t plain_stride = n_panels * 16;
-  for (const DType dtype : {DType::f32, DType::int8, DType::int4}) {
+  for (const DType dtype : {DType::f32, DType::int8, DType::int8g32, DType::int4}) {
     const size_t bytes = panel_bytes(dtype, n_inputs);
     AlignedBuffer<unsigned char> panels(n_panels * bytes);
     Numbers numbers(5);

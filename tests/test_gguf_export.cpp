@@ -84,8 +84,8 @@ TEST_CASE("gguf export: a file that was read and written again has the same tens
   }
 }
 
-TEST_CASE("gguf export: bf16, int8 and int4 keep their values to the bit") {
-  for (const DType dtype : {DType::bf16, DType::int8, DType::int4}) {
+TEST_CASE("gguf export: bf16, int8, int8g32 and int4 keep their values to the bit") {
+  for (const DType dtype : {DType::bf16, DType::int8, DType::int8g32, DType::int4}) {
     for (const char* name : {"gpt2", "llama", "gemma"}) {
       INFO(name << " " << std::string(dtype_name(dtype)));
       ConvertOptions options;

@@ -31,6 +31,7 @@ constexpr GoldenBits kGoldens[] = {
     {"books", DType::int8, KvType::f16, "85c99e52ecb26896"},    {"books", DType::int4, KvType::f16, "9a21d7d7e9fd4046"},
     {"width 48", DType::f32, KvType::f32, "36a6acd52d7f3e0b"},  {"width 48", DType::f32, KvType::f16, "95c2ccb7942c5e3e"},
     {"width 48", DType::int8, KvType::f16, "8af99830ff27b70a"}, {"width 48", DType::int4, KvType::f16, "3a1db930f2b7ab95"},
+    {"books", DType::int8g32, KvType::f16, "885f4c96604a0359"}, {"width 48", DType::int8g32, KvType::f16, "ff4e5cc46c18cce0"},
 };
 
 // The same of the checkpoints of tests/data/family, in each of these types.

@@ -104,7 +104,7 @@ TEST_CASE("hf export: GPT-2 as it is published, and in bf16") {
 }
 
 TEST_CASE("hf export: quantised matrices become the values that they stand for") {
-  for (const DType dtype : {DType::int8, DType::int4}) {
+  for (const DType dtype : {DType::int8, DType::int8g32, DType::int4}) {
     const Model model = convert_fixture(make_checkpoint({}), {.dtype = dtype, .keep = {}, .draft_text = {}});
     const Model again = convert_model(exported(model));
     for (size_t i = 0; i < model.file().tensors.size(); ++i) {

@@ -62,19 +62,21 @@ TEST_CASE("noise: bits and sampled tokens are those of another implementation") 
   CHECK(tokens == std::vector<int32_t>{90, 24, 87, 38, 73, 92, 62, 79, 48, 49, 30, 49});
 }
 
-TEST_CASE("int8: no weight is further from its own than half a step, where the scale is hardly a number too") {
+TEST_CASE("int8, int8g32: no weight is further from its own than half a step, where the scale is hardly a number too") {
   // Scales of a few units of the smallest f16: nearest would make 1.4 of them one, and the largest weight 177 steps.
-  for (const float units : {0.6f, 1.0f, 1.4f, 1.49f, 2.3f, 2.49f, 5.4f, 30.4f, 1000.4f, 3e4f, 1e6f}) {
-    std::vector<float> rows(kPanelRows * 64, 0.0f), bias(kPanelRows, 0.0f), back(rows.size());
-    const float largest = units * 127.0f * 0x1p-24f;
-    for (size_t i = 0; i < rows.size(); ++i) rows[i] = largest * static_cast<float>(static_cast<int>(i % 64) - 31) / 32;
-    std::vector<unsigned char> panel(panel_bytes(DType::int8, 64));
-    pack_panel(DType::int8, rows.data(), bias.data(), 64, panel.data());
-    unpack_panel(DType::int8, panel.data(), 64, back.data(), bias.data());
-    const float step = std::max(0x1p-24f, largest / 127 * 1.001f);
-    // A scale is a whole number of the smallest ones: at most one more than it need be.
-    const float most = units < 2048 ? 0.5f * (std::floor(step / 0x1p-24f) + 1) * 0x1p-24f : 0.51f * step;
-    for (size_t i = 0; i < rows.size(); ++i) REQUIRE_MESSAGE(std::abs(rows[i] - back[i]) <= most, units << ": " << rows[i] << " " << back[i]);
+  for (const DType dtype : {DType::int8, DType::int8g32}) {
+    for (const float units : {0.6f, 1.0f, 1.4f, 1.49f, 2.3f, 2.49f, 5.4f, 30.4f, 1000.4f, 3e4f, 1e6f}) {
+      std::vector<float> rows(kPanelRows * 64, 0.0f), bias(kPanelRows, 0.0f), back(rows.size());
+      const float largest = units * 127.0f * 0x1p-24f;
+      for (size_t i = 0; i < rows.size(); ++i) rows[i] = largest * static_cast<float>(static_cast<int>(i % 64) - 31) / 32;
+      std::vector<unsigned char> panel(panel_bytes(dtype, 64));
+      pack_panel(dtype, rows.data(), bias.data(), 64, panel.data());
+      unpack_panel(dtype, panel.data(), 64, back.data(), bias.data());
+      const float step = std::max(0x1p-24f, largest / 127 * 1.001f);
+      // A scale is a whole number of the smallest ones: at most one more than it need be.
+      const float most = units < 2048 ? 0.5f * (std::floor(step / 0x1p-24f) + 1) * 0x1p-24f : 0.51f * step;
+      for (size_t i = 0; i < rows.size(); ++i) REQUIRE_MESSAGE(std::abs(rows[i] - back[i]) <= most, units << ": " << rows[i] << " " << back[i]);
+    }
   }
 }
 

@@ -102,7 +102,7 @@ void check_bits(const Model& model, size_t n, KvType kv_type, std::string_view w
 }  // namespace
 
 TEST_CASE("trace: its logits are the fast pass's bits, for every architecture, type, tier and cache") {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+  for (const DType dtype : kAllDTypes) {
     for (const FamilyCase& one : family_cases()) {
       check_bits(make_family_model(one.config, dtype), 71, dtype == DType::f32 ? KvType::f32 : KvType::f16,
                  one.name + ", " + std::string(dtype_name(dtype)));

@@ -82,8 +82,11 @@ class Bench final : public Command {
                      name_value("SHAPE", shape_)});
     model.push_back(
         {"--dtype", "", "Type of the random weights.",
-         choice_value(dtype_,
-                      {{"f32", DType::f32}, {"bf16", DType::bf16}, {"int8", DType::int8}, {"int4", DType::int4}})});
+         choice_value(dtype_, {{"f32", DType::f32},
+                               {"bf16", DType::bf16},
+                               {"int8", DType::int8},
+                               {"int8g32", DType::int8g32},
+                               {"int4", DType::int4}})});
     model.push_back({"--kv-dtype", "", "Type of the cache (default: f32 for f32 weights, f16 otherwise).",
                      choice_value(kv_type_, {{"f32", KvType::f32}, {"f16", KvType::f16}})});
     model.push_back({"-t,--threads", "", kThreadsHelp,

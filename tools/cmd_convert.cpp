@@ -29,6 +29,7 @@ struct TypeChoice {
 const std::vector<std::pair<std::string, TypeChoice>> kDTypes = {{"f32", {DType::f32}},
                                                                  {"bf16", {DType::bf16}},
                                                                  {"int8", {DType::int8}},
+                                                                 {"int8g32", {DType::int8g32}},
                                                                  {"int4", {DType::int4}},
                                                                  {"keep", {}}};
 
@@ -38,7 +39,7 @@ const std::vector<std::pair<std::string, std::optional<Format>>> kFormats = {
 
 // "TENSOR=DTYPE", appended to the rules.
 OptionValue keep_value(std::vector<KeepRule>& out) {
-  return {"TENSOR=DTYPE", "TENSOR=f32|bf16|int8|int4", [&out](std::string_view text) {
+  return {"TENSOR=DTYPE", "TENSOR=f32|bf16|int8|int8g32|int4", [&out](std::string_view text) {
             const size_t equals = text.rfind('=');
             if (equals == 0 || equals == std::string_view::npos) return false;
             const auto dtype = dtype_from_name(text.substr(equals + 1));
@@ -59,10 +60,10 @@ class Convert final : public Command {
         "Or SRC is a GGUF file of gpt2, starcoder, llama, qwen2, gptneox, phi2, stablelm or gemma, whole (not split), "
         "with tensors in F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS.\n"
         "A DST that ends in .gguf becomes a GGUF file, of a .gpt2 file or of what --dtype makes of another SRC: F32, "
-        "BF16, int8 as Q8_0 and int4 as Q4_0, whose values are the model's to the bit. What GGUF cannot say (an "
-        "activation that its architecture does not have, a window, ...) is refused by its key.\n"
-        "With --to hf DST is a new directory that transformers opens: config.json, model.safetensors (int8 and int4 as "
-        "the f32 values that they stand for), tokenizer.json or tokenizer.model, tokenizer_config.json.\n"
+        "BF16, int8 and int8g32 as Q8_0, int4 as Q4_0, whose values are the model's to the bit. What GGUF cannot say "
+        "(an activation that its architecture does not have, a window, ...) is refused by its key.\n"
+        "With --to hf DST is a new directory that transformers opens: config.json, model.safetensors (quantised "
+        "matrices as the f32 values that they stand for), tokenizer.json or tokenizer.model, tokenizer_config.json.\n"
         "DST appears whole or not at all: it is written as another file, synced, and then gets its name. The same "
         "checkpoint gives the same bytes. Only a regular file that is no part of SRC is ever replaced; a symbolic link "
         "stays, and its target is written.",
@@ -79,8 +80,8 @@ class Convert final : public Command {
         {"Options",
          {{"--dtype", "",
            "Type of the matrices in DST (default f32; keep for a GGUF file that is quantised). int8 has groups of 64 "
-           "weights with a scale, int4 groups of 32; in int4 files wte stays int8. keep: of a quantised GGUF file Q4_0 "
-           "becomes int4 with the same values, what has no equal int8 from its decoded values; -v says which.",
+           "weights with a scale, int8g32 and int4 groups of 32; in int4 files wte stays int8. keep: of a quantised GGUF "
+           "file Q4_0 becomes int4 with the same values, what has no equal int8 from its decoded values; -v says which.",
            choice_value(types_, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},

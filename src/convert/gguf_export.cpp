@@ -120,7 +120,8 @@ class Exporter {
     const bool whole = tensor.cols() % kBlock == 0;
     switch (tensor.dtype()) {
       case DType::bf16: return GgufType::bf16;
-      case DType::int8: return whole ? GgufType::q8_0 : GgufType::f32;
+      case DType::int8:
+      case DType::int8g32: return whole ? GgufType::q8_0 : GgufType::f32;
       case DType::int4: return whole ? GgufType::q4_0 : GgufType::f32;
       default: return GgufType::f32;
     }
@@ -128,11 +129,11 @@ class Exporter {
 
   // The type of most weights, for people.
   uint32_t file_type() const {
-    uint64_t sizes[4] = {};
+    uint64_t sizes[std::size(kAllDTypes)] = {};
     for (const ForeignTensor& tensor : tensors_->all()) {
       sizes[static_cast<size_t>(tensor.dtype())] += tensor.rows() * tensor.cols();
     }
-    constexpr uint32_t kTypes[] = {kFileF32, kFileBf16, kFileQ8, kFileQ4};
+    constexpr uint32_t kTypes[] = {kFileF32, kFileBf16, kFileQ8, kFileQ4, kFileQ8};  // in the order of DType
     return kTypes[std::max_element(std::begin(sizes), std::end(sizes)) - std::begin(sizes)];
   }
 
@@ -235,7 +236,7 @@ class Exporter {
     for (size_t k = 0; k < tensor.cols(); k += kBlock) {
       std::memcpy(at, &scales_[k / layout_of(dtype).k_per_group], sizeof(uint16_t));
       at += sizeof(uint16_t);
-      if (dtype == DType::int8) {
+      if (is_int8(dtype)) {
         std::memcpy(at, codes_.data() + k, kBlock);
         at += kBlock;
         continue;

@@ -1,5 +1,5 @@
-// A model becomes a GGUF file. Values are kept to the bit: f32 and bf16 as they are, int4 as Q4_0, int8 as Q8_0 (each
-// group of 64 as two blocks with its scale), so that the file reads back as the same model.
+// A model becomes a GGUF file. Values are kept to the bit: f32 and bf16 as they are, int4 as Q4_0, int8g32 as
+// Q8_0, int8 too (each group of 64 as two blocks with its scale), so that the file reads back as the same model.
 #pragma once
 
 #include "src/io/byte_sink.h"

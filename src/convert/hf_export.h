@@ -1,5 +1,5 @@
 // A model becomes a Hugging Face directory: config.json, model.safetensors and the tokenizer's files. f32 and bf16
-// matrices are as they were; int8 and int4 become the f32 values that they stand for.
+// matrices are as they were; int8, int8g32 and int4 become the f32 values that they stand for.
 #pragma once
 
 #include "src/io/output_directory.h"

@@ -39,6 +39,7 @@ constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "int4", "read"};
 constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int4};
 
 size_t limit_of(DType dtype) {
+  if (dtype == DType::int8g32) return kInt8;
   return static_cast<size_t>(std::find(std::begin(kLimitTypes), std::end(kLimitTypes), dtype) -
                              std::begin(kLimitTypes));
 }

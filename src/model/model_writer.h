@@ -55,7 +55,7 @@ struct NonFinite {
 };
 
 // Writes the whole file. The same source gives the same bytes, always. Returns the tensors that have weights which are
-// not finite. Throws Error (exit 3) that names the source and the tensor where the f16 scales of an int8 or int4 matrix
+// not finite. Throws Error (exit 3) that names the source and the tensor where the f16 scales of a quantised matrix
 // would overflow, or all of them lose their precision or vanish.
 std::vector<NonFinite> write_model(const Config& config, const TokenizerTables& tokenizer, ParameterSource& source,
                                    const WriteOptions& options, ByteSink& sink, const Progress& progress);

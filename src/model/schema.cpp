@@ -78,12 +78,12 @@ uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config)
 }
 
 std::string_view dtype_name(DType dtype) {
-  constexpr std::string_view names[] = {"f32", "bf16", "int8", "int4"};
+  constexpr std::string_view names[] = {"f32", "bf16", "int8", "int4", "int8g32"};
   return names[static_cast<size_t>(dtype)];
 }
 
 std::optional<DType> dtype_from_name(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+  for (const DType dtype : kAllDTypes) {
     if (dtype_name(dtype) == name) return dtype;
   }
   return std::nullopt;

@@ -45,7 +45,7 @@ uint64_t packed_rows(const TensorSpec& spec, const Config& config);
 // Returns the bytes in the file, a multiple of 64.
 uint64_t stored_bytes(const TensorSpec& spec, DType dtype, const Config& config);
 
-std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4"
+std::string_view dtype_name(DType dtype);  // "f32", "bf16", "int8", "int4", "int8g32"
 std::optional<DType> dtype_from_name(std::string_view name);
 
 // Returns whether the bytes are panels of 16 outputs.

@@ -10,7 +10,7 @@ namespace {
 // The widest prepared row of a type; every part of it grows with n.
 size_t prepared_stride(size_t n) {
   size_t bytes = 0;
-  for (const DType dtype : {DType::f32, DType::bf16, DType::int8, DType::int4}) {
+  for (const DType dtype : kAllDTypes) {
     bytes = std::max(bytes, prepared_row_bytes(dtype, n));
   }
   return bytes + kLineBytes;

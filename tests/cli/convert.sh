@@ -20,12 +20,12 @@ run "$GPT2" convert -v "$BOOKS" "$T/dir/v.gpt2"
 check "-v: a summary" eval '((status == 0)) && err_has parameters && (($(wc -l <$T/err) == 1))'
 rm "$T/dir/v.gpt2"
 
-run "$GPT2" convert -q --dtype int8 --keep 'h.0.*=f32' --keep 'wte*=bf16' "$BOOKS" "$T/dir/kept.gpt2"
+run "$GPT2" convert -q --dtype int8 --keep 'h.0.*=f32' --keep 'h.2.*=int8g32' --keep 'wte*=bf16' "$BOOKS" "$T/dir/kept.gpt2"
 "$GPT2" inspect -m "$T/dir/kept.gpt2" >"$T/out"
 # type TENSOR: of a matrix, as inspect lists it.
 type() { awk -v name="$1" '$1 == name { print $4 }' "$T/out"; }
 check "--keep: the types of the tensors that it names, and of others" \
-  [ "$(type h.0.attn.c_attn.weight) $(type h.0.mlp.c_proj.weight) $(type h.1.mlp.c_proj.weight) $(type wte.weight)" = "f32 f32 int8 bf16" ]
+  [ "$(type h.0.attn.c_attn.weight) $(type h.0.mlp.c_proj.weight) $(type h.1.mlp.c_proj.weight) $(type h.2.mlp.c_proj.weight) $(type wte.weight)" = "f32 f32 int8 int8g32 bf16" ]
 rm "$T/dir/kept.gpt2"
 run "$GPT2" convert "$BOOKS"; error "one operand" 2 "SRC and DST"
 run "$GPT2" convert "$BOOKS" "$BOOKS"; error "SRC is DST" 2 same
