@@ -1,6 +1,6 @@
 // The arithmetic behind one table per instruction set. scalar.cpp defines every operation; the others give the same
-// bits (f32, int8, int8g32, int4). Kernels know no models, threads, files, allocation or exceptions; all pointers are valid and
-// every matrix row that they write is 64-byte aligned and padded to whole panels.
+// bits (all types but bf16). Kernels know no models, threads, files, allocation or exceptions; all pointers are valid
+// and every matrix row that they write is 64-byte aligned and padded to whole panels.
 #pragma once
 
 #include <stddef.h>
@@ -11,9 +11,9 @@
 namespace gpt2 {
 
 // What happens to an accumulator before it is stored. The accumulator starts at the bias and takes, k ascending, one
-// fma per input (f32, bf16) or one fma(float(sum of w x in the group), weight scale * row scale, acc) per group (int8,
-// int8g32, int4); `residual` adds the value that `out` holds, last. A gated panel holds 8 gates and their 8 values and leaves 8
-// outputs, act(gate) * value; so its matrix's outputs stand half as wide.
+// fma per input (f32, bf16) or one fma(float(sum of w x in the group), weight scale * row scale, acc) per group (the
+// others); `residual` adds the value that `out` holds, last. A gated panel holds 8 gates and their 8 values and leaves
+// 8 outputs, act(gate) * value; so its matrix's outputs stand half as wide.
 enum class Epilogue : uint8_t {
   none, gelu_tanh, gelu_erf, relu, silu, residual, gated_gelu_tanh, gated_gelu_erf, gated_relu, gated_silu
 };
@@ -125,9 +125,9 @@ void clear_argmax(ArgmaxLanes& lanes) noexcept;
 int32_t finish_argmax(const ArgmaxLanes& lanes, float* value) noexcept;
 
 // Packs one panel: `rows` is [16][n_cols] row-major, `bias` 16 values. Writes panel_bytes(dtype, n_cols) bytes.
-// int8, int8g32: scale = largest magnitude / 127, rounded to f16 so that no code is clamped by more than half a step; code = w /
-// scale, nearest even. int4: the scale, of either sign, with the least squared error among kInt4Candidates and their
-// refits; codes -8..7.
+// int8, int8g32: scale = largest magnitude / 127, rounded to f16 so that no code is clamped by more than half a step;
+// code = w / scale, nearest even. int4: the scale, of either sign, with the least squared error among kInt4Candidates
+// and their refits; codes -8..7.
 void pack_panel(DType dtype, const float* rows, const float* bias, size_t n_cols, unsigned char* panel) noexcept;
 // Writes the values that the kernels use: rows [16][n_cols], and the bias [16].
 void unpack_panel(DType dtype, const unsigned char* panel, size_t n_cols, float* rows, float* bias) noexcept;

@@ -73,8 +73,8 @@ constexpr std::string_view kAttn = "h.0.attn.c_attn.weight";
 
 }  // namespace
 
-TEST_CASE("gguf keep: models of int8 and int4 go out and come back byte for byte") {
-  for (const DType dtype : {DType::int8, DType::int4}) {
+TEST_CASE("gguf keep: models of int8, int8g32 and int4 go out and come back byte for byte") {
+  for (const DType dtype : {DType::int8, DType::int8g32, DType::int4}) {
     const Model model = convert_model(source_path("models/books"), dtype);
     MemorySink sink;
     write_gguf(model, sink, nullptr);
@@ -110,10 +110,85 @@ TEST_CASE("gguf keep: Q4_0 becomes int4 with its values, through rows that move 
   }
 }
 
+TEST_CASE("gguf keep: Q8_0, Q5_0 and IQ4_NL become int8g32 with their values, and a matrix of several too") {
+  constexpr GgufType kQ8 = GgufType::q8_0, kQ5 = GgufType::q5_0, kQ4 = GgufType::q4_0, kIq4 = GgufType::iq4_nl;
+  struct Case {
+    std::vector<GgufType> types;  // of q, k and v
+    const char* report;
+  };
+  const Case kCases[] = {{{kQ8, kQ8, kQ8}, "1 Q8_0 as int8g32"}, {{kQ5, kQ5, kQ5}, "1 Q5_0 as int8g32"},
+                         {{kIq4, kIq4, kIq4}, "1 IQ4_NL as int8g32"}, {{kQ8, kQ4, kQ5}, "1 mixed as int8g32"}};
+  const std::string path = temp_dir() + "/f.gguf";
+  for (const Case& one : kCases) {
+    for (const size_t n_tiny : {0u, 1u}) {
+      INFO(one.report << ", " << n_tiny);
+      GgufCopy copy("llama");
+      for (size_t i = 0; i < kInputs.size(); ++i) set_blocks(copy, kInputs[i], one.types[i], n_tiny);
+      write_file(path, copy.file());
+      const Kept kept = keep(path);
+      const StoredTensor& tensor = tensor_of(kept.model, kAttn);
+      CHECK(tensor.dtype == DType::int8g32);
+      CHECK(tensor.spec.arrangement == (n_tiny == 0 ? Arrangement::qkv_scaled : Arrangement::qkv));
+      check_values(kept.model, convert_model(path, DType::f32), kAttn);
+      CHECK(kept.types.find(one.report) != std::string::npos);
+      CHECK(kept.types.find("decoded") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("gguf keep: a file that was read and written again has the same bytes of Q8_0, any codes and scales") {
+  const std::string path = temp_dir() + "/f.gguf", again_path = temp_dir() + "/again.gguf";
+  GgufCopy copy("llama");
+  const std::vector<std::string> names = {"blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight",
+                                          "blk.0.attn_output.weight"};
+  for (const std::string& name : names) set_blocks(copy, name, GgufType::q8_0);
+  std::string& data = copy.tensor(names[3]).data;
+  constexpr uint16_t kScales[] = {0x0000, 0x8000, 0x0001, 0x83FF, 0x7BFF, 0x7C00, 0xFC00, 0x7E01};
+  for (size_t i = 0; i < std::size(kScales); ++i) std::memcpy(&data[i * 34], &kScales[i], sizeof(uint16_t));
+  std::fill_n(&data[8 * 34 + 2], 32, '\x80');  // codes of -128
+  write_file(path, copy.file());
+  const Model model = keep(path).model;
+  for (const StoredTensor& tensor : model.file().tensors) {
+    const bool is_kept = tensor.spec.name == kAttn || tensor.spec.name == "h.0.attn.c_proj.weight";
+    if (is_kept) CHECK(tensor.dtype == DType::int8g32);
+  }
+  MemorySink sink;
+  write_gguf(model, sink, nullptr);
+  const AlignedBuffer<std::byte> bytes = sink.take();
+  const GgufFile again = GgufFile::parse({bytes.data(), bytes.size()}, again_path);
+  for (const std::string& name : names) {
+    INFO(name);
+    const GgufTensor* tensor = again.find_tensor(name);
+    REQUIRE(tensor != nullptr);
+    CHECK(tensor->type == GgufType::q8_0);
+    const std::string& before = copy.tensor(name).data;
+    REQUIRE(again.data(*tensor).size() == before.size());
+    CHECK(std::memcmp(again.data(*tensor).data(), before.data(), before.size()) == 0);
+  }
+}
+
+TEST_CASE("gguf keep: pairs of Q8_0 blocks are int8 only where int8 has their codes") {
+  const std::string path = temp_dir() + "/f.gguf";
+  for (const bool extreme : {false, true}) {
+    GgufCopy copy("llama");
+    set_blocks(copy, "blk.0.attn_output.weight", GgufType::q8_0);
+    std::string& data = copy.tensor("blk.0.attn_output.weight").data;
+    for (size_t i = 0; i < data.size(); i += 68) std::memcpy(&data[i + 34], &data[i], sizeof(uint16_t));
+    for (size_t i = 0; i < data.size(); ++i) {
+      if (i % 34 >= 2 && data[i] == '\x80') data[i] = 0;
+    }
+    if (extreme) data[40] = '\x80';
+    write_file(path, copy.file());
+    const Kept kept = keep(path);
+    CHECK(tensor_of(kept.model, "h.0.attn.c_proj.weight").dtype == (extreme ? DType::int8g32 : DType::int8));
+    check_values(kept.model, convert_model(path, DType::f32), "h.0.attn.c_proj.weight");
+  }
+}
+
 TEST_CASE("gguf keep: what has no equal becomes int8 from its decoded values, and the report says so") {
   const std::string path = temp_dir() + "/f.gguf";
   GgufCopy copy("llama");
-  for (const std::string& name : kInputs) set_blocks(copy, name, GgufType::q8_0);
+  for (const std::string& name : kInputs) set_blocks(copy, name, GgufType::q5_1);
   set_blocks(copy, "blk.1.attn_q.weight", GgufType::q4_0);
   write_file(path, copy.file());
   const Kept kept = keep(path);

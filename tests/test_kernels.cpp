@@ -7,20 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu.h"
 #include "kernels/float_types.h"
 #include "kernels/kernels.h"
-#include "kernels/panel_row.h"
 #include "src/base/aligned_buffer.h"
 #include "src/base/checked.h"
 #include "tests/kernel_cases.h"
+#include "tests/kernel_tiers.h"
 #include "tests/support.h"
-
-#if defined(__x86_64__)
-namespace gpt2 {
-extern const KernelTable kAvxVnniSisterTable;  // sister_avxvnni.cpp
-}
-#endif
 
 using namespace gpt2;
 using namespace gpt2::test;
@@ -104,27 +97,6 @@ std::vector<float> make_x(size_t n, uint64_t seed) {
   Numbers numbers(seed);
   for (float& v : x) v = numbers.next();
   return x;
-}
-
-const KernelTable& scalar() { return *find_kernels("scalar"); }
-
-// Runs `check` on each tier but scalar; a tier that this machine lacks reports itself.
-template <class Check>
-void each_tier(Check check) {
-#if defined(__x86_64__)
-  if (cpu_features().avx512vnni) check(kAvxVnniSisterTable);
-#endif
-  TierInfo tiers[12];
-  const size_t count = all_tiers(tiers);
-  for (size_t i = 0; i < count; ++i) {
-    if (std::string(tiers[i].name) == "scalar") continue;
-    if (const KernelTable* table = find_kernels(tiers[i].name)) {
-      CAPTURE(tiers[i].name);
-      check(*table);
-    } else {
-      skip(tiers[i].missing);
-    }
-  }
 }
 
 double gelu_double(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
@@ -378,82 +350,6 @@ TEST_CASE("kernels: prepared rows are the same on every tier, zeros and non-fini
       }
     }
   }
-}
-
-// Codes of every value and f16 scales of every kind, packed into panels of 16 outputs.
-Matrix make_codes(size_t n_outputs, size_t n_inputs, DType dtype, uint16_t special_scale) {
-  Matrix m;
-  m.panels = {nullptr, dtype, static_cast<uint32_t>(n_outputs), static_cast<uint32_t>(n_inputs)};
-  const size_t bytes = panel_bytes(dtype, n_inputs);
-  m.bytes = AlignedBuffer<unsigned char>(n_outputs / kPanelRows * bytes);
-  m.panels.data = m.bytes.data();
-  Numbers numbers(special_scale);
-  for (size_t i = 0; i < n_outputs; ++i) {
-    std::vector<int8_t> codes(padded_k(dtype, n_inputs)), codes_again(codes.size());
-    std::vector<uint16_t> scales(groups_of(dtype, n_inputs)), scales_again(scales.size());
-    for (size_t k = 0; k < n_inputs; ++k) {
-      const int any = static_cast<int>(numbers.bits() % 256) - 128;
-      codes[k] = static_cast<int8_t>(i % 3 == 0 ? -128 : i % 3 == 1 ? 127 : any);
-    }
-    for (size_t g = 0; g < scales.size(); ++g) {
-      scales[g] = g % 2 == 0 ? special_scale : static_cast<uint16_t>(0xA000 + i);
-    }
-    unsigned char* panel = m.bytes.data() + i / kPanelRows * bytes;
-    pack_codes(dtype, codes.data(), scales.data(), n_inputs, i % kPanelRows, panel);
-    unpack_codes(dtype, panel, n_inputs, i % kPanelRows, codes_again.data(), scales_again.data());
-    REQUIRE(codes_again == codes);
-    REQUIRE(scales_again == scales);
-    std::vector<float> values(n_inputs);
-    unpack_row(dtype, panel, n_inputs, i % kPanelRows, values.data());
-    for (size_t k = 0; k < n_inputs; ++k) {
-      const float expected = static_cast<float>(codes[k]) * f16_to_float(scales[k / layout_of(dtype).k_per_group]);
-      REQUIRE((std::isnan(expected) ? std::isnan(values[k]) : float_bits(values[k]) == float_bits(expected)));
-    }
-  }
-  return m;
-}
-
-TEST_CASE("kernels: int8g32 holds all codes of 8 bits and any scale, with the same bits on every tier") {
-  constexpr uint16_t kScales[] = {0x0000, 0x8000, 0x0001, 0x83FF, 0x3C00, 0xBC00, 0x7BFF, 0x7C00, 0xFC00, 0x7E00};
-  for (const uint16_t scale : kScales) {
-    for (const size_t n_inputs : {size_t{32}, size_t{70}, size_t{192}}) {
-      const Matrix m = make_codes(48, n_inputs, DType::int8g32, scale);
-      for (const size_t n_rows : {size_t{1}, size_t{2}, size_t{7}, size_t{13}}) {
-        std::vector<float> x = make_x(n_rows * n_inputs, 3);
-        for (size_t i = 0; i < n_inputs; ++i) x[i] = i % 2 == 0 ? 1.0f : -1.0f;
-        const MatmulRun expected = run_matmul(scalar(), m, x, n_inputs, n_rows, Epilogue::none, 48);
-        each_tier([&](const KernelTable& table) {
-          const MatmulRun got = run_matmul(table, m, x, n_inputs, n_rows, Epilogue::none, 48);
-          for (size_t i = 0; i < got.out.size(); ++i) {
-            const bool both_nan = std::isnan(got.out[i]) && std::isnan(expected.out[i]);
-            REQUIRE((both_nan || float_bits(got.out[i]) == float_bits(expected.out[i])));
-          }
-        });
-      }
-    }
-  }
-}
-
-TEST_CASE("kernels: the bytes of an int8g32 panel") {
-  // 33 inputs are two groups: of row 3 the largest of the first is 127 steps of 1, of the second 127 of 1/2.
-  constexpr size_t kInputs = 33, kLane = 3;
-  std::vector<float> rows(kPanelRows * kInputs, 0.0f), bias(kPanelRows, 0.0f);
-  for (size_t k = 0; k < 32; ++k) rows[kLane * kInputs + k] = static_cast<float>(k) - 16;
-  rows[kLane * kInputs + 5] = -127;
-  rows[kLane * kInputs + 32] = 63.5f;
-  bias[kLane] = 2.5f;
-  std::vector<unsigned char> panel(panel_bytes(DType::int8g32, kInputs));
-  pack_panel(DType::int8g32, rows.data(), bias.data(), kInputs, panel.data());
-  std::vector<unsigned char> expected(64 + 64 + 16 * 64, 0);
-  for (size_t i = 128; i < expected.size(); ++i) expected[i] = 128;  // zeros
-  std::memcpy(&expected[kLane * 4], &bias[kLane], 4);
-  expected[64 + kLane * 2 + 1] = 0x3C;       // 1
-  expected[64 + 32 + kLane * 2 + 1] = 0x38;  // 1/2
-  for (size_t k = 0; k < 32; ++k) {
-    expected[128 + k / 4 * 64 + kLane * 4 + k % 4] = static_cast<unsigned char>(k == 5 ? 1 : 112 + k);
-  }
-  expected[128 + 8 * 64 + kLane * 4] = 255;
-  CHECK(panel == expected);
 }
 
 TEST_CASE("kernels: GELU, erf and exp stay within a few ulp over their whole range") {

@@ -80,8 +80,9 @@ class Convert final : public Command {
         {"Options",
          {{"--dtype", "",
            "Type of the matrices in DST (default f32; keep for a GGUF file that is quantised). int8 has groups of 64 "
-           "weights with a scale, int8g32 and int4 groups of 32; in int4 files wte stays int8. keep: of a quantised GGUF "
-           "file Q4_0 becomes int4 with the same values, what has no equal int8 from its decoded values; -v says which.",
+           "weights with a scale, int8g32 and int4 groups of 32; in int4 files wte stays int8. keep: of a quantised "
+           "GGUF file Q4_0 becomes int4, Q8_0, Q5_0 and IQ4_NL int8g32 with the same values (Q8_0 that was written of "
+           "int8 is int8 again), what has no equal int8 from its decoded values; -v says which.",
            choice_value(types_, kDTypes)},
           {"--keep", "", "Another type for the tensors that match a pattern; repeatable: 'h.0.*=bf16'.",
            keep_value(options_.keep)},

@@ -173,18 +173,15 @@ std::optional<DType> FamilySource::code_type(const TensorSpec& spec) {
   if (const auto known = code_types_.find(spec.name); known != code_types_.end()) return known->second;
   const auto pieces = pieces_.find(spec.name);
   std::optional<DType> type;
-  const auto is = [&](GgufType blocks) {
-    return std::all_of(pieces->second.begin(), pieces->second.end(), [blocks](const Piece& piece) {
-      return piece.tensor != nullptr && piece.tensor->blocks == blocks && piece.move != Move::skip_two;
-    });
+  const auto all = [&](auto&& is) { return std::all_of(pieces->second.begin(), pieces->second.end(), is); };
+  const auto has_codes = [](const Piece& piece) {
+    return piece.tensor != nullptr && piece.tensor->blocks && has_scaled_codes(*piece.tensor->blocks) &&
+           piece.move != Move::skip_two;
   };
-  const auto paired = [&](const Piece& piece) { return has_paired_scales(*piece.tensor); };
-  if (pieces == pieces_.end() || pieces->second.empty()) {
-    type = std::nullopt;
-  } else if (is(GgufType::q4_0)) {
-    type = DType::int4;
-  } else if (is(GgufType::q8_0) && std::all_of(pieces->second.begin(), pieces->second.end(), paired)) {
-    type = DType::int8;
+  if (pieces != pieces_.end() && !pieces->second.empty() && all(has_codes)) {
+    type = DType::int8g32;
+    if (all([](const Piece& piece) { return piece.tensor->blocks == GgufType::q4_0; })) type = DType::int4;
+    if (all([&](const Piece& piece) { return has_paired_scales(*piece.tensor); })) type = DType::int8;
   }
   return code_types_[spec.name] = type;
 }
@@ -201,6 +198,7 @@ std::string_view FamilySource::stored_type(const TensorSpec& spec) const {
 }
 
 bool FamilySource::has_paired_scales(const NamedTensor& tensor) const {
+  if (tensor.blocks != GgufType::q8_0) return false;
   const size_t row_blocks = tensor.shape.back() / ScaledCodes::kWeights, bytes = gguf_type_info(GgufType::q8_0).bytes;
   const size_t n_blocks = tensor.data.size() / bytes;
   for (size_t i = 0; i < n_blocks; ++i) {
@@ -217,12 +215,13 @@ bool FamilySource::has_paired_scales(const NamedTensor& tensor) const {
 
 void FamilySource::read_codes(const TensorSpec& spec, uint64_t row, int8_t* codes, uint16_t* scales) {
   const Piece& piece = piece_at(spec.name, row);
-  GPT2_CHECK(piece.tensor != nullptr && piece.tensor->blocks.has_value());
+  const std::optional<DType> dtype = code_type(spec);
+  GPT2_CHECK(dtype.has_value() && piece.tensor != nullptr);
   const GgufType type = *piece.tensor->blocks;
   const size_t n_blocks = spec.cols / ScaledCodes::kWeights, bytes = gguf_type_info(type).bytes;
-  const size_t blocks_of_group = type == GgufType::q8_0 ? 2 : 1;
+  const size_t blocks_of_group = layout_of(*dtype).k_per_group / ScaledCodes::kWeights;
   const std::byte* block = piece.tensor->data.data() + source_row(piece, row - piece.begin) * n_blocks * bytes;
-  std::fill_n(codes, padded_k(type == GgufType::q8_0 ? DType::int8 : DType::int4, spec.cols), int8_t{0});
+  std::fill_n(codes, padded_k(*dtype, spec.cols), int8_t{0});
   for (size_t i = 0; i < n_blocks; ++i, block += bytes) {
     const ScaledCodes stored = scaled_codes(type, block);
     std::copy_n(stored.codes, ScaledCodes::kWeights, codes + i * ScaledCodes::kWeights);

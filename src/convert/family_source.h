@@ -26,7 +26,8 @@ class FamilySource final : public ParameterSource, public CodeSource {
   void read_rows(const TensorSpec& spec, uint64_t first, uint64_t count, float* out) override;
   void read_vector(std::string_view name, uint64_t first, uint64_t count, float* out) override;
   void done(const TensorSpec& spec) override;
-  // Q4_0 is int4; Q8_0 whose pairs of blocks share their scale, as those have that int8 was written as, is int8.
+  // Q4_0 is int4; Q8_0 whose pairs of blocks share their scale, as those have that int8 was written as, is int8; other
+  // blocks of codes with one scale, which the parts of a matrix may have in several types, are int8g32.
   std::optional<DType> code_type(const TensorSpec& spec) override;
   void read_codes(const TensorSpec& spec, uint64_t row, int8_t* codes, uint16_t* scales) override;
   // The checkpoint's type of a matrix, the format's word; empty where its parts have several.

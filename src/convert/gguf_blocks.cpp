@@ -137,8 +137,8 @@ void decode_q6_k(const std::byte* block, float* out) {
 
 // d x table[code]: f16 d, 16 bytes of nibbles.
 void decode_iq4_nl(const std::byte* block, float* out) {
-  const float d = half(block, 0);
-  for (size_t i = 0; i < kSmallBlock; ++i) out[i] = d * static_cast<float>(kNonLinear[nibble(block + 2, i)]);
+  const ScaledCodes codes = scaled_codes(GgufType::iq4_nl, block);
+  for (size_t i = 0; i < kSmallBlock; ++i) out[i] = f16_to_float(codes.scale) * static_cast<float>(codes.codes[i]);
 }
 
 // 8 groups of 32: (d x (scale - 32)) x table[code]; f16 d, 16 bits of high scale bits, 4 bytes of low ones, 128 bytes
@@ -199,7 +199,7 @@ void decode_blocks(GgufType type, std::span<const std::byte> blocks, std::span<f
 }
 
 bool has_scaled_codes(GgufType type) {
-  return type == GgufType::q4_0 || type == GgufType::q5_0 || type == GgufType::q8_0;
+  return type == GgufType::q4_0 || type == GgufType::q5_0 || type == GgufType::q8_0 || type == GgufType::iq4_nl;
 }
 
 ScaledCodes scaled_codes(GgufType type, const std::byte* block) {
@@ -212,6 +212,7 @@ ScaledCodes scaled_codes(GgufType type, const std::byte* block) {
     switch (type) {
       case GgufType::q4_0: code = static_cast<int32_t>(nibble(block + 2, i)) - 8; break;
       case GgufType::q5_0: code = static_cast<int32_t>(nibble(block + 6, i) | (fifth >> i & 1u) << 4) - 16; break;
+      case GgufType::iq4_nl: code = kNonLinear[nibble(block + 2, i)]; break;
       default: code = static_cast<int8_t>(byte_at(block, 2 + i));
     }
     result.codes[i] = static_cast<int8_t>(code);

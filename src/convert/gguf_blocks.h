@@ -24,7 +24,7 @@ struct ScaledCodes {
   uint16_t scale = 0;  // f16
   int8_t codes[kWeights] = {};
 };
-// Whether a type's blocks are that: Q4_0 (codes -8..7), Q5_0 (-16..15), Q8_0 (-128..127).
+// Whether a type's blocks are that: Q4_0 (codes -8..7), Q5_0 (-16..15), IQ4_NL (-127..113), Q8_0 (-128..127).
 bool has_scaled_codes(GgufType type);
 // The block at `block`. Requires has_scaled_codes(type).
 ScaledCodes scaled_codes(GgufType type, const std::byte* block);

@@ -94,7 +94,9 @@ void decode_first_block(const GgufFile& file, const GgufTensor& tensor) {
   decode_blocks(tensor.type, file.data(tensor).first(type.bytes), values);
   if (!has_scaled_codes(tensor.type)) return;
   const ScaledCodes codes = scaled_codes(tensor.type, file.data(tensor).data());
-  for (const int8_t code : codes.codes) require(tensor.type == GgufType::q8_0 || (code >= -16 && code < 16), "a code out of its range");
+  const bool any = tensor.type == GgufType::q8_0, wide = tensor.type == GgufType::iq4_nl;
+  const int low = any ? -128 : wide ? -127 : -16, high = any ? 127 : wide ? 113 : 15;
+  for (const int8_t code : codes.codes) require(code >= low && code <= high, "a code out of its range");
 }
 
 void run_gguf(std::string_view input) {
