@@ -44,7 +44,7 @@ struct Bf16Product {
   GPT2_INLINE void add(V16 (&acc)[kR][kP], const MatmulArgs& args, const unsigned char* panel, size_t bytes,
                        const unsigned char* x, const Ahead& ahead) {
     const size_t offset = panel_lines_offset(DType::bf16, args.w.n_cols), n_lines = (args.w.n_cols + 1) / 2;
-    in_parts<kFetchAhead, kP>(
+    in_parts<(kFetchAhead && kR > 1), kP>(
         n_lines, offset, bytes, ahead, [&](size_t first, size_t n) __attribute__((always_inline)) {
           const size_t n_cols = 2 * (first + n) <= args.w.n_cols ? 2 * n : args.w.n_cols - 2 * first;
           lines<kR, kP>(acc, panel + offset + first * kLineBytes, bytes, x + 2 * first * sizeof(float), args.x_stride,

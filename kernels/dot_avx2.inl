@@ -57,6 +57,7 @@ static constexpr Mask kLow = {{kNibbles, kNibbles, kNibbles, kNibbles}};
 // every register is taken, and compilers gather the broadcasts of all rows, and spill the sums for them.
 struct Int8Dot {
   using Codes = WordCodes;
+  static constexpr bool kFetches = true;
   static constexpr int kOneRowPanels = 2, kRoom = 0;
   static constexpr TileShape kTiles[] = {{6, 1}};
 
@@ -74,7 +75,8 @@ struct Int8Dot {
 
   template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
-                         const unsigned char* x, size_t stride) {
+                         const unsigned char* x, size_t stride,
+                         const unsigned char* next) {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) {
 #pragma GCC unroll 8
@@ -84,6 +86,7 @@ struct Int8Dot {
 #pragma GCC unroll 4
       for (int p = 0; p < kP; ++p) {
         const unsigned char* line = lines + static_cast<size_t>(p) * bytes;
+        if (next != nullptr) prefetch_line(next + i * kLineBytes + static_cast<size_t>(p) * bytes);
         __m256i w_a = masked(words8(line), kEven), w_b = masked(words8(line + 32), kEven);
 #pragma GCC unroll 8
         for (int r = 0; r < kR; ++r) step(sums[r][p], w_a, w_b, x + static_cast<size_t>(r) * stride);
