@@ -1,13 +1,13 @@
 // gpt2 bench: a model's speed beside the machine's own limits, measured in the same run.
-#include <sstream>
+#include <functional>
 #include <utility>
 
 #include "src/base/error.h"
 #include "src/base/statistics.h"
-#include "src/io/json_object.h"
 #include "src/measure/benchmark.h"
 #include "src/measure/probe.h"
 #include "tools/bench_batch.h"
+#include "tools/bench_report.h"
 #include "tools/bench_spec.h"
 #include "tools/commands.h"
 #include "tools/engine_arguments.h"
@@ -20,15 +20,6 @@ namespace gpt2 {
 namespace {
 
 constexpr double kBusy = 0.1;  // share of the CPUs in other hands that is worth a warning
-
-std::string_view test_name(BenchTest test) {
-  switch (test) {
-    case BenchTest::prefill: return "prefill";
-    case BenchTest::decode: return "decode";
-    case BenchTest::rows: return "rows";
-  }
-  return "?";
-}
 
 // "512,1024": whole numbers from `min`.
 OptionValue list_value(std::vector<uint32_t>& out, uint32_t min) {
@@ -56,6 +47,8 @@ class Bench final : public Command {
         "peak. decode: one token after another, from a depth on; (weight bytes + cache bytes) / read bandwidth. rows: "
         "one step of N sequences; the larger of weight bytes / read bandwidth and operations / peak, + cache bytes / "
         "read bandwidth.\n"
+        "first: a prompt's first token from the opening of the model on (--shape: from the making of threads and "
+        "memory on); the limit is as for rows, with the head for the last one only.\n"
         "The probes read 512 MiB in four streams a thread, and keep twelve chains of the multiply-adds that the "
         "kernels use (fma; bf16, int8 and int4 as this CPU multiplies them) in registers; --peak prints them.\n"
         "bench spec times generation with a draft against the same without, in turns, on the prompts of a file: "
@@ -68,7 +61,9 @@ class Bench final : public Command {
         "sequences.",
         "gpt2 bench --shape 124M\n"
         "gpt2 bench -m model.gpt2 --prefill 512 --decode 64 --depth 0,512\n"
+        "gpt2 bench -m model.gpt2 --first 8,64 --prefill 0 --decode 0\n"
         "gpt2 bench --shape 355M --json > speed.json\n"
+        "gpt2 bench --shape 355M --compare speed.json\n"
         "gpt2 bench --peak\n"
         "gpt2 bench spec -m model.gpt2 --draft-model draft.gpt2 -f prompts.txt\n"
         "gpt2 bench batch --shape 124M --dtype int8 --batch 16"};
@@ -93,7 +88,10 @@ class Bench final : public Command {
                      whole_value(threads_, 1, ThreadTeam::kMaxThreads)});
     std::vector<OptionGroup> groups = {
         {"What is timed",
-         {{"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
+         {{"--first", "",
+           "Tokens of prompts whose first token is waited for, from the opening of the model on (default 0: none).",
+           list_value(first_, 0)},
+          {"--prefill", "", "Tokens of the prompts (default 512; 0: none).", list_value(prefill_, 0)},
           {"--decode", "", "Tokens generated one by one (default 32; 0: none).", list_value(decode_, 0)},
           {"--rows", "", "Sequences of one step (default: none).", list_value(rows_, 0)},
           {"--depth", "", "Positions before the first token of decode and rows (default 0).", list_value(depth_, 0)},
@@ -101,6 +99,10 @@ class Bench final : public Command {
         {"Output",
          {{"--peak", "", "Print what this CPU multiplies each type with and how fast that is, and time nothing else.",
            flag_value(peak_, true)},
+          {"--compare", "",
+           "An earlier run's --json (-: stdin); ratios to it stand in further columns: of tokens/s, and of the "
+           "percentages with their spread, which hold across the machine's moods.",
+           name_value("FILE", compare_)},
           {"--csv", "", "Comma-separated values.", flag_value(format_, BenchFormat::csv)},
           {"--json", "", "A JSON array of objects.", flag_value(format_, BenchFormat::json)}}},
         {"Model", std::move(model)}};
@@ -120,6 +122,9 @@ class Bench final : public Command {
       fail(ExitCode::usage, "bench: expected spec before the options of a draft, found none");
     if (peak_) return print_peaks(choose_kernels());
     if (shape_ && model_.path) fail(ExitCode::usage, "bench: give --shape or --model, not both");
+    if (compare_ && (spec || batch)) fail(ExitCode::usage, "--compare: not with bench " + what);
+    std::optional<EarlierBench> earlier;  // read first: it may be wrong
+    if (compare_) earlier.emplace(*compare_);
     const KernelTable& kernels = choose_kernels();
     if (!spec) warn_if_busy();  // turns even out what others take
     const Model model = shape_ ? random_model(*shape_, dtype_) : load_model(model_);
@@ -138,18 +143,18 @@ class Bench final : public Command {
       return static_cast<int>(ExitCode::ok);
     }
     const std::vector<BenchCase> cases = plan(model.config());
-    ModelBenchmark benchmark(model, kernels, threads, kv_type);
+    std::function<Model()> open;
+    if (!shape_) open = [this] { return load_model(model_); };
+    ModelBenchmark benchmark(model, kernels, threads, kv_type, std::move(open));
     std::vector<BenchResult> results;
     ProgressBar bar("bench", model_.verbosity, human_count);
     for (const BenchCase& bench : cases) {
       results.push_back(benchmark.run(bench, repetitions_));
       bar.update(results.size(), cases.size());
     }
-    const Shown shown = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)), kernels.name,
-                         benchmark.threads(), kv_type == KvType::f32 ? "f32" : "f16"};
-    write_output(format_ == BenchFormat::json ? as_json(results, shown)
-                 : format_ == BenchFormat::csv ? as_csv(results, shown)
-                                          : as_table(results, shown));
+    const BenchSetting setting = {shape_ ? *shape_ : model.name(), std::string(dtype_name(dtype)),
+                                  kv_type == KvType::f32 ? "f32" : "f16", kernels.name, benchmark.threads()};
+    write_output(bench_report(results, setting, format_, earlier ? &*earlier : nullptr));
     return static_cast<int>(ExitCode::ok);
   }
 
@@ -174,12 +179,6 @@ class Bench final : public Command {
     return static_cast<int>(ExitCode::ok);
   }
 
-  struct Shown {
-    std::string shape, dtype, isa;
-    uint32_t threads;
-    std::string kv_dtype;
-  };
-
   void warn_if_busy() const {
     const double busy = busy_fraction(0.1);
     if (busy > kBusy) {
@@ -200,6 +199,7 @@ class Bench final : public Command {
         cases.push_back({test, n, depth});
       }
     };
+    for (const uint32_t n : first_) add(BenchTest::first, n, 0);
     for (const uint32_t n : prefill_) add(BenchTest::prefill, n, 0);
     for (const uint32_t depth : depth_) {
       for (const uint32_t n : decode_) add(BenchTest::decode, n, depth);
@@ -207,64 +207,6 @@ class Bench final : public Command {
     }
     if (cases.empty()) fail(ExitCode::usage, "bench: nothing to time");
     return cases;
-  }
-
-  static std::string as_table(const std::vector<BenchResult>& results, const Shown& shown) {
-    std::string text = printable(shown.shape, 400) + ", " + shown.dtype + ", cache " + shown.kv_dtype + ", " +
-                       shown.isa + ", " + std::to_string(shown.threads) +
-                       (shown.threads == 1 ? " thread\n" : " threads\n");
-    constexpr auto kRight = Table::Align::right, kLeft = Table::Align::left;
-    Table table({kLeft, kRight, kRight, kRight, kRight, kRight, kLeft, kRight, kRight});
-    table.row({"test", "n", "depth", "tokens/s", "ms", "reached", "", "limit", "% of limit (spread)"});
-    for (const BenchResult& r : results) {
-      const bool read = r.limit == "read";
-      const double reached = (read ? r.bytes : r.operations) * r.tokens_per_second() / r.bench.n;
-      table.row({std::string(test_name(r.bench.test)), std::to_string(r.bench.n), std::to_string(r.bench.depth),
-                 fixed(r.tokens_per_second(), 1), fixed(1000 * r.bench.n / r.tokens_per_second(), 2),
-                 fixed(reached / 1e9, 1), read ? "GB/s" : "Gop/s", r.limit + " " + fixed(r.limit_value() / 1e9, 1),
-                 fixed(r.percent(), 1) + " (" + fixed(r.percent_low(), 1) + ".." + fixed(r.percent_high(), 1) + ")"});
-    }
-    return text + table.text();
-  }
-
-  static std::string as_csv(const std::vector<BenchResult>& results, const Shown& shown) {
-    std::string text =
-        "test,shape,dtype,kv_dtype,isa,threads,n,depth,tokens_per_s,limit,limit_value,"
-        "percent_of_limit,percent_low,percent_high,operations,bytes\n";
-    for (const BenchResult& r : results) {
-      std::ostringstream line;
-      line << test_name(r.bench.test) << ",\"" << shown.shape << "\"," << shown.dtype << ',' << shown.kv_dtype << ','
-           << shown.isa << ',' << shown.threads << ',' << r.bench.n << ',' << r.bench.depth << ','
-           << r.tokens_per_second() << ',' << r.limit << ',' << r.limit_value() << ',' << r.percent() << ','
-           << r.percent_low() << ',' << r.percent_high() << ',' << r.operations << ',' << r.bytes << '\n';
-      text += line.str();
-    }
-    return text;
-  }
-
-  static std::string as_json(const std::vector<BenchResult>& results, const Shown& shown) {
-    std::string text;
-    for (const BenchResult& r : results) {
-      JsonObject object;
-      object.string("test", test_name(r.bench.test))
-          .string("shape", shown.shape)
-          .string("dtype", shown.dtype)
-          .string("kv_dtype", shown.kv_dtype)
-          .string("isa", shown.isa)
-          .whole("threads", shown.threads)
-          .whole("n", r.bench.n)
-          .whole("depth", r.bench.depth)
-          .real("tokens_per_s", r.tokens_per_second())
-          .string("limit", r.limit)
-          .real("limit_value", r.limit_value())
-          .real("percent_of_limit", r.percent())
-          .real("percent_low", r.percent_low())
-          .real("percent_high", r.percent_high())
-          .real("operations", r.operations)
-          .real("bytes", r.bytes);
-      text += (text.empty() ? "" : ",\n ") + object.text();
-    }
-    return "[" + text + "]\n";
   }
 
   bool peak_ = false;
@@ -275,7 +217,8 @@ class Bench final : public Command {
   DType dtype_ = DType::f32;
   std::optional<KvType> kv_type_;
   std::optional<uint32_t> threads_;
-  std::vector<uint32_t> prefill_ = {512}, decode_ = {32}, rows_ = {0}, depth_ = {0};
+  std::vector<uint32_t> first_ = {0}, prefill_ = {512}, decode_ = {32}, rows_ = {0}, depth_ = {0};
+  std::optional<std::string> compare_;
   uint32_t repetitions_ = 5;
   BenchFormat format_ = BenchFormat::table;
 };

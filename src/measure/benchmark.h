@@ -6,9 +6,12 @@
 //            + causal attention flops / f32 peak
 //   decode:  (weight bytes + KV bytes) / read bandwidth
 //   rows:    the larger of weight bytes / read bandwidth and operations / peak, + KV bytes of all rows / read bandwidth
+//   first:   as rows, for the rows of a prompt of which the last one goes through the head; the time begins before the
+//            model is opened and the team and its memory are made
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,11 +21,11 @@
 
 namespace gpt2 {
 
-enum class BenchTest : uint8_t { prefill, decode, rows };
+enum class BenchTest : uint8_t { prefill, decode, rows, first };
 
 struct BenchCase {
   BenchTest test = BenchTest::decode;
-  uint32_t n = 1;      // prefill: tokens; decode: tokens one after the other; rows: rows of one step
+  uint32_t n = 1;      // prefill, first: tokens; decode: tokens one after the other; rows: rows of one step
   uint32_t depth = 0;  // positions before the first; of every row
 };
 
@@ -45,7 +48,10 @@ struct BenchResult {
 
 class ModelBenchmark {
  public:
-  ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads, KvType kv_type);
+  // `open` opens the model once more, as part of what the time to the first token is; without one that part is left
+  // out.
+  ModelBenchmark(const Model& model, const KernelTable& kernels, const ThreadChoice& threads, KvType kv_type,
+                 std::function<Model()> open = nullptr);
 
   // `samples` >= 1 after one warm-up. Requires n + depth <= n_ctx.
   BenchResult run(const BenchCase& bench, uint32_t samples);
@@ -60,9 +66,12 @@ class ModelBenchmark {
   Limits probe(const Work& work);
   struct Stage;
   double time(const BenchCase& bench, Stage& stage);
+  double time_first(const BenchCase& bench);
 
   const Model& model_;
   const KernelTable& kernels_;
+  ThreadChoice threads_;
+  std::function<Model()> open_;
   ThreadTeam team_;
   KvLayout kv_;
   MachineProbe probe_;
