@@ -124,10 +124,19 @@ test: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## run all tests
 bench: $(BUILD)/gpt2-bench  ## kernel benchmarks, percent of the machine's limit in each row (FILTER=int8: some)
 	$(BUILD)/gpt2-bench $(FILTER:%=--benchmark_filter=%)
 
-.PHONY: bench-spec spec-proof score-proof
+.PHONY: bench-spec spec-proof score-proof serve-proof serve-soak serve-load
 score-proof: $(BUILD)/gpt2 $(BUILD)/gpt2-tests  ## 500 texts scored together and alone, and values beside float64 (numpy, ../shared; minutes)
 	GPT2_SCORE_TEXTS=500 $(BUILD)/gpt2-tests -tc='score: a text*'
 	scripts/score_against_numpy.py $(BUILD)/gpt2 models/books ../shared/data/books-valid.txt
+
+serve-proof: $(BUILD)/gpt2  ## 64 clients x 200 requests of mixed kinds, each answer against that of the request alone (python3; minutes)
+	scripts/serve_proof.py $(BUILD)/gpt2 64 200
+
+serve-soak: $(BUILD)/gpt2  ## 10 minutes of clients that come and go: memory and descriptors of gpt2 serve (python3)
+	scripts/serve_proof.py $(BUILD)/gpt2 32 0 600
+
+serve-load: $(BUILD)/gpt2  ## tokens/s of 1, 8 and 32 streams beside the engine's, time to first token, start (python3; MODEL=gpt2-int8)
+	scripts/serve_load.py $(BUILD)/gpt2 $(MODEL)
 
 bench-spec: $(BUILD)/gpt2  ## speculation against none, each case beside the figure that it is to reach (numpy, ../shared)
 	BUILD=$(BUILD) scripts/bench_spec.sh

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 
@@ -34,6 +35,19 @@ std::vector<std::string> read_keys(const std::string& path) {
   }
   if (keys.empty()) fail(ExitCode::input, printable(path, 400) + ": expected a key a line, found none");
   return keys;
+}
+
+// "::1" of "[::1]", as addresses stand in URLs.
+std::string without_brackets(const std::string& host) {
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
+
+std::string origin_of(const std::string& text) {
+  const bool has_space = std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; });
+  if (has_space) {
+    fail(ExitCode::usage, "--cors: expected an origin (https://example.org) or *, found \"" + printable(text) + "\"");
+  }
+  return text;
 }
 
 }  // namespace
@@ -89,7 +103,7 @@ std::vector<Option> ServeArguments::limit_options() {
 
 void ServeArguments::apply(ServerOptions& options) const {
   HttpOptions& http = options.http;
-  http.host = host_.value_or(http.host);
+  http.host = without_brackets(host_.value_or(http.host));
   http.port = static_cast<uint16_t>(port_);
   http.listening_fd = inherited_socket();
   http.max_connections = max_connections_;
@@ -103,7 +117,7 @@ void ServeArguments::apply(ServerOptions& options) const {
   options.api.max_samples = max_samples_;
   if (alias_) options.api.alias = *alias_;
   if (key_file_) options.api.keys = read_keys(*key_file_);
-  options.api.cors_origin = cors_.value_or("");
+  options.api.cors_origin = origin_of(cors_.value_or(""));
 }
 
 std::chrono::milliseconds ServeArguments::grace() const noexcept { return milliseconds(grace_seconds_); }

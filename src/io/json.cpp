@@ -367,8 +367,13 @@ Json parse_json(std::string_view text, std::string_view file, std::string_view i
 
 std::string json_quote(std::string_view text) {
   std::string out = "\"";
+  out.reserve(text.size() + 2);
   for (size_t i = 0; i < text.size();) {
     const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') {
+      out += text[i++];
+      continue;
+    }
     const size_t length = utf8_sequence_length(text.substr(i));
     if (c == '"' || c == '\\') {
       out += '\\';

@@ -13,7 +13,8 @@ class JsonObject {
  public:
   // `value` is JSON already.
   JsonObject& raw(std::string_view key, std::string_view value) {
-    text_ += (text_.empty() ? "" : ",") + json_quote(key) + ":" + std::string(value);
+    if (!text_.empty()) text_ += ',';
+    text_.append(json_quote(key)).append(":").append(value);
     return *this;
   }
   JsonObject& string(std::string_view key, std::string_view value) { return raw(key, json_quote(value)); }

@@ -5,9 +5,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <list>
 #include <mutex>
@@ -21,10 +23,23 @@ namespace gpt2 {
 namespace {
 
 constexpr int kRetryMilliseconds = 100;  // until descriptors or threads may be there again
+constexpr rlim_t kOtherDescriptors = 14;  // standard streams, listener, log, and what is opened for a moment
 
 [[noreturn]] void fail_listen(const HttpOptions& options, const std::string& reason) {
   fail(ExitCode::internal, "cannot listen on " + printable(options.host) + " port " + std::to_string(options.port) +
                                ": " + reason);
+}
+
+// Returns how many connections, at most `wanted`, there are descriptors for: each needs one, and its request another.
+// The process's limit is raised where it may be.
+uint32_t affordable_connections(uint32_t wanted) {
+  const rlim_t needed = 2 * rlim_t{wanted} + kOtherDescriptors;
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return wanted;
+  limit.rlim_cur = std::min(needed, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return wanted;
+  return static_cast<uint32_t>(std::max<rlim_t>(limit.rlim_cur, kOtherDescriptors + 2) - kOtherDescriptors) / 2;
 }
 
 FileDescriptor listen_on(const HttpOptions& options) {
@@ -81,6 +96,7 @@ struct HttpServer::State {
 HttpServer::HttpServer(const HttpOptions& options, HttpHandler handler, Refusal refuse, Log log)
     : state_(std::make_unique<State>()) {
   state_->shared.options = options;
+  state_->shared.options.max_connections = affordable_connections(options.max_connections);
   state_->shared.handler = std::move(handler);
   state_->shared.refuse = std::move(refuse);
   state_->shared.log = std::move(log);

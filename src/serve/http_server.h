@@ -17,7 +17,7 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0: any that is free
   int listening_fd = -1;  // a socket that listens already, instead of host and port
-  uint32_t max_connections = 256;     // more wait until one ends
+  uint32_t max_connections = 256;     // or as many as there are descriptors for; more wait until one ends
   uint32_t max_header = 16 << 10;     // bytes
   uint64_t max_body = 4 << 20;        // bytes
   uint64_t max_bodies = 32 << 20;     // bytes that came of the bodies of all requests that are read or answered

@@ -1,4 +1,5 @@
 // OpenAI's routes, and those beside them that its clients ask for: the tokenizer's and /health.
+#include "src/base/error.h"
 #include "src/io/json_object.h"
 #include "src/serve/api.h"
 #include "src/serve/json_fields.h"
@@ -88,8 +89,8 @@ void list_models(const Api& api, ResponseWriter& out) {
 
 void show_model(const Api& api, const std::string& name, ResponseWriter& out) {
   if (name != api.options.alias) {
-    throw ApiError(404, "there is no model \"" + name + "\" here, but \"" + api.options.alias + "\"", "model",
-                   "model_not_found");
+    throw ApiError(404, "there is no model \"" + printable(name) + "\" here, but \"" + api.options.alias + "\"",
+                   "model", "model_not_found");
   }
   out.send(json_response(model_object(api)));
 }

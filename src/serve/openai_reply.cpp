@@ -91,6 +91,7 @@ OpenAiReply::OpenAiReply(const Api& api, OpenAiForm form, const OpenAiRequest& r
       request_(request),
       id_((form == OpenAiForm::chat ? "chatcmpl-" : "cmpl-") + hex64(fresh_seed())),
       created_(static_cast<uint64_t>(std::time(nullptr))),
+      chunk_head_(head(form == OpenAiForm::chat ? "chat.completion.chunk" : "text_completion")),
       streamed_(request.text.prompts.size() * request.text.n_samples) {}
 
 std::string OpenAiReply::head(std::string_view object) const {
@@ -102,6 +103,12 @@ std::string OpenAiReply::head(std::string_view object) const {
                                .string("system_fingerprint", api_.fingerprint)
                                .text();
   return text.substr(0, text.size() - 1);  // more follows
+}
+
+std::string OpenAiReply::chunk_of(const std::string& members) const {
+  std::string text;
+  text.reserve(chunk_head_.size() + members.size());
+  return text.append(chunk_head_).append(",").append(members, 1);
 }
 
 // The best of each prompt's samples by their mean log-probability, in that order.
@@ -169,13 +176,13 @@ std::string OpenAiReply::chunk(TextRun& run, uint32_t index) {
   JsonObject tail;
   tail.raw("choices", "[" + object.text() + "]");
   if (request_.include_usage) tail.raw("usage", "null");
-  return head(form_ == OpenAiForm::chat ? "chat.completion.chunk" : "text_completion") + "," + tail.text().substr(1);
+  return chunk_of(tail.text());
 }
 
 std::string OpenAiReply::usage_chunk(const TextRun& run) const {
   JsonObject tail;
   tail.raw("choices", "[]").raw("usage", usage(run));
-  return head(form_ == OpenAiForm::chat ? "chat.completion.chunk" : "text_completion") + "," + tail.text().substr(1);
+  return chunk_of(tail.text());
 }
 
 // Of the tokens that were not told yet.

@@ -36,6 +36,7 @@ class OpenAiReply {
     size_t offset = 0;               // characters of them
   };
   std::string head(std::string_view object) const;
+  std::string chunk_of(const std::string& members) const;
   std::string choice_logprobs(const Sample& sample, size_t prompt, Told& told) const;
   std::string completion_logprobs(const Sample& sample, size_t prompt, Told& told) const;
   std::string chat_logprobs(const Sample& sample, Told& told) const;
@@ -46,6 +47,7 @@ class OpenAiReply {
   const OpenAiRequest& request_;
   std::string id_;
   uint64_t created_ = 0;
+  std::string chunk_head_;      // what all chunks begin with
   std::vector<Told> streamed_;  // by choice
 };
 

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "src/base/clock.h"
@@ -16,7 +15,7 @@ namespace {
 
 FileDescriptor make_eventfd() {
   const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (fd < 0) fail_errno("eventfd", "make one", errno);
+  if (fd < 0) throw ApiError(503, "too many files are open; try again later");
   return FileDescriptor(fd);
 }
 

@@ -64,7 +64,21 @@ stop
 run "$GPT2" serve --port 0 --api-key-file "$T/keys"; error "a file without keys" 4 "$T/keys" "expected a key a line"
 run "$GPT2" serve --port 70000; error "no such port" 2 --port 65535
 run "$GPT2" serve --host no.such.host.invalid --port 0; error "no such host" 1 "cannot listen on no.such.host.invalid"
+run "$GPT2" serve --port 0 --cors $'a\r\nX: y'; error "an origin that is none" 2 "expected an origin"
 run "$GPT2" serve text; error "an operand" 2 "expected no text"
+
+# With few descriptors there are few connections, and each of them can have an answer.
+printf '#!/bin/sh\nulimit -n 24\nexec "%s" "$@"\n' "$GPT2" >"$T/few"
+chmod +x "$T/few"
+GPT2=$T/few start --host '[127.0.0.1]'
+for n in 1 2 3 4 5 6 7 8; do
+  exec {fd}<>"/dev/tcp/127.0.0.1/$port"
+  held+=("$fd")
+done
+ask POST /v1/completions '{"prompt":"A","max_tokens":1}'
+check "an answer beside more connections than descriptors" grep -q "HTTP/1.1 200" "$T/head"
+for fd in "${held[@]}"; do exec {fd}>&-; done
+stop
 
 # The unit's command line is understood, and the hardening that it asks for is no riddle to systemd where that is there.
 line=$(sed -n 's/^ExecStart=[^ ]*gpt2 serve //p' scripts/gpt2.service)
