@@ -86,8 +86,11 @@ def cpu_of_threads(pid):
     """Seconds on a CPU by thread."""
     times = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-            times[thread] = int(file.read().split()[0]) / 1e9
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                times[thread] = int(file.read().split()[0]) / 1e9
+        except FileNotFoundError:  # it has ended
+            pass
     return times
 
 

@@ -252,6 +252,7 @@ void Service::distribute(Batcher& batcher, std::span<const Event> events) {
     if (found == places_.end()) continue;  // its job is gone
     Place& place = found->second;
     observe(event, place.samples[event.sample], now);
+    if (event.finish == FinishReason::nonfinite) nonfinite_reason_ = batcher.engine().nonfinite_reason();
     Job& job = *place.job;
     if (job.events_.empty()) signal_eventfd(job.ready_.get());
     job.events_.push_back(owned(event, place.prompt));
@@ -269,7 +270,6 @@ void Service::publish(const Batcher& batcher) {
   stats_.unfinished = batcher.unfinished();
   stats_.slots = batcher.engine().options().max_slots;
   stats_.free_blocks = batcher.engine().available_blocks();
-  nonfinite_reason_ = batcher.engine().nonfinite_reason();
 }
 
 }  // namespace gpt2
