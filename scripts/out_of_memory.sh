@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # out_of_memory.sh RUNS: commands of GPT2 with the N-th request for memory refused, for the first RUNS values of N (libraries begin
-# with them) and about RUNS more spread over all of a clean run, each once with that request alone and once with all after it. Right is: exit 1 and one line that ends in "out of memory",
-# or the result of the clean run. Prints what is wrong and a line of counts; the status tells.
+# with them), about RUNS more spread over all of a clean run and its last RUNS / 4 (threads end there), each once with that request
+# alone and once with all after it. Right is: exit 1 and one line that ends in "out of memory", or the result of the clean run.
+# Prints what is wrong and a line of counts; the status tells.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-100}
@@ -26,7 +27,7 @@ each() {
   FAIL_COUNT=1 LD_PRELOAD=$work/failing.so "$program" "$@" <"$stdin" >"$work/clean" 2>"$work/err" || { echo "WRONG: $*: fails by itself"; exit 1; }
   calls=$(sed -n 's/^CALLS //p' "$work/err")
   step=$(((calls + runs - 1) / runs))
-  for n in $( (seq 1 "$runs"; seq 1 "$step" "$calls") | sort -nu); do
+  for n in $( (seq 1 "$runs"; seq 1 "$step" "$calls"; seq $((calls - runs / 4)) "$calls") | sort -nu); do
     for on in "" 1; do
       env FAIL_AT="$n" ${on:+FAIL_ON=1} LD_PRELOAD="$work/failing.so" timeout 20 "$program" "$@" <"$stdin" >"$work/out" 2>"$work/err"
       status=$?

@@ -1,5 +1,6 @@
 #include "src/base/thread_team.h"
 
+#include <execinfo.h>
 #include <omp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <new>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -67,6 +69,13 @@ size_t stack_bytes() noexcept {
   return bytes;
 }
 
+// libgomp ends its threads by pthread_exit, for which glibc loads the unwinder (libgcc_s) when the first thread ends, and aborts
+// where memory is refused by then. A trace of one frame loads it now. Throws std::bad_alloc.
+void load_unwinder() {
+  void* frame = nullptr;
+  if (backtrace(&frame, 1) == 0) throw std::bad_alloc();
+}
+
 }  // namespace
 
 // A central counter: the last to arrive opens the next phase.
@@ -97,6 +106,7 @@ ThreadTeam::ThreadTeam(uint32_t n_threads, TeamUse use) : n_threads_(n_threads),
   spins_ = may_spin && has_cpus ? kSpins : 0;
   idle_spins_ = may_spin && has_cpus ? kIdleSpins : 0;
   if (n_threads == 1) return;
+  load_unwinder();
   // This thread sleeps until all run: a new thread often starts on its maker's CPU, where it would wait behind a maker
   // that spins.
   host_ = std::thread([this]() noexcept { host(); });
