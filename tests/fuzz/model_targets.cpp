@@ -8,8 +8,13 @@
 
 #include "kernels/kernels.h"
 #include "src/base/aligned_buffer.h"
+#include "src/convert/config_writer.h"
 #include "src/convert/convert.h"
+#include "src/convert/gguf_export.h"
+#include "src/convert/tokenizer_writer.h"
 #include "src/io/byte_sink.h"
+#include "src/io/gguf.h"
+#include "src/io/json.h"
 #include "src/model/forward.h"
 #include "src/model/model.h"
 #include "tests/fixtures.h"
@@ -53,14 +58,18 @@ void use_tokenizer(const Model& model) {
 
 // -- .gpt2: sealed, so that what lies behind the checksum is reached --
 
-void run_model_file(std::string_view input) {
-  if (input.size() < 8) return;
-  uint64_t length = 0;
-  std::memcpy(&length, input.data(), 8);
+AlignedBuffer<std::byte> sealed_bytes(std::string_view input) {
   std::string file(input);
-  if (length <= input.size() - 8) file = sealed(file);
+  uint64_t length = 0;
+  if (input.size() >= 8) std::memcpy(&length, input.data(), 8);
+  if (input.size() >= 8 && length <= input.size() - 8) file = sealed(file);
   AlignedBuffer<std::byte> bytes(file.size());
-  std::memcpy(bytes.data(), file.data(), file.size());
+  if (!file.empty()) std::memcpy(bytes.data(), file.data(), file.size());
+  return bytes;
+}
+
+void run_model_file(std::string_view input) {
+  AlignedBuffer<std::byte> bytes = sealed_bytes(input);
   accepts([&] {
     const Model model = Model::from_memory(std::move(bytes), "fuzz.gpt2");
     accepts([&] { verify_checksums(model.file(), "fuzz.gpt2"); }, {ExitCode::model});
@@ -93,6 +102,26 @@ std::vector<std::string> model_file_words() {
   return {"\"config.n_layer\":\"", "\"config.n_vocab\":\"", "f32 panels ", "f32 vector ", "u8 bytes ", "int8 panels ", "bf16 qkv ", "int4 panels ", "0x0",
           "48x48", "4294967295", "\"U8\"", "qkv_scaled", "\"gpt2.version\":\"1\"", "\"gpt2.version\":\"2\"", "\"tokenizer.before_text\":\"0,1\"",
           "\"tokenizer.prefix_space\":\"true\"", "tokenizer.added_flags", "\"config.n_kv_head\":\"", "\"config.rotary_dims\":\"", "\"config.windows\":\""};
+}
+
+// -- a .gpt2 that goes out: a GGUF that is written opens again; the files of a directory are JSON --
+
+void run_export(std::string_view input) {
+  accepts([&] {
+    const Model model = Model::from_memory(sealed_bytes(input), "fuzz.gpt2");
+    MemorySink sink;
+    if (accepts([&] { write_gguf(model, sink, nullptr); }, {ExitCode::model})) {
+      const AlignedBuffer<std::byte> written = sink.take();
+      require(accepts([&] { GgufFile::parse(written.span(), "fuzz.gguf"); }, {ExitCode::model}), "a GGUF that does not open");
+    }
+    accepts([&] { foreign_config(model, "float32"); }, {ExitCode::model});
+    std::vector<std::pair<std::string, std::string>> files;
+    accepts([&] { files = tokenizer_files(model); }, {ExitCode::model});
+    for (const auto& [name, content] : files) {
+      Json json;
+      if (name.ends_with(".json")) require(!read_json(content, json), "a file of JSON that is none");
+    }
+  }, {ExitCode::model});
 }
 
 // -- a model in GGUF: what is accepted becomes a .gpt2 that opens and computes --
@@ -128,6 +157,7 @@ std::vector<std::string> gguf_model_words() {
 }  // namespace
 
 const Target kModelFileTarget = {"model_file", run_model_file, model_file_seeds, model_file_words};
+const Target kExportTarget = {"export", run_export, model_file_seeds, model_file_words};
 const Target kGgufModelTarget = {"gguf_model", run_gguf_model, gguf_model_seeds, gguf_model_words};
 
 }  // namespace gpt2::fuzz

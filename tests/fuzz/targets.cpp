@@ -27,6 +27,7 @@
 #include "src/text/utf8.h"
 #include "tests/fixtures.h"
 #include "tests/fuzz/expect.h"
+#include "tests/fuzz/measure_targets.h"
 #include "tests/fuzz/model_targets.h"
 #include "tests/fuzz/serve_targets.h"
 #include "tests/gguf_files.h"
@@ -484,13 +485,14 @@ const Target kTargets[] = {
     {"tokenizer_files", run_tokenizer_files, tokenizer_file_seeds, tokenizer_file_words},
     {"protobuf", run_protobuf, sentencepiece_seeds, sentencepiece_words},
     {"sentencepiece", run_sentencepiece, sentencepiece_seeds, sentencepiece_words},
-    kModelFileTarget, kGgufModelTarget,
+    kModelFileTarget, kExportTarget, kGgufModelTarget,
     {"tokenizer", run_tokenizer, tokenizer_seeds, tokenizer_words},
     {"utf8", run_utf8, utf8_seeds, no_words},
     {"arguments", run_arguments, argument_seeds, argument_words},
     {"sampler", run_sampler, sampler_seeds, no_words},
     {"record", run_record, record_seeds, record_words},
     kKserveTarget, kHttpTarget, kOpenAiTarget,
+    kTasksTarget, kGoldenTarget,
 };
 
 }  // namespace
