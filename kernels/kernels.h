@@ -39,8 +39,9 @@ struct MatmulArgs {
   float* out;
   size_t out_stride;
   Epilogue epilogue;
-  ArgmaxLanes* argmax;   // [n_rows] or nullptr: also keep the running arg-max of outputs below n_valid
-  size_t n_valid;        // outputs that exist (n_vocab); the rest of the last panel is padding
+  ArgmaxLanes* argmax;   // [n_rows] or nullptr: also keep the running arg-max of outputs below n_valid, and whether
+                         // all outputs are finite
+  size_t n_valid;        // those behind are padding of the last panel or of the vocabulary
 };
 
 // The heads that share keys and values, at consecutive positions of one sequence. Row r stands at position

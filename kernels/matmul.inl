@@ -140,7 +140,7 @@ GPT2_INLINE void keep_best(const MatmulArgs& args, size_t row, size_t panel, V16
   const size_t first = panel * kPanelRows;
   const M16 valid = first_lanes(args.n_valid > first ? args.n_valid - first : 0);
   ArgmaxLanes& best = args.argmax[row];
-  if (!all_finite16(values, valid)) best.nonfinite = 1;
+  if (!all_finite16(values, first_lanes(kPanelRows))) best.nonfinite = 1;
   update_best16(values, valid, static_cast<int32_t>(panel), best.value, best.panel);
 }
 

@@ -64,8 +64,9 @@ float apply(Epilogue epilogue, float accumulator, float old) {
 }
 
 void track_argmax(ArgmaxLanes& best, const float* values, size_t panel, size_t n_valid) {
-  for (size_t lane = 0; lane < kPanelRows && panel * kPanelRows + lane < n_valid; ++lane) {
+  for (size_t lane = 0; lane < kPanelRows; ++lane) {
     if (!(values[lane] - values[lane] == 0.0f)) best.nonfinite = 1;
+    if (panel * kPanelRows + lane >= n_valid) continue;
     const bool ties = values[lane] == best.value[lane] && static_cast<int32_t>(panel) < best.panel[lane];
     if (values[lane] > best.value[lane] || ties) {
       best.value[lane] = values[lane];

@@ -199,6 +199,13 @@ TEST_CASE("sentencepiece: pieces that do not fit are refused by name") {
   const std::vector<Piece> good = {{"<unk>", 0, unknown}, {"a", -1, normal}, {"b", -2, normal}, {"ab", 0, normal}};
   const Loaded loaded(vocabulary_of_pieces(good, PrefixSpace::none, "t"));
   CHECK(loaded.tokenizer.encode("abxxb") == std::vector<TokenId>{3, 0, 2});
+  std::vector<Piece> padded = good;
+  padded.insert(padded.begin() + 1, {"[PAD1]", -9, unused});
+  padded.push_back({"[PAD5]", -9, unused});
+  const Loaded gaps(vocabulary_of_pieces(padded, PrefixSpace::none, "t"));
+  CHECK(gaps.tokenizer.encode("abxxb") == std::vector<TokenId>{4, 0, 3});
+  CHECK(gaps.tokenizer.n_tokens() == 5);
+  CHECK(gaps.tokenizer.token_bytes(1).empty());
   const auto refuses = [&](Piece piece, const std::string& named) {
     std::vector<Piece> pieces = good;
     pieces.push_back(std::move(piece));

@@ -103,6 +103,7 @@ std::string ScorePage::alternatives(const ScoredRecord& scored, size_t i) const 
                     json_number(rounded(in_base(score.entropy, LogBase::two))) + ",[";
   for (size_t k = 0; k < kPageAlternatives; ++k) {
     const TokenLogprob& one = scored.top[i * kPageAlternatives + k];
+    if (one.token < 0) break;  // the vocabulary has fewer
     if (one.token < 0) break;
     row += (k > 0 ? ",[" : "[") + json_quote(tokenizer_.token_bytes(one.token)) + "," +
            json_number(std::round(portable_exp(one.logprob) * 1e4) / 1e4) + "]";

@@ -100,7 +100,7 @@ class Writer {
   }
 
   void take(const std::string& text, PieceType type) {
-    texts_.push_back(text.empty() ? "[PAD" + std::to_string(texts_.size()) + "]" : text);
+    texts_.push_back(text.empty() ? padding_text(texts_.size()) : text);
     types_.push_back(static_cast<int32_t>(text.empty() ? PieceType::unused : type));
   }
 

@@ -139,7 +139,11 @@ std::vector<Piece> pieces_of(const Model& model) {
   std::vector<Piece> pieces;
   for (const VocabularyParts::Token& token : parts.tokens) {
     const bool is_unknown = static_cast<TokenId>(pieces.size()) == rules.unknown;
-    pieces.push_back({token.text, 0, type_of(token, is_unknown)});
+    if (token.text.empty()) {
+      pieces.push_back({padding_text(pieces.size()), 0, PieceType::unused});
+    } else {
+      pieces.push_back({token.text, 0, type_of(token, is_unknown)});
+    }
   }
   score(pieces, parts.merges);
   for (const TokenId id : rules.unused) {

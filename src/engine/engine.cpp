@@ -24,25 +24,25 @@ StepLimits limits_of(const Config& config, const EngineOptions& options) {
   return {options.max_slots, std::max(std::min(options.prefill_chunk, config.n_ctx), 1u), options.max_draft};
 }
 
-bool is_argmax(const Request& request) { return request.sampling.is_plain_argmax() && request.n_logprobs == 0; }
-
 // What the row at a position is computed for: where the next token is known, to score that token or only for the row's
 // keys and values.
-Wants wants(const Sequence& sequence, uint32_t position) {
+Wants wants(const Sequence& sequence, const Choices& choices, uint32_t position) {
   const uint32_t next = position + 1;
   if (next < sequence.n_known())
     return next >= sequence.next_scored && next < sequence.n_prompt ? Wants::logits : Wants::nothing;
-  return is_argmax(sequence.request) ? Wants::argmax : Wants::logits;
+  const Request& request = sequence.request;
+  const bool is_argmax = request.sampling.is_plain_argmax() && request.n_logprobs == 0;
+  return is_argmax && choices.size() == choices.end() ? Wants::argmax : Wants::logits;  // it may be a hole
 }
 
-// Appends the log-probability of the token, and the `n` largest with their tokens.
-void report_logprobs(std::span<const float> logits, int32_t token, size_t n, std::vector<TokenLogprob>& chosen,
-                     std::vector<TokenLogprob>& top) {
+// Appends the log-probability of the token, and the `n` largest of the choices with their tokens.
+void report_logprobs(std::span<const float> logits, const Choices& choices, int32_t token, size_t n,
+                     std::vector<TokenLogprob>& chosen, std::vector<TokenLogprob>& top) {
   const double total = log_sum_exp(logits);
   chosen.push_back({token, static_cast<float>(logits[static_cast<size_t>(token)] - total)});
   const size_t begin = top.size();
-  top.resize(begin + std::min(n, logits.size()));
-  most_likely(logits, total, std::span(top).subspan(begin));
+  top.resize(begin + std::min<size_t>(n, choices.size()));
+  most_likely(logits, choices, total, std::span(top).subspan(begin));
 }
 
 }  // namespace
@@ -55,6 +55,7 @@ Engine::Engine(const Model& model, const EngineOptions& options)
       team_(options.threads, options.team_use),
       workspace_(model.config(), limits_of(model.config(), options).rows(),
                  limits_of(model.config(), options).rows(), team_.size()),
+      choices_(model),
       batch_(options.max_slots),
       outcomes_(options.max_slots) {
   GPT2_CHECK(options.kernels != nullptr && options.max_slots > 0 && options.prefill_chunk > 0 &&
@@ -62,9 +63,9 @@ Engine::Engine(const Model& model, const EngineOptions& options)
   options_.threads = team_.size();
   samplers_.reserve(team_.size());
   for (uint32_t i = 0; i < team_.size(); ++i) {
-    samplers_.emplace_back(model.config().n_vocab);
+    samplers_.emplace_back(model.config().n_vocab, choices_);
     verifiers_.emplace_back(model.config().n_vocab);
-    scorers_.emplace_back(model.config().n_vocab);
+    scorers_.emplace_back(model.config().n_vocab, choices_);
   }
   rows_.reserve(workspace_.max_rows());
   row_sequences_.reserve(options.max_slots);
@@ -181,7 +182,7 @@ uint32_t Engine::add_known_rows(Sequence& sequence, uint32_t n_rows) {
   row_sequences_.push_back(&sequence.kv);
   uint32_t n_scored = 0;
   for (uint32_t i = begin; i < end; ++i) {
-    const Wants row = wants(sequence, i);
+    const Wants row = wants(sequence, choices_, i);
     rows_.push_back({index, i, sequence.token_at(i), row});
     n_scored += row != Wants::nothing && i + 1 < sequence.n_known();
   }
@@ -208,7 +209,7 @@ void Engine::add_rows(const StepRows& part, Outcome& outcome) {
   const bool extended = make_room(sequence.kv.blocks_to_extend(end)) && sequence.kv.extend(end);
   GPT2_CHECK(extended);
   for (uint32_t i = begin; i < end; ++i) {
-    rows_.push_back({rows_.back().sequence, i, part.draft.tokens[i - begin], wants(sequence, i)});
+    rows_.push_back({rows_.back().sequence, i, part.draft.tokens[i - begin], wants(sequence, choices_, i)});
   }
 }
 
@@ -250,7 +251,7 @@ void Engine::choose_all(std::span<const StepRows> step, const ForwardResult& res
 // Says which tokens the step has scored, and ends a text that is wholly scored or met a row that is not finite.
 void Engine::take_scores(const StepRows& part, Outcome& outcome, const ForwardResult& result) {
   Sequence& sequence = *batch_[part.slot];
-  const size_t n_top = std::min<size_t>(sequence.request.n_logprobs, result.logits.cols());
+  const size_t n_top = std::min(sequence.request.n_logprobs, choices_.size());
   const auto rows = result.argmax.subspan(outcome.first_output, outcome.n_scored);
   const auto bad = std::find_if(rows.begin(), rows.end(), [](const Argmax& row) { return !row.finite; });
   const auto n = static_cast<uint32_t>(bad - rows.begin());
@@ -303,15 +304,17 @@ void Engine::choose_token(const StepRows& part, Outcome& outcome, std::span<cons
   Sequence& sequence = *batch_[part.slot];
   const Request& request = sequence.request;
   std::optional<int32_t> token = argmax.token;
+  const bool is_argmax = request.sampling.is_plain_argmax() && choices_.contains(argmax.token);
   if (!argmax.finite) {
     outcome.finish = FinishReason::nonfinite;
   } else if (sequence.n_generated() == request.max_new_tokens) {  // only for max_new_tokens = 0
     outcome.finish = FinishReason::length;
-  } else if (!request.sampling.is_plain_argmax() && !(token = sample(part, outcome.n_tokens, logits, worker))) {
+  } else if (!is_argmax && !(token = sample(part, outcome.n_tokens, logits, worker))) {
     outcome.finish = FinishReason::no_token;
   }
   if (outcome.finish != FinishReason::running) return;
-  if (request.n_logprobs > 0) report_logprobs(logits, *token, request.n_logprobs, outcome.chosen, outcome.top);
+  if (request.n_logprobs > 0)
+    report_logprobs(logits, choices_, *token, request.n_logprobs, outcome.chosen, outcome.top);
   outcome.tokens[outcome.n_tokens++] = *token;
   sequence.tokens.push_back(*token);
   if (!request.ignore_eos && model_.is_eos(*token)) {

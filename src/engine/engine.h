@@ -156,6 +156,7 @@ class Engine {
   PrefixCache cache_;
   ThreadTeam team_;
   Workspace workspace_;
+  Choices choices_;
   std::vector<Sampler> samplers_;  // one a thread
   std::vector<RejectionVerifier> verifiers_;
   std::vector<Scorer> scorers_;

@@ -53,7 +53,8 @@ ModelDrafter::ModelDrafter(const Model& target, const Model& draft, const Option
       pool_(KvLayout(draft.config(), options.kv_type), blocks_of(draft.config().n_ctx) * options.max_sequences),
       workspace_(draft.config(), rows_of(draft.config(), options.max_sequences), options.max_sequences,
                  options.team->size()),
-      sampler_(target.config().n_vocab),
+      choices_(target),
+      sampler_(target.config().n_vocab, choices_),
       logits_(target.config().n_vocab, kNever) {
   GPT2_CHECK(options.kernels != nullptr && options.max_sequences > 0);
   check_draft_tokenizer(target, draft);
@@ -169,7 +170,7 @@ DraftToken ModelDrafter::choose(std::span<const float> logits, const DraftReques
   if (options.is_plain_argmax()) {
     float least = kNever;
     for (size_t i = 0; i < logits.size(); ++i) {
-      if (!(logits[i] > least)) continue;
+      if (!(logits[i] > least) || !choices_.contains(static_cast<int32_t>(i))) continue;
       consider(static_cast<int32_t>(i), logits[i]);
       least = static_cast<float>(second);
     }

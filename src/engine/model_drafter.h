@@ -83,6 +83,7 @@ class ModelDrafter {
   uint32_t n_tokens_;  // ids below this may be proposed
   KvPool pool_;
   Workspace workspace_;
+  Choices choices_;  // the target's
   Sampler sampler_;
   std::vector<float> logits_;  // [the target's n_vocab], where the draft's are arranged otherwise
   std::vector<Sequence> sequences_;

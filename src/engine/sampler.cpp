@@ -33,7 +33,7 @@ void set_temperature(SamplingOptions& options, float temperature) noexcept {
   options.temperature = temperature < kColdest ? 1 : temperature;
 }
 
-Sampler::Sampler(uint32_t n_vocab) : counts_(n_vocab, 0) {
+Sampler::Sampler(uint32_t n_vocab, Choices choices) : choices_(std::move(choices)), counts_(n_vocab, 0) {
   logits_.reserve(n_vocab);
   candidates_.reserve(n_vocab);
   scratch_.reserve(n_vocab);
@@ -58,10 +58,11 @@ std::optional<int32_t> Sampler::sample(std::span<const float> logits, const Samp
 std::span<const Candidate> Sampler::filter(std::span<const float> logits, const SamplingOptions& options,
                                            const TextSoFar& text) {
   GPT2_CHECK(!logits.empty() && logits.size() <= counts_.size() && options.temperature > 0);
-  if (options.changes_logits()) {
+  if (options.changes_logits() || !choices_.holes().empty()) {
     process(logits, options, text);
     logits = logits_;
   }
+  logits = logits.first(std::min<size_t>(logits.size(), choices_.end()));
   const float temperature = options.greedy ? 1.0f : options.temperature;
   const bool few = !options.greedy && options.top_k > 0 && options.top_k < logits.size();
   collect(logits, temperature, few ? lower_bound_of_top(logits, options.top_k) : kForbidden);
@@ -122,6 +123,7 @@ void Sampler::process(std::span<const float> logits, const SamplingOptions& opti
     for (const int32_t token : text.end_of_text) at(token) = kForbidden;
   }
   for (const int32_t token : options.forbidden) at(token) = kForbidden;
+  for (const int32_t token : choices_.holes()) at(token) = kForbidden;
 }
 
 // Keskar et al. 2019, section 4.1, with the sign rule of transformers: each token of the text counts once.

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "src/engine/choices.h"
 #include "src/engine/noise.h"
 
 namespace gpt2 {
@@ -66,7 +67,9 @@ struct Candidate {
 // Scratch for one thread; sized once for a vocabulary, sampling allocates nothing.
 class Sampler {
  public:
-  explicit Sampler(uint32_t n_vocab);
+  explicit Sampler(uint32_t n_vocab) : Sampler(n_vocab, Choices(n_vocab)) {}
+  // Of n_vocab logits only the choices become tokens.
+  Sampler(uint32_t n_vocab, Choices choices);
 
   // `logits` are all finite, one per token id; ids in options and text are below n_vocab. The lowest id wins ties. None
   // if the options leave no token.
@@ -90,6 +93,7 @@ class Sampler {
   void keep_min_p(float p);
   void keep_typical(float mass);
 
+  Choices choices_;
   std::vector<float> logits_;     // after the processors; -infinity: forbidden
   std::vector<uint32_t> counts_;  // by id, all 0 between two calls
   std::vector<Candidate> candidates_;

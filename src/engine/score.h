@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "src/engine/choices.h"
 #include "src/engine/sequence.h"
 #include "src/model/workspace.h"
 
@@ -21,8 +23,8 @@ struct TokenScore {
   uint32_t index = 0;       // of the token in its text
   int32_t token = -1;
   double logprob = 0;
-  TokenLogprob best;        // the most likely token in its place
-  uint32_t rank = 0;        // 1: none is more likely (of equals the lowest id first); 0: not asked for
+  TokenLogprob best;        // the most likely choice in its place
+  uint32_t rank = 0;        // 1: no choice is more likely (of equals the lowest id first); 0: not asked for
   double entropy = 0;       // of what could stand here, where it is asked for
   double set_logprob = 0;   // of all tokens of ScoreRequest::set together
 };
@@ -30,7 +32,8 @@ struct TokenScore {
 // Scores tokens of one vocabulary; sized once. One for each thread.
 class Scorer {
  public:
-  explicit Scorer(uint32_t n_vocab) : of_set_(n_vocab) {}
+  explicit Scorer(uint32_t n_vocab) : Scorer(n_vocab, Choices(n_vocab)) {}
+  Scorer(uint32_t n_vocab, Choices choices) : choices_(std::move(choices)), of_set_(n_vocab) {}
 
   // Returns the score of `token`, without its index, and fills `top` as most_likely() does. `logits` are finite, one
   // per id, and `best` is their arg-max.
@@ -38,11 +41,12 @@ class Scorer {
                    std::span<TokenLogprob> top);
 
  private:
+  Choices choices_;
   std::vector<float> of_set_;
 };
 
-// Writes the top.size() most likely tokens, at most one per id: most likely first, of equals the lowest id. `total` is
-// the logits' log_sum_exp().
-void most_likely(std::span<const float> logits, double total, std::span<TokenLogprob> top);
+// Writes the top.size() most likely choices, as many as there are at most: most likely first, of equals the lowest id.
+// `total` is the logits' log_sum_exp().
+void most_likely(std::span<const float> logits, const Choices& choices, double total, std::span<TokenLogprob> top);
 
 }  // namespace gpt2

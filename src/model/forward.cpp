@@ -74,7 +74,7 @@ class ForwardPass {
   // logits = lm_head(ln_f(x)), of the rows that want something
   void head(const Ops& op) const noexcept {
     const Ops::Input last = op.norm(w_.ln_f, x_, w_.lm_head, outputs_);       // [outputs, n_embd]
-    op.linear_argmax(w_.lm_head, last, logits_, c_.n_logits());               // [outputs, n_vocab]
+    op.linear_argmax(w_.lm_head, last, logits_, w_.n_choices);                // [outputs, n_vocab]
   }
 
   // Checks the rows and lists those that want something.

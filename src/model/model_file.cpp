@@ -249,6 +249,13 @@ std::span<const uint32_t> draft_ids(const StoredTensor& table, const Config& con
   return ids;
 }
 
+// An id that ends texts does so without a token too.
+uint32_t n_choices(const Config& config, size_t n_tokens) {
+  if (config.n_draft_vocab > 0) return config.n_draft_vocab;
+  for (const int32_t id : config.eos_token_ids) n_tokens = std::max(n_tokens, static_cast<size_t>(id) + 1);
+  return static_cast<uint32_t>(std::min<size_t>(config.n_vocab, n_tokens));
+}
+
 }  // namespace
 
 ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view path) {
@@ -282,7 +289,9 @@ ModelFile parse_model_file(std::span<const std::byte> bytes, std::string_view pa
   file.tokenizer.offsets = table_as<uint32_t>(tables[1], path);
   file.tokenizer.merges = table_as<MergeSlot>(tables[2], path);
   const size_t n_offsets = file.tokenizer.offsets.size();
-  file.roles = roles_from_metadata(reader, n_offsets > 0 ? n_offsets - 1 : 0, path);
+  const size_t n_tokens = n_offsets > 0 ? n_offsets - 1 : 0;
+  file.roles = roles_from_metadata(reader, n_tokens, path);
+  file.weights.n_choices = n_choices(file.config, n_tokens);
   file.tokenizer.byte_tokens = table_as<uint32_t>(tables[3], path);
   file.tokenizer.special_tokens = table_as<uint32_t>(tables[4], path);
   return file;

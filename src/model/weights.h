@@ -34,6 +34,7 @@ struct Weights {
   NormWeights ln_f;
   std::span<const uint32_t> draft_ids;  // the tokens of the head's rows, ascending; empty: row i is token i
   Panels lm_head;                  // wte where it is tied; of a draft, the rows of its n_draft_vocab tokens
+  uint32_t n_choices = 0;          // rows of the head up to the last token: those behind are never chosen
 };
 
 // Returns the cache's type where the user names none: f32 for f32 models, f16 for all others.

@@ -36,6 +36,7 @@ class PieceReader {
   void take(uint32_t id) {
     const Piece& piece = pieces_[id];
     if (piece.text.empty()) refuse(id, "a text", "none");
+    if (piece.type == PieceType::unused && piece.text == padding_text(id)) return;
     if (!ids_.emplace(piece.text, id).second) refuse(id, "each piece once", "it twice");
     v_.tokens.emplace_back(piece.text, id);
     switch (piece.type) {
@@ -129,6 +130,8 @@ class PieceReader {
 };
 
 }  // namespace
+
+std::string padding_text(size_t id) { return "[PAD" + std::to_string(id) + "]"; }
 
 Vocabulary vocabulary_of_pieces(const std::vector<Piece>& pieces, PrefixSpace prefix, const std::string& file) {
   return PieceReader(pieces, prefix, file).read();

@@ -19,6 +19,9 @@ struct Piece {
   PieceType type = PieceType::normal;
 };
 
+// Returns the text of the unused piece that stands in files for an id without a token.
+std::string padding_text(size_t id);
+
 // The longest text of a piece that may be merged. What is trained has 16 characters, or some dozens of spaces.
 inline constexpr size_t kMaxPieceBytes = 256;
 
@@ -31,6 +34,7 @@ inline constexpr size_t kMaxPieceBytes = 256;
 // - an unused piece falls into its parts again; one of a single character counts as no piece, unless it was merged;
 // - control and unknown pieces are special added tokens: no text becomes them unless it is asked for. One of a single
 //   character can be merged as an unused one;
+// - an unused piece with the padding_text() of its id is none: no token has the id;
 // - where there are byte pieces they stand for characters without a piece, otherwise the unknown piece does, one for
 //   several of them that follow each other.
 // A pair with a character that has no piece of its own is not merged: no trainer writes such a model. `file` names it
