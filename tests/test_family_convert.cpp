@@ -75,6 +75,26 @@ TEST_CASE("family: a head that differs from wte is not tied, whatever config.jso
   CHECK_FALSE(convert_fixture(fixture).config().tied_lm_head);
 }
 
+TEST_CASE("family: a checkpoint without one of its tensors is refused by the tensor's name") {
+  const Goldens goldens;
+  for (const Golden& golden : goldens.cases) {
+    const CheckpointFixture whole = checkpoint_of(golden);
+    const bool tied = convert_fixture(whole).config().tied_lm_head;
+    for (const auto& [name, shape] : whole.shapes) {
+      const auto ends = [&name](std::string_view end) { return name.ends_with(end); };
+      if (ends("inv_freq") || ends("masked_bias") || ends(".attn.bias") || ends(".attention.bias")) continue;
+      if (tied && (ends("lm_head.weight") || ends("embed_out.weight"))) continue;
+      CheckpointFixture without = whole;
+      without.shapes.erase(name);
+      without.tensors.erase(name);
+      const Failure failure = failure_of([&] { convert_fixture(without); });
+      CHECK_MESSAGE(failure.code == 3, golden.name << " without " << name);
+      const std::string end = name.substr(name.find('.') + 1);  // the prefix may be left out
+      CHECK_MESSAGE(failure.message.find(end + ": expected a tensor") != std::string::npos, failure.message);
+    }
+  }
+}
+
 TEST_CASE("family: what would change the arithmetic and is not supported is refused by name") {
   struct Refusal {
     const char *name, *from, *to, *item;

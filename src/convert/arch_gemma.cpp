@@ -29,7 +29,8 @@ void read_gemma(ConfigReader& in, ConfigFile& file) {
   c.activation = named == Activation::gelu_erf ? Activation::gelu_tanh : named;
   c.embedding_scale = embedding_scale(in, c.n_embd);
   c.tied_lm_head = in.flag("tie_word_embeddings", true);
-  in.flag("attention_bias", false);
+  const bool attention = in.flag("attention_bias", false);
+  file.biases = {attention, attention, false};
   read_rotary(in, c.d_head, file);
 }
 

@@ -19,6 +19,7 @@ void read_gpt_bigcode(ConfigReader& in, ConfigFile& file) {
   c.activation = read_activation(in, "activation_function", Activation::gelu_tanh);
   c.scale_attn_weights = in.flag("scale_attn_weights", true);
   c.tied_lm_head = in.flag("tie_word_embeddings", true);
+  file.biases = {true, true, true};
   in.refuse_if_used("add_cross_attention", "false (this program has no encoder)");
 }
 

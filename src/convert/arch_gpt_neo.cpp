@@ -42,6 +42,7 @@ void read_gpt_neo(ConfigReader& in, ConfigFile& file) {
   c.activation = read_activation(in, "activation_function", Activation::gelu_tanh);
   c.scale_attn_weights = false;
   c.tied_lm_head = in.flag("tie_word_embeddings", true);
+  file.biases = {false, true, true};
   read_windows(in, c);
 }
 

@@ -12,7 +12,8 @@ void read_gpt_neox(ConfigReader& in, ConfigFile& file) {
   c.activation = read_activation(in, "hidden_act", Activation::gelu_erf);
   c.residual = in.flag("use_parallel_residual", true) ? Residual::parallel_two_norms : Residual::serial;
   c.tied_lm_head = in.flag("tie_word_embeddings", false);
-  in.flag("attention_bias", true);  // the tensors say it
+  const bool attention = in.flag("attention_bias", true);
+  file.biases = {attention, attention, true};
   read_rotary(in, read_partial_dims(in, c, "rotary_pct", 0.25), file, "rotary_emb_base");
 }
 

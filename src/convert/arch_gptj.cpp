@@ -18,6 +18,7 @@ void read_gptj(ConfigReader& in, ConfigFile& file) {
   c.residual = Residual::parallel_one_norm;
   c.tied_lm_head = in.flag("tie_word_embeddings", false);
   c.head_bias = !c.tied_lm_head;
+  file.biases = {false, false, true};
   // Absent it is the class's default, null a whole head.
   const uint32_t dims = in.has("rotary_dim") ? in.size("rotary_dim").value_or(c.d_head) : 64;
   read_rotary(in, dims, file);

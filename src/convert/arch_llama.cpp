@@ -7,8 +7,8 @@ namespace {
 void read_llama(ConfigReader& in, ConfigFile& file) {
   Config& c = file.config;
   read_llama_block(in, c);
-  in.flag("attention_bias", false);  // the tensors say it
-  in.flag("mlp_bias", false);
+  const bool attention = in.flag("attention_bias", false);
+  file.biases = {attention, attention, in.flag("mlp_bias", false)};
   read_rotary(in, c.d_head, file);
 }
 

@@ -20,7 +20,8 @@ void read_opt(ConfigReader& in, ConfigFile& file) {
   in.require_flag("do_layer_norm_before", true);
   in.require_flag("_remove_final_layer_norm", false);
   in.require_flag("layer_norm_elementwise_affine", true);
-  in.flag("enable_bias", true);  // the tensors say it
+  const bool biases = in.flag("enable_bias", true);
+  file.biases = {biases, biases, biases};
   const uint32_t width = in.size("word_embed_proj_dim").value_or(c.n_embd);
   if (width != c.n_embd) {
     fail_model(in.file(), "word_embed_proj_dim", "hidden_size = " + std::to_string(c.n_embd), std::to_string(width));

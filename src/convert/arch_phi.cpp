@@ -12,6 +12,7 @@ void read_phi(ConfigReader& in, ConfigFile& file) {
   c.residual = Residual::parallel_one_norm;
   c.tied_lm_head = in.flag("tie_word_embeddings", false);
   c.head_bias = !c.tied_lm_head;
+  file.biases = {true, true, true};
   in.require_flag("qk_layernorm", false);
   read_rotary(in, read_partial_dims(in, c, "partial_rotary_factor", 0.5), file);
 }

@@ -10,6 +10,7 @@ namespace {
 void read_qwen2(ConfigReader& in, ConfigFile& file) {
   Config& c = file.config;
   read_llama_block(in, c);
+  file.biases.attention_inputs = true;
   const auto window = in.size("sliding_window");
   const bool windowed = in.flag("use_sliding_window", false);
   const double first = in.number("max_window_layers", 28);

@@ -12,7 +12,7 @@ void read_stablelm(ConfigReader& in, ConfigFile& file) {
   c.activation = read_activation(in, "hidden_act", Activation::silu);
   c.residual = in.flag("use_parallel_residual", false) ? Residual::parallel_one_norm : Residual::serial;
   c.tied_lm_head = in.flag("tie_word_embeddings", false);
-  in.flag("use_qkv_bias", false);  // the tensors say it
+  file.biases.attention_inputs = in.flag("use_qkv_bias", false);
   in.require_flag("qk_layernorm", false);
   const double older = in.number("rope_pct", 0.25);
   read_rotary(in, read_partial_dims(in, c, "partial_rotary_factor", older), file);

@@ -49,6 +49,7 @@ void read_gpt2(Reader& in, ConfigFile& file) {
   c.scale_attn_weights = in.flag("scale_attn_weights", true);
   c.scale_attn_by_inverse_layer_idx = in.flag("scale_attn_by_inverse_layer_idx", false);
   c.tied_lm_head = in.flag("tie_word_embeddings", true);
+  file.biases = {true, true, true};
 }
 
 // What means the same for every architecture.

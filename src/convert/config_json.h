@@ -13,10 +13,16 @@ namespace gpt2 {
 
 struct Architecture;
 
+// Which matrices of a block have biases. A checkpoint without one of them is refused; one may have more.
+struct BlockBiases {
+  bool attention_inputs = false, attention_output = false, mlp = false;
+};
+
 struct ConfigFile {
   Config config;                      // n_vocab from vocab_size; tied_lm_head from tie_word_embeddings (default true)
   const Architecture* architecture = nullptr;  // nullptr: GPT-2's own
   std::vector<float> frequencies;              // [d_pad / 2] where positions turn: radians a position
+  BlockBiases biases;
   std::vector<std::string> warnings;  // "config.json: unknown key \"x\" ignored", ids that are no tokens
 };
 

@@ -49,9 +49,16 @@ FamilySource::FamilySource(const NamedTensors& tensors, const Architecture& arch
   for (const TensorSpec& spec : model_schema(file.config)) {
     if (spec.name == kFrequencies) continue;
     add_tensor(spec.name, spec.rows, spec.cols, false);
-    if (!spec.bias.empty()) add_tensor(spec.bias, spec.rows, 1, true);
+    if (!spec.bias.empty()) add_tensor(spec.bias, spec.rows, 1, !needs_bias(split(spec.bias).rule));
   }
   check_unused(warnings);
+}
+
+// Whether the configuration says that a matrix has a bias; elsewhere one counts where it is there.
+bool FamilySource::needs_bias(std::string_view rule) const {
+  if (rule == "h.*.attn.c_attn") return file_.biases.attention_inputs;
+  if (rule == "h.*.attn.c_proj") return file_.biases.attention_output;
+  return rule.starts_with("h.") ? file_.biases.mlp : file_.config.head_bias;
 }
 
 void FamilySource::settle_head(std::vector<std::string>& warnings) {

@@ -34,13 +34,14 @@ class FamilySource final : public ParameterSource, public CodeSource {
   std::string_view stored_type(const TensorSpec& spec) const;
 
  private:
-  // Rows [begin, begin + count) of ours: a tensor of the checkpoint, or zeros where a bias is not there.
+  // Rows [begin, begin + count) of ours: a tensor of the checkpoint, or zeros where there need be no bias.
   struct Piece {
     const NamedTensor* tensor = nullptr;
     uint64_t begin = 0, count = 0;
     Move move = Move::none;
   };
   void settle_head(std::vector<std::string>& warnings);
+  bool needs_bias(std::string_view rule) const;
   void add_tensor(const std::string& name, uint64_t rows, uint64_t cols, bool optional);
   void check_shape(const NamedTensor& tensor, uint64_t rows, uint64_t cols, Move move) const;
   void check_unused(std::vector<std::string>& warnings) const;

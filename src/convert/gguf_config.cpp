@@ -49,7 +49,6 @@ class Reader {
     check_against(result.file.config);
     divide_frequencies(result.file);
     warn_of_unknown(result.file.warnings);
-    check_biases(result);
     return result;
   }
 
@@ -311,26 +310,6 @@ class Reader {
       unknown.push_back(printable(gguf_.path(), 400) + ": unknown key \"" + printable(entry.key) + "\" ignored");
     }
     add_first_few(warnings, unknown, "unknown keys");
-  }
-
-  // A bias that is absent would count as zeros, which only some architectures mean.
-  void check_biases(const GgufConfig& config) const {
-    if (config.file.config.head_bias && tensors_.find("output.bias") == nullptr) {
-      fail_model(gguf_.path(), "output.bias", "a tensor", "none");
-    }
-    if (format_->biases == GgufBiases::optional) return;
-    for (const TensorRule& rule : config.names.tensors) {
-      const size_t star = rule.theirs.find('*');
-      const bool input = rule.ours == "h.*.attn.c_attn";
-      if (star == std::string_view::npos || rule.ours.find("ln_") != std::string_view::npos) continue;
-      if (format_->biases == GgufBiases::attention_inputs && !input) continue;
-      for (uint32_t layer = 0; layer < config.file.config.n_layer; ++layer) {
-        std::string name(rule.theirs);
-        name.replace(star, 1, std::to_string(layer));
-        name += ".bias";
-        if (tensors_.find(name) == nullptr) fail_model(gguf_.path(), name, "a tensor", "none");
-      }
-    }
   }
 
   const GgufFile& gguf_;
