@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "src/base/error.h"
+#include "src/convert/architecture.h"
 #include "src/convert/convert.h"
 #include "src/convert/gguf_blocks.h"
 #include "src/convert/gguf_export.h"
@@ -149,6 +150,25 @@ TEST_CASE("gguf export: a SentencePiece tokenizer goes out and comes back") {
       CHECK(again.tokenizer().encode(text, Specials::parse) == model.tokenizer().encode(text, Specials::parse));
     }
     CHECK(again.tokenizer().rules().before_text == model.tokenizer().rules().before_text);
+    CHECK(again.tokenizer().n_tokens() == model.tokenizer().n_tokens());  // the rest of 1200 is padding
+  }
+}
+
+TEST_CASE("gguf export: Gemma's embeddings keep the scale of its training, which is a root or a rounded one") {
+  Config config;
+  for (FamilyCase& c : family_cases()) {
+    if (c.config.architecture == "gemma") config = c.config;
+  }
+  for (const char* dtype : {"float32", "bfloat16", "float16"}) {
+    INFO(dtype);
+    config.embedding_scale = gemma_embedding_scale(config.n_embd, dtype);
+    const Model model = make_family_model(config);
+    const std::string path = exported(model);
+    const MappedFile mapped = MappedFile::open(path);
+    const auto key = GgufFile::parse(mapped.bytes(), path).number("gemma.embedding_scale");
+    CHECK(key.has_value() == (std::string(dtype) != "float32"));
+    if (key) CHECK(static_cast<float>(*key) == config.embedding_scale);
+    CHECK(convert_model(path).config().embedding_scale == config.embedding_scale);
   }
 }
 
@@ -172,7 +192,7 @@ TEST_CASE("gguf export: what GGUF cannot say is refused by its key") {
        "config.scale_attn_by_inverse_layer_idx"},
       {"gpt_bigcode", [](Config& c) { c.activation = Activation::gelu_erf; }, "config.activation"},
       {"gpt_neox", [](Config& c) { c.residual = Residual::parallel_one_norm; }, "block.residual"},
-      {"gemma", [](Config& c) { c.embedding_scale = 6.3125f; }, "block.embedding_scale"}};
+      {"gemma", [](Config& c) { c.embedding_scale = 6; }, "block.embedding_scale"}};
   for (const Refusal& refusal : kRefusals) {
     INFO(refusal.name << " " << refusal.item);
     Config config;

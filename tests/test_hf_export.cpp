@@ -146,6 +146,28 @@ TEST_CASE("hf export: the tokenizers of the goldens come back") {
   check_same_model(convert_model(exported(books())), convert_model(source_path("models/books")));
 }
 
+TEST_CASE("hf export: any of Qwen2's layers may have the window") {
+  const Goldens goldens;
+  const Golden& golden = goldens.of("qwen2");
+  struct Kinds {
+    const char *first, *second;
+    std::vector<uint32_t> windows;
+    bool named;  // by layer_types
+  };
+  for (const Kinds& kinds : {Kinds{"sliding_attention", "full_attention", {7, 0}, true},
+                             Kinds{"full_attention", "sliding_attention", {0, 7}, false},
+                             Kinds{"sliding_attention", "sliding_attention", {7, 7}, false}}) {
+    const std::string types = std::string("[\"") + kinds.first + "\", \"" + kinds.second + "\"]";
+    const Model model = convert_fixture(checkpoint_of(
+        golden, replaced(golden.config, "\"use_sliding_window\": false",
+                         "\"use_sliding_window\": true, \"layer_types\": " + types)));
+    REQUIRE(model.config().windows == kinds.windows);
+    const std::string directory = exported(model);
+    CHECK(convert_model(directory).config().windows == kinds.windows);
+    CHECK((read_file(directory + "/config.json").find("layer_types") != std::string::npos) == kinds.named);
+  }
+}
+
 TEST_CASE("hf export: what the files of the architecture cannot say is refused by its key") {
   struct Refusal {
     const char* name;

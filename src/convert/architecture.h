@@ -65,6 +65,10 @@ float read_epsilon(ConfigReader& in, std::string_view key, float otherwise);
 void read_rotary(ConfigReader& in, uint32_t dims, ConfigFile& file, std::string_view base_key = "rope_theta");
 // rotary_dim, else floor(d_head * fraction) with the fraction from rope_parameters, `key` or `otherwise`.
 uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view key, double otherwise);
+// Return sqrt(n_embd) rounded to the type of Gemma's training ("bfloat16", "float16", else not at all), and the type
+// that gives a scale; empty if none does.
+float gemma_embedding_scale(uint32_t n_embd, std::string_view dtype);
+std::string_view gemma_dtype(uint32_t n_embd, float embedding_scale);
 // The rules of Llama's names.
 std::vector<TensorRule> llama_tensors(Move norms = Move::none);
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/float_types.h"
 #include "src/base/error.h"
+#include "src/convert/architecture.h"
 #include "src/convert/config_json.h"
 #include "src/convert/rope.h"
 #include "src/model/schema.h"
@@ -114,7 +114,7 @@ class Writer {
     result.biases = {put_bias(names_->attention_inputs, "h.*.attn.c_attn"),
                      put_bias(names_->attention_output, "h.*.attn.c_proj"), put_bias(names_->mlp, "h.*.mlp.c_fc")};
     if (c_.positions == Positions::rotary) put_rotary();
-    put("torch_dtype", text(is("gemma") ? trained_dtype() : dtype_));
+    put("torch_dtype", text(is("gemma") ? gemma_dtype(c_.n_embd, c_.embedding_scale) : dtype_));
     result.json = object(std::move(members_));
     check_same(result.json);
     return result;
@@ -167,13 +167,6 @@ class Writer {
     return "";
   }
 
-  // Gemma's embeddings are scaled by a root that was rounded to the type of its training.
-  std::string_view trained_dtype() const {
-    const float root = std::sqrt(static_cast<float>(c_.n_embd));
-    if (c_.embedding_scale == root) return "float32";
-    return c_.embedding_scale == f16_to_float(float_to_f16(root)) ? "float16" : "bfloat16";
-  }
-
   void put_windows() {
     uint32_t window = 0, first = c_.n_layer;
     for (uint32_t i = c_.n_layer; i-- > 0;) {
@@ -187,12 +180,19 @@ class Writer {
       put("use_sliding_window", flag(window > 0));
       put("sliding_window", size);
       put("max_window_layers", whole(first));
+      const bool upper = std::all_of(c_.windows.begin() + std::min<ptrdiff_t>(first, std::ssize(c_.windows)),
+                                     c_.windows.end(), [](uint32_t of_layer) { return of_layer > 0; });
+      if (!upper) put("layer_types", kinds_of_layers("sliding_attention", "full_attention"));
     }
     if (!is("gpt_neo")) return;
-    std::vector<Json> kinds;
-    for (uint32_t i = 0; i < c_.n_layer; ++i) kinds.push_back(text(c_.window(i) > 0 ? "local" : "global"));
-    put("attention_types", list({list({list(std::move(kinds)), whole(1)})}));
+    put("attention_types", list({list({kinds_of_layers("local", "global"), whole(1)})}));
     put("window_size", whole(window > 0 ? window : 256));
+  }
+
+  Json kinds_of_layers(std::string_view windowed, std::string_view whole_text) const {
+    std::vector<Json> kinds;
+    for (uint32_t i = 0; i < c_.n_layer; ++i) kinds.push_back(text(c_.window(i) > 0 ? windowed : whole_text));
+    return list(std::move(kinds));
   }
 
   // `key` may stand for both sides of attention: it is put once.

@@ -79,6 +79,7 @@ class Reader {
     for (const Neutral& neutral : kNeutral) {
       const auto value = gguf_.number(key(neutral.key));
       if (!value || *value == neutral.value) continue;
+      if (neutral.key == "embedding_scale" && format_->name == "gemma") continue;  // put_embedding_dtype()
       fail_model(gguf_.path(), key(neutral.key), std::to_string(static_cast<int>(neutral.value)) + " or no such key",
                  std::to_string(*value));
     }
@@ -146,6 +147,7 @@ class Reader {
       if (found) put(base ? "rotary_emb_base" : pair.ours, key(pair.theirs), std::move(*found));
     }
     if (format_->model_type == "gpt_bigcode") put_multi_query();
+    if (format_->name == "gemma") put_embedding_dtype();
     if (format_->model_type == "gemma" && !gguf_.find(key("attention.key_length"))) put_derived_width();
     if (const auto parallel = gguf_.boolean(key("use_parallel_residual"))) {
       const bool known = format_->model_type == "gpt_neox" || format_->model_type == "stablelm";
@@ -162,6 +164,20 @@ class Reader {
       members_[0].second = text("mistral");
       put("sliding_window", key("attention.sliding_window"), whole(*window));
     }
+  }
+
+  // Gemma's embeddings are scaled by a root; a file whose model was trained with a rounded one may say so.
+  void put_embedding_dtype() {
+    const std::string name = key("embedding_scale");
+    const auto scale = gguf_.number(name);
+    const auto n_embd = static_cast<uint32_t>(gguf_.integer(key("embedding_length")).value_or(0));
+    if (!scale || *scale == 1) return;
+    const std::string_view dtype = gemma_dtype(n_embd, static_cast<float>(*scale));
+    if (dtype.empty()) {
+      fail_model(gguf_.path(), name, "the root of embedding_length, or that in bfloat16 or float16",
+                 std::to_string(*scale));
+    }
+    put("torch_dtype", name, text(dtype));
   }
 
   void put_multi_query() {

@@ -29,7 +29,8 @@ Config said_by(const GgufFormat& format, const Config& model) {
   c.positions = format.rotary ? Positions::rotary : Positions::learned;
   c.scale_attn_weights = true;
   c.scale_attn_by_inverse_layer_idx = false;
-  c.embedding_scale = format.name == "gemma" ? std::sqrt(static_cast<float>(c.n_embd)) : 1.0f;
+  const bool is_root = format.name == "gemma" && !gemma_dtype(c.n_embd, c.embedding_scale).empty();
+  if (!is_root) c.embedding_scale = format.name == "gemma" ? gemma_embedding_scale(c.n_embd, "") : 1.0f;
   c.head_bias = format.name == "phi2";
   if (!format.partial && format.rotary) c.rotary_dims = c.d_head;
   if (!format.rotary) c.d_head = c.n_embd / c.n_head;
@@ -157,6 +158,10 @@ class Exporter {
       }
     }
     out_.u32(key("vocab_size"), config_.n_vocab).u32(key("attention.head_count_kv"), config_.n_kv_head);
+    // Other readers scale by the root itself, as transformers does where it computes in f32.
+    if (format_.name == "gemma" && config_.embedding_scale != gemma_embedding_scale(config_.n_embd, "")) {
+      out_.f32(key("embedding_scale"), config_.embedding_scale);
+    }
     if (config_.window(0) > 0) out_.u32(key("attention.sliding_window"), config_.window(0));
     if (format_.name == "gptneox" || format_.name == "stablelm") {
       out_.flag(key("use_parallel_residual"), config_.residual != Residual::serial);
