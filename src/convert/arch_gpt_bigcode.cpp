@@ -28,16 +28,7 @@ void read_gpt_bigcode(ConfigReader& in, ConfigFile& file) {
 const Architecture kGptBigCode = {"gpt_bigcode",
                                   "transformer.",
                                   read_gpt_bigcode,
-                                  {{"wte", "wte"},
-                                   {"wpe", "wpe"},
-                                   {"h.*.ln_1", "h.*.ln_1"},
-                                   {"h.*.attn.c_attn", "h.*.attn.c_attn", Part::all, Move::by_group},
-                                   {"h.*.attn.c_proj", "h.*.attn.c_proj"},
-                                   {"h.*.ln_2", "h.*.ln_2"},
-                                   {"h.*.mlp.c_fc", "h.*.mlp.c_fc"},
-                                   {"h.*.mlp.c_proj", "h.*.mlp.c_proj"},
-                                   {"ln_f", "ln_f"},
-                                   {"lm_head", "lm_head"}},
+                                  gpt2_tensors(Move::by_group),
                                   {".attn.bias", ".attn.masked_bias"}};
 
 }  // namespace gpt2

@@ -170,6 +170,19 @@ uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view k
   return dims ? *dims : static_cast<uint32_t>(fraction * c.d_head);
 }
 
+std::vector<TensorRule> gpt2_tensors(Move c_attn) {
+  return {{"wte", "wte"},
+          {"wpe", "wpe"},
+          {"h.*.ln_1", "h.*.ln_1"},
+          {"h.*.attn.c_attn", "h.*.attn.c_attn", Part::all, c_attn},
+          {"h.*.attn.c_proj", "h.*.attn.c_proj"},
+          {"h.*.ln_2", "h.*.ln_2"},
+          {"h.*.mlp.c_fc", "h.*.mlp.c_fc"},
+          {"h.*.mlp.c_proj", "h.*.mlp.c_proj"},
+          {"ln_f", "ln_f"},
+          {"lm_head", "lm_head"}};
+}
+
 std::vector<TensorRule> llama_tensors(Move norms) {
   return {{"wte", "embed_tokens"},
           {"h.*.ln_1", "layers.*.input_layernorm", Part::all, norms},

@@ -69,7 +69,8 @@ uint32_t read_partial_dims(ConfigReader& in, const Config& c, std::string_view k
 // that gives a scale; empty if none does.
 float gemma_embedding_scale(uint32_t n_embd, std::string_view dtype);
 std::string_view gemma_dtype(uint32_t n_embd, float embedding_scale);
-// The rules of Llama's names.
+// The rules of GPT-2's names, which are ours; of Llama's.
+std::vector<TensorRule> gpt2_tensors(Move c_attn = Move::none);
 std::vector<TensorRule> llama_tensors(Move norms = Move::none);
 
 }  // namespace gpt2

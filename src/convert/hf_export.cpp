@@ -21,22 +21,8 @@
 namespace gpt2 {
 namespace {
 
-// GPT-2's own names are ours.
 const Architecture& names_of(const Config& config) {
-  static const Architecture gpt2 = {"gpt2",
-                                    kGpt2Prefix,
-                                    nullptr,
-                                    {{"wte", "wte"},
-                                     {"wpe", "wpe"},
-                                     {"h.*.ln_1", "h.*.ln_1"},
-                                     {"h.*.attn.c_attn", "h.*.attn.c_attn"},
-                                     {"h.*.attn.c_proj", "h.*.attn.c_proj"},
-                                     {"h.*.ln_2", "h.*.ln_2"},
-                                     {"h.*.mlp.c_fc", "h.*.mlp.c_fc"},
-                                     {"h.*.mlp.c_proj", "h.*.mlp.c_proj"},
-                                     {"ln_f", "ln_f"},
-                                     {"lm_head", "lm_head"}},
-                                    {}};
+  static const Architecture gpt2 = {"gpt2", kGpt2Prefix, nullptr, gpt2_tensors(), {}};
   const Architecture* found = find_architecture(config.architecture);
   return found != nullptr ? *found : gpt2;
 }
