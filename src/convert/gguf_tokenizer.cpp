@@ -6,6 +6,7 @@
 
 #include "src/base/error.h"
 #include "src/convert/chat_template_file.h"
+#include "src/convert/role_key.h"
 #include "src/convert/warnings.h"
 #include "src/text/pieces.h"
 
@@ -19,10 +20,6 @@ constexpr std::string_view kModel = "tokenizer.ggml.model", kPre = "tokenizer.gg
                            kAddBos = "tokenizer.ggml.add_bos_token", kAddEos = "tokenizer.ggml.add_eos_token",
                            kAddSpace = "tokenizer.ggml.add_space_prefix";
 // The later name of a key counts.
-struct RoleKey {
-  std::string_view name;
-  TokenRole role;
-};
 constexpr RoleKey kRoleKeys[] = {{"eot_token_id", TokenRole::eot},
                                  {"padding_token_id", TokenRole::pad},
                                  {"unknown_token_id", TokenRole::unk},

@@ -5,6 +5,7 @@
 
 #include "src/base/error.h"
 #include "src/convert/gguf_tokenizer.h"
+#include "src/convert/role_key.h"
 #include "src/convert/vocabulary_parts.h"
 
 namespace gpt2 {
@@ -13,12 +14,12 @@ namespace {
 const std::string kPrefix = "tokenizer.ggml.";
 
 // Keys of the roles that the file says.
-constexpr std::pair<TokenRole, std::string_view> kRoleKeys[] = {{TokenRole::pad, "padding_token_id"},
-                                                                {TokenRole::unk, "unknown_token_id"},
-                                                                {TokenRole::fim_prefix, "fim_pre_token_id"},
-                                                                {TokenRole::fim_suffix, "fim_suf_token_id"},
-                                                                {TokenRole::fim_middle, "fim_mid_token_id"},
-                                                                {TokenRole::fim_pad, "fim_pad_token_id"}};
+constexpr RoleKey kRoleKeys[] = {{"padding_token_id", TokenRole::pad},
+                                 {"unknown_token_id", TokenRole::unk},
+                                 {"fim_pre_token_id", TokenRole::fim_prefix},
+                                 {"fim_suf_token_id", TokenRole::fim_suffix},
+                                 {"fim_mid_token_id", TokenRole::fim_middle},
+                                 {"fim_pad_token_id", TokenRole::fim_pad}};
 
 class Writer {
  public:
@@ -34,7 +35,7 @@ class Writer {
     }
     write_before_text();
     write_ends();
-    for (const auto& [role, key] : kRoleKeys) {
+    for (const auto& [key, role] : kRoleKeys) {
       const TokenId id = role == TokenRole::unk && characters ? rules_.unknown : model_.file().roles[role];
       if (id >= 0) out_.u32(kPrefix + std::string(key), static_cast<uint32_t>(id));
     }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/base/error.h"
+#include "src/convert/role_key.h"
 #include "src/convert/sentencepiece.h"
 #include "src/convert/tokenizer_json.h"
 #include "src/io/checkpoint.h"
@@ -22,10 +23,6 @@ constexpr std::string_view kEndOfText = "<|endoftext|>";
 
 // The keys of tokenizer_config.json and special_tokens_map.json that name a token for its role; those of a text with a
 // gap are Code Llama's.
-struct RoleKey {
-  std::string_view name;
-  TokenRole role;
-};
 constexpr RoleKey kRoleKeys[] = {
     {"eot_token", TokenRole::eot},           {"pad_token", TokenRole::pad},
     {"unk_token", TokenRole::unk},           {"prefix_token", TokenRole::fim_prefix},
