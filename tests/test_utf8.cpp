@@ -3,7 +3,10 @@
 #include <string>
 
 #include "src/base/error.h"
+#include "src/io/json.h"
+#include "src/text/display.h"
 #include "src/text/utf8.h"
+#include "tests/kernel_cases.h"
 
 using namespace gpt2;
 
@@ -85,6 +88,23 @@ TEST_CASE("utf8: invalid bytes are kept, or replaced one maximal subpart at a ti
   CHECK(run("\xF0\x80\x80", InvalidUtf8::replace) == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // Unicode 15, table 3-8
   CHECK(run("\xED\xA0\x80", InvalidUtf8::replace) == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(run("\xE2\x82z", InvalidUtf8::replace) == "\xEF\xBF\xBDz");
+}
+
+TEST_CASE("utf8: broken bytes are as many U+FFFD in JSON and in shown tokens as in a stream") {
+  const std::string alphabet = "a\x80\x90\xA0\xBF\xC2\xC0\xE0\xE2\xED\xF0\xF4\xF5";
+  test::Numbers numbers(9);
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes, expected;
+    for (uint64_t n = 1 + numbers.bits() % 8; n > 0; --n) bytes += alphabet[numbers.bits() % alphabet.size()];
+    Utf8Stream stream(InvalidUtf8::replace);
+    stream.push(bytes, expected);
+    stream.finish(expected);
+    REQUIRE(json_quote(bytes) == "\"" + expected + "\"");
+    std::string shown;
+    const size_t cut = numbers.bits() % (bytes.size() + 1);
+    for (const std::string& token : shown_tokens({bytes, {0, cut, bytes.size()}, {0, 0}})) shown += token;
+    REQUIRE(shown == expected);
+  }
 }
 
 TEST_CASE("utf8: a stream holds back what may still become whole, and nothing else") {

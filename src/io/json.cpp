@@ -9,6 +9,7 @@
 #include <new>
 #include <tuple>
 
+#include "src/base/broken_utf8.h"
 #include "src/base/error.h"
 
 namespace gpt2 {
@@ -394,7 +395,7 @@ std::string json_quote(std::string_view text) {
     } else {
       out += text.substr(i, length);
     }
-    i += length > 0 ? length : 1;
+    i += length > 0 ? length : broken_utf8_length(text.substr(i));
   }
   return out + "\"";
 }

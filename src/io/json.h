@@ -81,7 +81,8 @@ std::optional<JsonFault> read_json(std::string_view text, Json& out);
 // 3 through fail_model).
 Json parse_json(std::string_view text, std::string_view file, std::string_view item = "JSON");
 
-// Returns a JSON string literal with its quotes: escapes ", \ and control characters; invalid UTF-8 becomes U+FFFD.
+// Returns a JSON string literal with its quotes: escapes ", \ and control characters; bytes that are no UTF-8 become
+// U+FFFD, one for each maximal subpart.
 std::string json_quote(std::string_view text);
 
 // Returns the shortest decimal that reads back as the same number; "null" when not finite.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/base/broken_utf8.h"
 #include "src/text/unicode_tables.h"
 #include "src/text/utf8.h"
 
@@ -30,9 +31,10 @@ std::vector<std::string> shown_tokens(const WrittenText& text) {
   size_t token = 0;
   for (size_t at = 0; at < text.text.size();) {
     while (text.begins[token + 1] <= at) ++token;
-    const CodePoint point = decode_utf8(std::string_view(text.text).substr(at));
+    const std::string_view rest = std::string_view(text.text).substr(at);
+    const CodePoint point = decode_utf8(rest);
     append_utf8(point.value, shown[token]);
-    at += point.length;
+    at += point.valid ? point.length : broken_utf8_length(rest);
   }
   return shown;
 }

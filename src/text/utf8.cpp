@@ -1,32 +1,12 @@
 #include "src/text/utf8.h"
 
+#include "src/base/broken_utf8.h"
 #include "src/base/error.h"
 
 namespace gpt2 {
 namespace {
 
 constexpr uint32_t kReplacement = 0xFFFD;
-
-// How many bytes the lead byte announces; 1 for a byte that cannot lead.
-size_t announced_length(unsigned char lead) {
-  if (lead >= 0xF0 && lead <= 0xF4) return 4;
-  if (lead >= 0xE0 && lead <= 0xEF) return 3;
-  return lead >= 0xC2 && lead <= 0xDF ? 2 : 1;
-}
-
-// Whether `text` could still become a well-formed sequence with more bytes: some completion is well-formed.
-bool is_proper_prefix(std::string_view text) {
-  const size_t length = announced_length(static_cast<unsigned char>(text[0]));
-  if (text.size() >= length) return false;
-  // The second byte alone decides among E0, ED, F0, F4; 0x80 or 0xBF or 0x90 completes whatever can be completed.
-  for (const char second : {'\x80', '\xBF', '\x90'}) {
-    std::string whole(text);
-    if (whole.size() == 1) whole += second;
-    whole.resize(length, '\x80');
-    if (utf8_sequence_length(whole) == length) return true;
-  }
-  return false;
-}
 
 }  // namespace
 
@@ -80,10 +60,8 @@ void Utf8Stream::drain(bool final, std::string& out) {
       at += length;
       continue;
     }
-    if (is_proper_prefix(rest) && !final) break;
-    // The maximal subpart: the longest start of a well-formed sequence, at least one byte.
-    size_t subpart = 1;
-    while (subpart < rest.size() && is_proper_prefix(rest.substr(0, subpart + 1))) ++subpart;
+    if (may_become_utf8(rest) && !final) break;
+    const size_t subpart = broken_utf8_length(rest);
     if (policy_ == InvalidUtf8::keep) {
       out += rest.substr(0, subpart);
     } else {
