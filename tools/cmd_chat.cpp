@@ -182,7 +182,8 @@ LineEditor::Got Chat::read_message(std::string& message) {
 }
 
 void Chat::answer(const std::string& message) {
-  TextStream out(is_terminal(STDOUT_FILENO) ? TextStream::Target::terminal : TextStream::Target::pipe);
+  TextStream out(is_terminal(STDOUT_FILENO) ? TextStream::Target::terminal : TextStream::Target::pipe,
+                 terminal_width(STDOUT_FILENO));
   // The white space that many templates have a model begin with is no part of what one reads.
   bool begun = !conversation_->is_chat();
   stats_ = conversation_->answer(message, seed_, [&](std::string_view text) {

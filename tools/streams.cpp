@@ -81,6 +81,8 @@ void TextStream::push_faint(std::string_view bytes) {
 void TextStream::finish() {
   utf8_.finish(ready_);
   flush();
+  if (wrap_) ready_ = wrap_->finish();
+  write_ready();
   if (target_ == Target::terminal) end_line();
 }
 
@@ -90,8 +92,13 @@ void TextStream::end_line() {
 }
 
 void TextStream::flush() {
-  if (ready_.empty()) return;
   if (target_ == Target::terminal) ready_ = without_controls(ready_);
+  if (wrap_) ready_ = wrap_->push(ready_);
+  write_ready();
+}
+
+void TextStream::write_ready() {
+  if (ready_.empty()) return;
   write_output(ready_);
   last_ = ready_.back();
   ready_.clear();

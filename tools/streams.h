@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "src/text/utf8.h"
+#include "tools/word_wrap.h"
 
 namespace gpt2 {
 
@@ -27,8 +29,11 @@ void occupy_closed_descriptors();
 class TextStream {
  public:
   enum class Target { pipe, terminal };
-  explicit TextStream(Target target)
-      : target_(target), utf8_(target == Target::terminal ? InvalidUtf8::replace : InvalidUtf8::keep) {}
+  // `wrap`: breaks lines between words at so many columns of a terminal; 0: leaves them to it.
+  explicit TextStream(Target target, uint32_t wrap = 0)
+      : target_(target), utf8_(target == Target::terminal ? InvalidUtf8::replace : InvalidUtf8::keep) {
+    if (target == Target::terminal && wrap > 0) wrap_.emplace(wrap);
+  }
   void push(std::string_view bytes);
   // The same as a faint word on a terminal that shows colours.
   void push_faint(std::string_view bytes);
@@ -39,8 +44,10 @@ class TextStream {
 
  private:
   void flush();
+  void write_ready();
   Target target_;
   Utf8Stream utf8_;
+  std::optional<WordWrap> wrap_;
   std::string ready_;
   char last_ = '\n';  // the last byte that was written; a line is open unless it is a newline
 };
