@@ -5,12 +5,12 @@
 #include <algorithm>
 
 #include "src/base/error.h"
-#include "src/base/clock.h"
 #include "src/base/hash.h"
 #include "src/engine/infill.h"
 #include "src/io/json_object.h"
 #include "tools/escapes.h"
 #include "tools/made_from.h"
+#include "tools/record_loop.h"
 #include "tools/signals.h"
 #include "tools/terminal.h"
 
@@ -40,16 +40,14 @@ RecordRun::RecordRun(const RecordRunOptions& options, LineReader& input, RecordP
       progress_(options.verbosity) {}
 
 void RecordRun::run() {
-  const double start = now_seconds();
-  while (!interrupt_flag()) {
+  const auto fill_more = [this] {
     fill();
-    if (batcher_.unfinished() == 0 && at_end_ && current_ == nullptr) break;
-    for (const Event& event : batcher_.step()) take(event);
-    if (progress_.due()) show_progress(now_seconds() - start);
-  }
-  output_.sync();
-  seconds_ = now_seconds() - start;
-  if (!interrupt_flag()) finished_.check_all_taken();
+    return !at_end_ || current_ != nullptr;
+  };
+  seconds_ = run_records(batcher_,
+                         {fill_more, [this](const Event& event) { take(event); },
+                          [this](double seconds) { show_progress(seconds); }},
+                         progress_, finished_, output_);
 }
 
 bool RecordRun::has_room() const { return window_.expected() < most_expected_ && window_.waiting_bytes() < kMostBytes; }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "src/base/clock.h"
 #include "src/base/error.h"
 #include "tools/format.h"
 #include "tools/made_from.h"
+#include "tools/record_loop.h"
 #include "tools/signals.h"
 
 namespace gpt2 {
@@ -43,18 +43,16 @@ ScoreRun::ScoreRun(const ScoreRunOptions& options, ScoreInput& input, Batcher& b
       progress_(options.verbosity) {}
 
 void ScoreRun::run() {
-  const double start = now_seconds();
-  while (!interrupt_flag()) {
+  const auto fill_more = [this] {
     fill();
-    if (batcher_.unfinished() == 0 && at_end_ && current_ == nullptr) break;
-    for (const Event& event : batcher_.step()) take(event);
-    if (!progress_.due()) continue;
+    return !at_end_ || current_ != nullptr;
+  };
+  const auto show_progress = [this](double seconds) {
     progress_.show(human_count(static_cast<double>(n_records_ - open_.size())) + " texts, " +
-                   human_count(static_cast<double>(n_scored_) / std::max(now_seconds() - start, 1e-9)) + " tokens/s");
-  }
-  output_.sync();
-  seconds_ = now_seconds() - start;
-  if (!interrupt_flag()) finished_.check_all_taken();
+                   human_count(static_cast<double>(n_scored_) / std::max(seconds, 1e-9)) + " tokens/s");
+  };
+  seconds_ = run_records(batcher_, {fill_more, [this](const Event& event) { take(event); }, show_progress}, progress_,
+                         finished_, output_);
 }
 
 bool ScoreRun::has_room() const {
