@@ -83,7 +83,8 @@ $(BUILD)/obj/tools/version.o: FILE_FLAGS = -DGPT2_VERSION='"$(VERSION)"' -DGPT2_
 # AVX-VNNI's text under AVX-512 VL's encoding, which machines at hand can run.
 $(BUILD)/obj/tests/sister_avxvnni.o: FILE_FLAGS = $(KERNEL_FLAGS) $(FLAGS_avx512vnni)
 # -O1 and plain assertions halve the time that the compiler takes for the tests.
-TEST_FLAGS = -O1 -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS -Wno-conversion -Wno-shadow
+TEST_OPT = -O1
+TEST_FLAGS = $(TEST_OPT) -DDOCTEST_CONFIG_SUPER_FAST_ASSERTS -Wno-conversion -Wno-shadow
 $(filter-out %/sister_avxvnni.o,$(TESTS_O)): FILE_FLAGS = $(TEST_FLAGS)
 $(BUILD)/obj/tests/support.o: FILE_FLAGS = $(TEST_FLAGS) -DGPT2_SOURCE_DIR='"$(CURDIR)"'
 $(BENCH_O): FILE_FLAGS = -Wno-conversion -Wno-shadow
@@ -99,7 +100,7 @@ $(PRECOMPILED_O): $(BUILD)/precompiled.h.gch
 $(BUILD)/precompiled.h.gch: tests/precompiled.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	echo '#include "$<"' > $(BUILD)/precompiled.h
-	$(CXX) $(FLAGS) $(TEST_FLAGS) -x c++-header $(BUILD)/precompiled.h -o $@
+	$(CXX) $(FLAGS) $(TEST_OPT) -x c++-header $(BUILD)/precompiled.h -o $@
 
 # `make coverage` counts the lines of everything that reads a file.
 PARSERS = $(wildcard src/io/*.cpp src/text/*.cpp) $(addprefix src/model/,config.cpp model_file.cpp) \
