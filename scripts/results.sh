@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# results.sh: measures every figure of bench/RESULTS.md (about 10 minutes on an idle machine) and writes bench/results.csv,
+# results.sh: measures every figure of bench/RESULTS.md (about 10 minutes on an idle machine; SHAPES=124M: 2) and writes bench/results.csv,
 # bench/RESULTS.md and, where gnuplot is there, bench/roofline.png and .svg. `results.sh table` only writes the table anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,7 @@ bench() { ${MEASURE:-} "$gpt2" bench --csv -r "$repetitions" "$@" | sed 1d >>"$c
 best=$("$gpt2" doctor --no-probes --json | grep -oE '[a-z0-9]+ \(chosen' | cut -d' ' -f1)
 if [ "${1:-}" != table ]; then
   "$gpt2" bench --csv --shape 82M --prefill 0 --decode 1 -r 1 | head -n 1 >"$csv.new"
-  for shape in 124M 355M; do
+  for shape in ${SHAPES:-124M 355M}; do
     for dtype in f32 bf16 int8 int4; do bench --shape $shape --dtype $dtype --first 8,64 --rows 1,4,8,16; done
     bench --shape $shape --dtype int8 --prefill 0 --decode 0 --rows 1,16,32 --depth 64
     for isa in avx512 avx2; do  # the older tiers of this machine, beside its best
