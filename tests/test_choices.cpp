@@ -1,5 +1,5 @@
-// Ids without a token: rows of a padded vocabulary and holes in it have logits and a share of the softmax, and are never
-// chosen, drafted or named among the most likely.
+// Ids without a token: rows of a padded vocabulary and holes in it have logits and a share of the softmax, and are
+// never chosen, drafted or named among the most likely.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ std::vector<SpecCase> cases_of(const Padded& padded) {
 
 }  // namespace
 
-TEST_CASE("choices: no text goes on with an id that has no token, whatever the sampler, and the best of the others is") {
+TEST_CASE("choices: no text goes on with an id that has no token, whatever the sampler") {
   for (const Padded& padded : kPadded) {
     CAPTURE(padded.vocabulary);
     const Model model = padded_model(padded);

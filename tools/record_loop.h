@@ -17,8 +17,8 @@ struct RecordLoop {
 };
 
 // Runs until nothing is left to hand over and nothing is unfinished, or a signal comes; then everything that is done
-// and in turn is on disk. Returns the seconds. Throws Error from reading and writing, and where `finished` holds results
-// that no record asked for.
+// and in turn is on disk. Returns the seconds. Throws Error from reading and writing, and where `finished` holds
+// results that no record asked for.
 double run_records(Batcher& batcher, const RecordLoop& loop, ProgressLine& progress, FinishedResults& finished,
                    ResultFile& output);
 

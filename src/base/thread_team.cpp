@@ -69,8 +69,8 @@ size_t stack_bytes() noexcept {
   return bytes;
 }
 
-// libgomp ends its threads by pthread_exit, for which glibc loads the unwinder (libgcc_s) when the first thread ends, and aborts
-// where memory is refused by then. A trace of one frame loads it now. Throws std::bad_alloc.
+// libgomp ends its threads by pthread_exit, for which glibc loads the unwinder (libgcc_s) when the first thread ends,
+// and aborts where memory is refused by then. A trace of one frame loads it now. Throws std::bad_alloc.
 void load_unwinder() {
   void* frame = nullptr;
   if (backtrace(&frame, 1) == 0) throw std::bad_alloc();

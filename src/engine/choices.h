@@ -1,6 +1,6 @@
-// Which ids a text may go on with: those that the tokenizer has a token for, and those that end it. The other rows of a
-// padded vocabulary keep their logits and their share of the softmax, as in transformers, but have no text and are never
-// chosen.
+// Which ids a text may go on with: those that the tokenizer has a token for, and those that end it. The other rows of
+// a padded vocabulary keep their logits and their share of the softmax, as in transformers, but have no text and are
+// never chosen.
 #pragma once
 
 #include <cstdint>

@@ -33,7 +33,9 @@ TokenScore Scorer::score(std::span<const float> logits, int32_t token, const Arg
   const double total = request.distribution ? log_sum_exp(logits, score.entropy) : log_sum_exp(logits);
   score.logprob = logits[place] - total;
   score.best = {best.token, static_cast<float>(best.logit - total)};
-  if (!choices_.contains(best.token)) most_likely(logits, choices_, total, {&score.best, choices_.size() > 0 ? 1u : 0u});
+  if (!choices_.contains(best.token)) {
+    most_likely(logits, choices_, total, {&score.best, std::min<size_t>(choices_.size(), 1)});
+  }
   if (request.distribution) score.rank = rank_of(logits, choices_, place);
   most_likely(logits, choices_, total, top);
   if (!request.set.empty()) {

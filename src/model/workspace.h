@@ -25,7 +25,8 @@ uint32_t affordable_outputs(const Config& config, uint32_t wanted);
 // Up to this many rows every thread norms and prepares all rows for itself, which costs less than a barrier.
 inline constexpr uint32_t kFewRows = 2;
 
-// The most likely token of a row, of those below Weights::n_choices; `finite` is false if any logit was NaN or infinite.
+// The most likely token of a row, of those below Weights::n_choices; `finite` is false if any logit was NaN or
+// infinite.
 struct Argmax {
   int32_t token = -1;
   float logit = 0;
