@@ -191,7 +191,7 @@ tsan:  ## the tests of threads with ThreadSanitizer, in build-tsan
 ARM64_CXX ?= aarch64-linux-gnu-g++
 ARM64_SIMDJSON = $(notdir $(firstword $(wildcard /usr/lib/aarch64-linux-gnu/libsimdjson.so.*)))
 # Those tests that scripts/test_arm64.sh runs, and what they stand on: an emulator is no place for all. Only the kernels are
-# compiled as they are shipped; the rest has no reason to be, and compiles in half the time.
+# compiled as they are shipped; the rest has no reason to be, and compiles in two thirds of the time.
 ARM64_TESTS = $(filter-out tests/test_% tests/sister_%,$(wildcard tests/*.cpp)) $(wildcard tests/test_kernels*.cpp) \
               tests/test_family.cpp tests/test_golden_bits.cpp
 ARM64_BUILD = $(MAKE) BUILD=$(BUILD)-arm64 CXX="$(ARM64_CXX)" LIBS="-l:$(ARM64_SIMDJSON) -l:libedit.so.2" RUN=qemu-aarch64 \

@@ -75,8 +75,7 @@ struct Int8Dot {
 
   template <size_t kLines, int kR, int kP>
   GPT2_INLINE void group(I16 (&sums)[kR][kP], const int32_t (&offset)[kR], const unsigned char* lines, size_t bytes,
-                         const unsigned char* x, size_t stride,
-                         const unsigned char* next) {
+                         const unsigned char* x, size_t stride, const unsigned char* next) {
 #pragma GCC unroll 4
     for (int p = 0; p < kP; ++p) {
 #pragma GCC unroll 8

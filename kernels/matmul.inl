@@ -33,6 +33,7 @@ struct F32Product {
   }
 };
 
+// Fetches a group's lines of each panel, all at once.
 template <size_t kLines, int kP>
 GPT2_INLINE void fetch_group(const unsigned char* lines, size_t bytes) {
 #pragma GCC unroll 4

@@ -104,7 +104,6 @@ std::string ScorePage::alternatives(const ScoredRecord& scored, size_t i) const 
   for (size_t k = 0; k < kPageAlternatives; ++k) {
     const TokenLogprob& one = scored.top[i * kPageAlternatives + k];
     if (one.token < 0) break;  // the vocabulary has fewer
-    if (one.token < 0) break;
     row += (k > 0 ? ",[" : "[") + json_quote(tokenizer_.token_bytes(one.token)) + "," +
            json_number(std::round(portable_exp(one.logprob) * 1e4) / 1e4) + "]";
   }

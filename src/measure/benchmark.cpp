@@ -40,6 +40,9 @@ constexpr size_t kPeaks = kRead;  // those before it are peaks of a type
 constexpr const char* kLimitNames[] = {"fma", "bf16", "int8", "int4", "read"};
 constexpr DType kLimitTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int4};
 
+// Whether the rows are those of a prompt, of which the last one goes through the head.
+bool is_prompt(const BenchCase& bench) { return bench.test == BenchTest::prefill || bench.test == BenchTest::first; }
+
 size_t limit_of(DType dtype) {
   if (dtype == DType::int8g32) return kInt8;
   return static_cast<size_t>(std::find(std::begin(kLimitTypes), std::end(kLimitTypes), dtype) -
@@ -99,11 +102,10 @@ struct ModelBenchmark::Limits {
 ModelBenchmark::Work ModelBenchmark::work_of(const BenchCase& bench) const {
   const Config& c = model_.config();
   const double n = bench.n, depth = bench.depth;
-  const bool prefill = bench.test == BenchTest::prefill, rows = bench.test == BenchTest::rows,
-             prompt = prefill || bench.test == BenchTest::first;
+  const bool prefill = bench.test == BenchTest::prefill, rows = bench.test == BenchTest::rows;
   Work work;
   work.reads_cold = !prefill;
-  for_each_matrix(model_.weights(), n, prompt ? 1 : n, [&](const Panels& w, double uses) {
+  for_each_matrix(model_.weights(), n, is_prompt(bench) ? 1 : n, [&](const Panels& w, double uses) {
     const double operations = 2 * matrix_weights(w) * uses;
     if (bench.test != BenchTest::decode) work.operations[limit_of(w.dtype)] += operations;
     work.all_operations += operations;
@@ -152,9 +154,8 @@ struct ModelBenchmark::Stage {
       for (unsigned char* block : sequences.back().blocks()) std::memset(block, 0, kv.block_bytes());
     }
     const bool together = bench.test == BenchTest::rows;
-    const bool prompt = bench.test == BenchTest::prefill || bench.test == BenchTest::first;
     for (uint32_t i = 0; i < bench.n; ++i) {
-      const bool wanted = !prompt || i + 1 == bench.n;
+      const bool wanted = !is_prompt(bench) || i + 1 == bench.n;
       rows.push_back({together ? i : 0, together ? bench.depth : bench.depth + i,
                       static_cast<int32_t>((i * 7919u + 1) % c.n_vocab), wanted ? Wants::argmax : Wants::nothing});
     }
@@ -195,8 +196,9 @@ BenchResult ModelBenchmark::run(const BenchCase& bench, uint32_t samples) {
   const Work work = work_of(bench);
   result.operations = work.all_operations;
   result.bytes = work.weight_bytes + work.kv_bytes;
-  Stage stage(model_.config(), kv_, bench, team_.size());
-  const auto sample = [&] { return bench.test == BenchTest::first ? time_first(bench) : time(bench, stage); };
+  std::optional<Stage> stage;  // a first token makes its own
+  if (bench.test != BenchTest::first) stage.emplace(model_.config(), kv_, bench, team_.size());
+  const auto sample = [&] { return stage ? time(bench, *stage) : time_first(bench); };
   sample();
   std::vector<Limits> limits;
   for (uint32_t i = 0; i < samples; ++i) {
