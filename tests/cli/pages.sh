@@ -8,11 +8,11 @@ check "a page of each command" [ "$(echo "$pages" | sort)" = "$({ echo gpt2; for
 for page in $pages; do
   run "$GPT2" __manual "$page"
   check "$page.1" eval 'quiet_success && grep -q "^.SH SYNOPSIS" $T/out && grep -q "^.SH EXAMPLES" $T/out'
+  cp "$T/out" "$T/page.1"  # $T/out becomes the next program's
   if command -v mandoc >/dev/null; then
-    run mandoc -T lint -W warning "$T/out"
+    run mandoc -T lint -W warning "$T/page.1"
     check "$page.1: mandoc has no warnings" [ ! -s "$T/out" ]
   elif command -v man >/dev/null && command -v groff >/dev/null; then
-    cp "$T/out" "$T/page.1"
     run man --warnings -E UTF-8 -l -Tutf8 -Z "$T/page.1"
     check "$page.1: man has no warnings" [ ! -s "$T/err" ]
   else
